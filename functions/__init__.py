@@ -1,0 +1,1 @@
+"""The Lambda functions: ``api``, ``runner`` and ``summarizer``, one bundle each."""

@@ -1,0 +1,1 @@
+"""The edge: HTTP and WebSocket in, PostgreSQL and queues behind; no litellm here."""

@@ -1,0 +1,130 @@
+"""Who is calling: JSON Web Tokens, verified against a shared HS256 secret or an OIDC issuer's published keys."""
+
+import asyncio
+import json
+import time
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import aiohttp
+import jwt
+
+from shared.aws.secrets import secret
+from shared.errors import SunaError, UnauthenticatedError
+from shared.settings import AuthSettings, auth_settings
+
+# An issuer's keys are fetched again after an hour, and at once (but once in ten seconds) for a key id not seen yet.
+_KEYS_LIFE_S = 3600.0
+_KEYS_PAUSE_S = 10.0
+_LEEWAY_S = 10.0
+
+# Pinned: a token never chooses how it is verified beyond these. Asymmetric ones are looked up in the JWKS only, so a
+# public key can never be taken for an HS256 secret.
+_ASYMMETRIC = ("RS256", "ES256", "PS256", "EdDSA")
+
+
+@dataclass(frozen=True)
+class Principal:
+    """An authenticated caller."""
+
+    account_id: str
+    expires_at: float
+
+
+class KeysUnavailableError(SunaError):
+    """The token issuer's keys cannot be fetched; try again shortly."""
+
+
+class JwksKeys:
+    """The keys published at ``url``, cached; they rotate without a restart."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._keys: dict[str, jwt.PyJWK] = {}
+        self._fetched_at = float("-inf")
+        self._fetching = asyncio.Lock()
+
+    async def get(self, key_id: str) -> jwt.PyJWK | None:
+        """The key, or ``None`` if the issuer does not publish it."""
+        if self._stale(key_id):
+            async with self._fetching:
+                if self._stale(key_id):
+                    await self._fetch()
+        return self._keys.get(key_id)
+
+    def _stale(self, key_id: str) -> bool:
+        age_s = time.monotonic() - self._fetched_at
+        return age_s > _KEYS_LIFE_S or (key_id not in self._keys and age_s > _KEYS_PAUSE_S)
+
+    async def _fetch(self) -> None:
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session,
+                session.get(self._url) as answer,
+            ):
+                answer.raise_for_status()
+                keys: dict[str, Any] = await answer.json(content_type=None)
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            if self._keys:
+                return  # the ones we have are still good
+            raise KeysUnavailableError from error
+        self._keys = {key.key_id: key for key in jwt.PyJWKSet.from_dict(keys).keys if key.key_id is not None}
+        self._fetched_at = time.monotonic()
+
+
+class Authenticator:
+    """Turns an ``Authorization`` header into a :class:`Principal`."""
+
+    def __init__(self, settings: AuthSettings) -> None:
+        self._settings = settings
+        self._jwks = JwksKeys(settings.jwks_url) if settings.jwks_url else None
+
+    async def authenticate(self, authorization: str | None) -> Principal:
+        """Verify a ``Bearer`` token.
+
+        Raises:
+            UnauthenticatedError: it is missing, malformed, expired, of another issuer or audience, or not signed by
+                a key that is trusted here.
+            KeysUnavailableError: the issuer's keys are out of reach.
+        """
+        scheme, _, token = (authorization or "").partition(" ")
+        if scheme.lower() != "bearer" or not token.strip():
+            raise UnauthenticatedError("send a token in the header 'Authorization: Bearer <token>'")
+        token = token.strip()
+        try:
+            key, algorithms = await self._key(jwt.get_unverified_header(token))
+            claims: dict[str, Any] = jwt.decode(
+                token,
+                key,
+                algorithms=algorithms,
+                audience=self._settings.jwt_audience or None,
+                issuer=self._settings.jwt_issuer or None,
+                leeway=_LEEWAY_S,
+                options={"require": ["exp", "sub"], "verify_aud": bool(self._settings.jwt_audience)},
+            )
+        except jwt.PyJWTError as error:
+            raise UnauthenticatedError(f"the token is not valid: {error}") from error
+        account_id = claims["sub"]
+        if not isinstance(account_id, str) or not account_id:
+            raise UnauthenticatedError("the token is not valid: its 'sub' is empty")
+        return Principal(account_id=account_id, expires_at=float(claims["exp"]))
+
+    async def _key(self, header: dict[str, Any]) -> tuple[str | jwt.PyJWK, list[str]]:
+        algorithm = header.get("alg")
+        if algorithm == "HS256" and self._settings.auth_secret_arn:
+            shared = json.loads(await secret(self._settings.auth_secret_arn)).get("hs256_secret")
+            if shared:
+                return shared, ["HS256"]
+        if algorithm in _ASYMMETRIC and self._jwks is not None:
+            key = await self._jwks.get(str(header.get("kid")))
+            if key is None:
+                raise UnauthenticatedError("the token is not valid: its issuer does not publish the key it names")
+            return key, [algorithm]
+        raise UnauthenticatedError(f"the token is not valid: algorithm {algorithm!r} is not accepted")
+
+
+@cache
+def authenticator() -> Authenticator:
+    """The process's authenticator."""
+    return Authenticator(auth_settings())

@@ -1,0 +1,169 @@
+"""Commands of the Agent Streaming Protocol, over WebSocket and over ``POST /threads/{thread_id}/commands``."""
+
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, cast
+from uuid import UUID, uuid4
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from functions.api.errors import INTERNAL, appearance
+from functions.api.runs import start_run
+from functions.api.wire import RunCreate
+from shared.domain import Json
+from shared.errors import InvalidRequestError, NotSupportedError, SunaError, UnknownCommandError
+from shared.stream import subscriptions
+from shared.stream.events import CHANNELS
+from shared.stream.subscriptions import Subscription
+from shared.telemetry import logger
+
+# Part of the protocol, and not served here (yet).
+_NOT_SUPPORTED = frozenset(
+    {
+        "agent.getTree",
+        "input.inject",
+        "input.respond",
+        "run.cancel",
+        "state.fork",
+        "state.get",
+        "state.listCheckpoints",
+        "subscription.reconnect",
+    }
+)
+
+_FORM = 'a command is one JSON object: {"id": 1, "method": "...", "params": {...}}'
+
+
+@dataclass(frozen=True, kw_only=True)
+class Caller:
+    """Whose command it is, on which thread; ``connection_id`` if it came over a WebSocket."""
+
+    account_id: str
+    thread_id: UUID
+    connection_id: str | None = None
+
+
+class Command(BaseModel):
+    """A command's envelope."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    id: int = Field(ge=0)
+    method: str = Field(max_length=100)
+    params: dict[str, Any] = Field(default_factory=dict[str, Any])
+
+
+class SubscribeParams(BaseModel):
+    """``params`` of ``subscription.subscribe``. ``since``: only events after this number."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    channels: list[str] = Field(min_length=1, max_length=32)
+    since: int | None = Field(default=None, ge=0)
+
+    @field_validator("channels")
+    @classmethod
+    def _known(cls, channels: list[str]) -> list[str]:
+        for channel in channels:
+            if channel not in CHANNELS and not channel.startswith("custom:"):
+                raise ValueError(f"there is no channel {channel!r}; there are {', '.join(sorted(CHANNELS))}")
+        return channels
+
+
+class UnsubscribeParams(BaseModel):
+    """``params`` of ``subscription.unsubscribe``."""
+
+    subscription_id: str
+
+
+async def execute(body: str, caller: Caller) -> Json:
+    """Carry out the command that ``body`` holds; returns the response, also for whatever is wrong with it."""
+    command_id: int | None = None
+    try:
+        fields = _parse(body)
+        command_id = fields["id"] if isinstance(fields.get("id"), int) else None
+        command = Command.model_validate(fields)
+        result = await _handler(command.method)(command.params, caller)
+    except SunaError as error:
+        look = appearance(error)
+        if look.status >= INTERNAL.status:
+            logger.error("command failed", exc_info=error)
+        return _error(command_id, look.command_error, error.message)
+    except ValidationError as error:
+        return _error(command_id, "invalid_argument", _first_problem(error))
+    except Exception:
+        logger.exception("command failed")
+        return _error(command_id, "unknown_error", "something went wrong on our side; it has been logged")
+    return {"type": "success", "id": command.id, "result": result}
+
+
+def _parse(body: str) -> Json:
+    try:
+        parsed: Any = json.loads(body)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise InvalidRequestError(_FORM) from error
+    if not isinstance(parsed, dict):
+        raise InvalidRequestError(_FORM)
+    return cast("Json", parsed)
+
+
+def _first_problem(error: ValidationError) -> str:
+    problem = error.errors()[0]
+    field = ".".join(str(part) for part in problem["loc"])
+    return f"{field}: {problem['msg']}" if field else problem["msg"]
+
+
+def _error(command_id: int | None, code: str, message: str) -> Json:
+    return {"type": "error", "id": command_id, "error": code, "message": message}
+
+
+async def _subscribe(params: Json, caller: Caller) -> Json:
+    if caller.connection_id is None:
+        raise NotSupportedError("subscribe over the WebSocket at /threads/{thread_id}/stream/events")
+    wanted = SubscribeParams.model_validate(params)
+    subscription = Subscription(
+        thread_id=caller.thread_id,
+        connection_id=caller.connection_id,
+        account_id=caller.account_id,
+        subscription_id=str(uuid4()),
+        channels=frozenset(channel.partition(":")[0] for channel in wanted.channels),
+        since=wanted.since,
+    )
+    await subscriptions.put(subscription)
+    return {"subscription_id": subscription.subscription_id}
+
+
+async def _unsubscribe(params: Json, caller: Caller) -> Json:
+    UnsubscribeParams.model_validate(params)
+    if caller.connection_id is not None:
+        await subscriptions.remove(thread_id=caller.thread_id, connection_id=caller.connection_id)
+    return {}
+
+
+async def _run_start(params: Json, caller: Caller) -> Json:
+    # A stream may be opened before its thread exists; the run that it starts makes it.
+    body = RunCreate.model_validate({**params, "if_not_exists": "create"})
+    run = await start_run(account_id=caller.account_id, thread_id=caller.thread_id, body=body)
+    return {"run_id": str(run.agent_run_id)}
+
+
+async def _ping(_params: Json, _caller: Caller) -> Json:
+    return {}
+
+
+_HANDLERS: dict[str, Callable[[Json, Caller], Awaitable[Json]]] = {
+    "ping": _ping,
+    "run.start": _run_start,
+    "subscription.subscribe": _subscribe,
+    "subscription.unsubscribe": _unsubscribe,
+}
+
+
+def _handler(method: str) -> Callable[[Json, Caller], Awaitable[Json]]:
+    found = _HANDLERS.get(method)
+    if found is not None:
+        return found
+    if method in _NOT_SUPPORTED:
+        raise NotSupportedError(f"{method!r} is not supported")
+    raise UnknownCommandError(f"there is no command {method!r}; there are {', '.join(sorted(_HANDLERS))}")

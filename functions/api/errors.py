@@ -1,0 +1,53 @@
+"""How each error looks from outside: its HTTP status and its code on the wire. The one table of them."""
+
+from dataclasses import dataclass
+
+from functions.api.auth import KeysUnavailableError
+from shared.errors import (
+    BodyTooLargeError,
+    ConflictError,
+    DatabaseUnavailableError,
+    InvalidRequestError,
+    NotFoundError,
+    NotSupportedError,
+    SunaError,
+    UnauthenticatedError,
+    UnknownCommandError,
+)
+
+
+@dataclass(frozen=True)
+class Appearance:
+    """``code`` is that of REST; ``command_error`` the one of the Agent Streaming Protocol's ``ErrorCode``."""
+
+    status: int
+    code: str
+    command_error: str = "unknown_error"
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+_TABLE: dict[type[SunaError], Appearance] = {
+    InvalidRequestError: Appearance(422, "invalid_argument", "invalid_argument"),
+    UnauthenticatedError: Appearance(401, "unauthenticated", "permission_denied", (("www-authenticate", "Bearer"),)),
+    NotFoundError: Appearance(404, "not_found", "invalid_argument"),
+    ConflictError: Appearance(409, "conflict", "invalid_argument"),
+    BodyTooLargeError: Appearance(413, "body_too_large", "invalid_argument"),
+    NotSupportedError: Appearance(501, "not_supported", "not_supported"),
+    UnknownCommandError: Appearance(400, "unknown_command", "unknown_command"),
+    DatabaseUnavailableError: Appearance(503, "unavailable", headers=(("retry-after", "2"),)),
+    KeysUnavailableError: Appearance(503, "unavailable", headers=(("retry-after", "2"),)),
+}
+
+INTERNAL = Appearance(500, "internal")
+
+# What the framework itself answers.
+CODES = {400: "invalid_argument", 404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
+
+
+def appearance(error: BaseException) -> Appearance:
+    """How ``error`` looks from outside; whatever is not in the table is internal."""
+    for kind in type(error).__mro__:
+        found = _TABLE.get(kind)
+        if found is not None:
+            return found
+    return INTERNAL

@@ -1,0 +1,1 @@
+"""REST: FastAPI behind Mangum."""

@@ -1,0 +1,74 @@
+"""The FastAPI application: routes, error mapping, one middleware for limits, ids and logs."""
+
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from functions.api.errors import CODES, INTERNAL, appearance
+from functions.api.http import commands, messages, runs, threads
+from functions.api.http.middleware import RequestMiddleware
+from functions.api.wire import ErrorBody
+from shared.errors import SunaError
+from shared.telemetry import logger
+
+_ERRORS: dict[int | str, dict[str, Any]] = {
+    401: {"model": ErrorBody, "description": "The token is missing or not valid"},
+    422: {"model": ErrorBody, "description": "The request is not valid"},
+}
+
+
+def build_app() -> FastAPI:
+    """The application, with nothing opened yet."""
+    app = FastAPI(title="Suna Serverless", version="0.1.0", docs_url="/docs", redoc_url=None)
+    app.add_middleware(RequestMiddleware)
+    app.add_exception_handler(SunaError, _suna_error)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(HTTPException, _http_exception)
+    app.add_exception_handler(Exception, _internal_error)
+
+    @app.get("/ok", tags=["system"])
+    async def ok() -> dict[str, bool]:  # pyright: ignore[reportUnusedFunction]
+        """Whether the service answers. Needs no token and touches nothing."""
+        return {"ok": True}
+
+    for module in (threads, messages, runs, commands):
+        app.include_router(module.router, responses=_ERRORS)
+    return app
+
+
+def _answer(status: int, code: str, message: str, detail: object = None, headers: Any = ()) -> JSONResponse:
+    body = ErrorBody(code=code, message=message, detail=detail)
+    return JSONResponse(body.model_dump(mode="json"), status_code=status, headers=dict(headers))
+
+
+async def _suna_error(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, SunaError)  # noqa: S101 - registered for this class only
+    look = appearance(error)
+    if look.status >= INTERNAL.status:
+        logger.error("request failed", exc_info=error)
+    return _answer(look.status, look.code, error.message, error.detail, look.headers)
+
+
+async def _validation_error(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class only
+    problems = [
+        {"field": ".".join(str(part) for part in problem["loc"]), "problem": problem["msg"]}
+        for problem in error.errors()
+    ]
+    first = problems[0]
+    return _answer(422, "invalid_argument", f"{first['field']}: {first['problem']}", problems)
+
+
+async def _http_exception(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class only
+    message = f"there is no {request.method} {request.url.path}" if error.status_code in {404, 405} else error.detail
+    return _answer(error.status_code, CODES.get(error.status_code, "error"), message, headers=error.headers or {})
+
+
+async def _internal_error(_request: Request, error: Exception) -> JSONResponse:
+    # The client gets no detail: the log has it, under the request id of the answer's header.
+    logger.error("request failed", exc_info=error)
+    return _answer(INTERNAL.status, INTERNAL.code, "something went wrong on our side; it has been logged")

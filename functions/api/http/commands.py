@@ -1,0 +1,22 @@
+"""The commands of the Agent Streaming Protocol over HTTP."""
+
+from typing import Any
+from uuid import UUID
+
+from fastapi import APIRouter, Request
+
+from functions.api.commands import Caller as CommandCaller
+from functions.api.commands import execute
+from functions.api.http.identity import Caller
+
+router = APIRouter(tags=["commands"])
+
+
+@router.post("/threads/{thread_id}/commands")
+async def command(caller: Caller, thread_id: UUID, request: Request) -> dict[str, Any]:
+    """One command, for example ``{"id": 1, "method": "run.start", "params": {"assistant_id": ..., "input": ...}}``.
+
+    Answers ``{"type": "success", "id", "result"}`` or ``{"type": "error", "id", "error", "message"}``.
+    """
+    body = (await request.body()).decode(errors="replace")
+    return await execute(body, CommandCaller(account_id=caller.account_id, thread_id=thread_id))

@@ -1,0 +1,34 @@
+"""Routes of a thread's messages, as Suna has them."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+
+from functions.api.http.identity import Caller
+from functions.api.wire import InputMessage, WireStoredMessage
+from shared.database import connection, messages, threads
+from shared.runs import record
+
+router = APIRouter(prefix="/threads/{thread_id}/messages", tags=["messages"])
+
+
+@router.get("")
+async def list_messages(
+    caller: Caller,
+    thread_id: UUID,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    offset: Annotated[int, Query(ge=0)] = 0,
+) -> list[WireStoredMessage]:
+    """A page of the thread's messages, oldest first."""
+    async with connection() as taken:
+        await threads.get(taken, thread_id=thread_id, account_id=caller.account_id)
+        page = await messages.page(taken, thread_id=thread_id, account_id=caller.account_id, limit=limit, offset=offset)
+    return [WireStoredMessage.of(message) for message in page]
+
+
+@router.post("", status_code=201)
+async def add_message(caller: Caller, thread_id: UUID, body: InputMessage) -> dict[str, UUID]:
+    """Append a message without starting a run; it belongs to the thread's next run."""
+    message_id = await record.append_message(account_id=caller.account_id, thread_id=thread_id, new=body.new_message())
+    return {"message_id": message_id}

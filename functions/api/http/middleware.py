@@ -1,0 +1,71 @@
+"""What surrounds every request: the request's id on log lines and in the answer, and the limit on bodies."""
+
+import time
+from typing import Any
+
+from starlette.datastructures import MutableHeaders
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from functions.api.errors import appearance
+from functions.api.wire import ErrorBody
+from shared.errors import BodyTooLargeError
+from shared.telemetry import bound, logger
+
+LARGEST_BODY_BYTES = 4 * 1024 * 1024
+
+
+class RequestMiddleware:
+    """Binds ``request_id`` (API Gateway's), refuses bodies over 4 MB, logs one line a request."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id: str | None = _event(scope).get("requestContext", {}).get("requestId")
+        status = 0
+        begun = time.perf_counter()
+
+        async def send_noting(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                if request_id is not None:
+                    headers["x-request-id"] = request_id
+            await send(message)
+
+        # Mangum has the whole body in one message.
+        first = await receive()
+
+        async def receive_again() -> Message:
+            return first
+
+        with bound(request_id=request_id):
+            if len(first.get("body", b"")) > LARGEST_BODY_BYTES:
+                await _too_large()(scope, receive_again, send_noting)
+            else:
+                await self._app(scope, receive_again, send_noting)
+            logger.info(
+                "request",
+                extra={
+                    "method": scope["method"],
+                    "path": scope["path"],
+                    "status": status,
+                    "duration_ms": round((time.perf_counter() - begun) * 1000, 1),
+                },
+            )
+
+
+def _event(scope: Scope) -> dict[str, Any]:
+    return scope.get("aws.event") or {}
+
+
+def _too_large() -> JSONResponse:
+    error = BodyTooLargeError()
+    look = appearance(error)
+    return JSONResponse(ErrorBody(code=look.code, message=error.message).model_dump(), status_code=look.status)

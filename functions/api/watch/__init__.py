@@ -1,0 +1,1 @@
+"""The watch: every run's repair, and the reader of the dead-letter queues."""

@@ -1,0 +1,75 @@
+"""The WebSocket function: ``$connect``, ``$disconnect``, and every message through ``$default``."""
+
+import json
+from typing import Any
+from uuid import UUID
+
+from functions.api.auth import authenticator
+from functions.api.commands import Caller, execute
+from functions.api.errors import appearance
+from functions.api.wire import ErrorBody
+from shared.domain import Json
+from shared.errors import InvalidRequestError, SunaError
+from shared.process import run
+from shared.stream import subscriptions
+from shared.stream.subscriptions import ConnectionRecord
+from shared.telemetry import bound, logger
+
+
+def handler(event: dict[str, Any], _context: Any) -> Json:
+    """One WebSocket event of API Gateway; the answer of ``$default`` goes back to the client as one frame."""
+    request = event["requestContext"]
+    with bound(request_id=request["requestId"], connection_id=request["connectionId"]):
+        match request["routeKey"]:
+            case "$connect":
+                return run(_connect(event, request["connectionId"]))
+            case "$disconnect":
+                return run(_disconnect(request["connectionId"]))
+            case _:
+                return run(_message(event.get("body") or "", request["connectionId"]))
+
+
+async def _connect(event: Json, connection_id: str) -> Json:
+    """Let a connection in. Its thread need not exist yet; events go only to connections of the thread's account."""
+    given: dict[str, str] = event.get("headers") or {}
+    headers = {name.lower(): value for name, value in given.items()}
+    try:
+        caller = await authenticator().authenticate(headers.get("authorization"))
+        record = ConnectionRecord(
+            connection_id=connection_id,
+            account_id=caller.account_id,
+            thread_id=_thread_id(event.get("queryStringParameters") or {}),
+        )
+        await subscriptions.put_connection(record)
+    except SunaError as error:
+        look = appearance(error)
+        body = ErrorBody(code=look.code, message=error.message, detail=error.detail)
+        return {"statusCode": look.status, "body": body.model_dump_json()}
+    logger.info("connected", extra={"thread_id": str(record.thread_id)})
+    return {"statusCode": 200}
+
+
+def _thread_id(query: Json) -> UUID:
+    try:
+        return UUID(query["thread_id"])
+    except (KeyError, ValueError) as error:
+        raise InvalidRequestError("connect to /threads/{thread_id}/stream/events, with the thread's UUID") from error
+
+
+async def _disconnect(connection_id: str) -> Json:
+    await subscriptions.delete_connection(connection_id)
+    return {"statusCode": 200}
+
+
+async def _message(body: str, connection_id: str) -> Json:
+    record = await subscriptions.get_connection(connection_id)
+    if record is None:
+        # Its item has expired, or $disconnect has overtaken the message.
+        answer: Json = {"type": "error", "id": None, "error": "permission_denied", "message": "connect again"}
+    else:
+        with bound(thread_id=str(record.thread_id)):
+            answer = await execute(
+                body,
+                Caller(account_id=record.account_id, thread_id=record.thread_id, connection_id=connection_id),
+            )
+    return {"statusCode": 200, "body": json.dumps(answer)}

@@ -1,0 +1,280 @@
+"""Shapes on the wire, as ``langgraph-sdk`` speaks them, and the one mapping of our words to theirs."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal, cast
+from uuid import UUID, uuid4
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from shared.domain import AgentRun, Json, Message, MessageType, MultitaskStrategy, RunStatus, Thread
+from shared.runs.record import NewMessage
+
+WireRunStatus = Literal["pending", "running", "success", "error", "timeout", "interrupted"]
+WireThreadStatus = Literal["idle", "busy", "interrupted", "error"]
+
+_RUN_STATUS: dict[RunStatus, WireRunStatus] = {
+    "queued": "pending",
+    "running": "running",
+    "completed": "success",
+    "failed": "error",
+    "timed_out": "timeout",
+    "stopped": "interrupted",
+    "needs_input": "interrupted",
+}
+_THREAD_STATUS: dict[RunStatus | None, WireThreadStatus] = {
+    None: "idle",
+    "queued": "busy",
+    "running": "busy",
+    "completed": "idle",
+    "stopped": "idle",
+    "failed": "error",
+    "timed_out": "error",
+    "needs_input": "interrupted",
+}
+_ROLE_TYPES: dict[str, MessageType] = {
+    "user": "user",
+    "human": "user",
+    "assistant": "assistant",
+    "ai": "assistant",
+    "system": "system",
+    "tool": "tool",
+}
+_WIRE_TYPES: dict[MessageType, str] = {
+    "user": "human",
+    "assistant": "ai",
+    "system": "system",
+    "tool": "tool",
+    "summary": "system",
+}
+
+
+def run_statuses(word: str) -> list[RunStatus]:
+    """The statuses that ``word`` of the wire stands for."""
+    return [status for status, wire in _RUN_STATUS.items() if wire == word]
+
+
+def last_run_statuses(word: WireThreadStatus) -> list[RunStatus | None]:
+    """The statuses of its newest run that give a thread the status ``word``."""
+    return [status for status, wire in _THREAD_STATUS.items() if wire == word]
+
+
+class ErrorBody(BaseModel):
+    """What every error answers: a stable ``code``, a ``message`` that says what to do, ``detail`` if there is more."""
+
+    code: str
+    message: str
+    detail: Any = None
+
+
+class _Body(BaseModel):
+    # Clients send fields of newer versions and of features that have no meaning here; they are ignored.
+    model_config = ConfigDict(extra="ignore")
+
+
+class ThreadCreate(_Body):
+    """Body of ``POST /threads``."""
+
+    thread_id: UUID = Field(default_factory=uuid4)
+    metadata: dict[str, Any] = Field(default_factory=dict[str, Any])
+    if_exists: Literal["raise", "do_nothing"] = "raise"
+
+    @field_validator("thread_id", "metadata", "if_exists", mode="before")
+    @classmethod
+    def _null_is_absent(cls, value: Any, info: Any) -> Any:
+        return cls.model_fields[info.field_name].get_default(call_default_factory=True) if value is None else value
+
+
+class ThreadPatch(_Body):
+    """Body of ``PATCH /threads/{thread_id}``: keys to merge into the metadata."""
+
+    metadata: dict[str, Any]
+
+
+class ThreadSearch(_Body):
+    """Body of ``POST /threads/search``."""
+
+    ids: list[UUID] | None = None
+    metadata: dict[str, Any] | None = None
+    status: WireThreadStatus | None = None
+    limit: int = Field(default=10, ge=1, le=1000)
+    offset: int = Field(default=0, ge=0)
+
+
+class InputMessage(_Body):
+    """A message as OpenAI (``role``) or LangChain (``type``) writes it; ``content`` is text or content blocks."""
+
+    role: str | None = None
+    type: str | None = None
+    content: str | list[dict[str, Any]]
+    id: UUID | None = None
+    tool_call_id: str | None = None
+
+    @model_validator(mode="after")
+    def _known_role(self) -> "InputMessage":
+        word = self.role or self.type
+        if word not in _ROLE_TYPES:
+            raise ValueError(f"'role' must be one of {', '.join(_ROLE_TYPES)}, not {word!r}")
+        return self
+
+    def new_message(self) -> NewMessage:
+        """The message to record."""
+        message_type = _ROLE_TYPES[self.role or self.type or ""]
+        content: Json = {"role": message_type, "content": self.content}
+        if self.tool_call_id is not None:
+            content["tool_call_id"] = self.tool_call_id
+        return NewMessage(type=message_type, content=content, message_id=self.id or uuid4())
+
+
+class RunInput(_Body):
+    """``input`` of a run: the messages to append to the thread. A string is one message of the user."""
+
+    messages: list[InputMessage] = Field(default_factory=list[InputMessage])
+
+    @field_validator("messages", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: Any) -> Any:
+        many: list[Any] = cast("list[Any]", value) if isinstance(value, list) else [value]
+        return [{"role": "user", "content": item} if isinstance(item, str) else item for item in many]
+
+
+class RunConfig(_Body):
+    """``config`` of a run. ``configurable`` holds what a run may override.
+
+    ``model``: a litellm model name. ``queue_time_s``: seconds the queue's runner may work on the run before it is
+    handed to the workflow (default: as long as its function lasts; 0: from the start).
+    """
+
+    class Configurable(_Body):
+        """What a run may override."""
+
+        model: str | None = Field(default=None, min_length=1, max_length=200)
+        queue_time_s: Annotated[float, Field(ge=0, le=900)] | None = None
+
+    configurable: Configurable = Field(default_factory=Configurable)
+
+
+class RunCreate(_Body):
+    """Body of ``POST /threads/{thread_id}/runs``."""
+
+    assistant_id: str = Field(min_length=1, max_length=200)
+    input: RunInput | None = None
+    config: RunConfig = Field(default_factory=RunConfig)
+    metadata: dict[str, Any] = Field(default_factory=dict[str, Any])
+    multitask_strategy: MultitaskStrategy = "enqueue"
+    if_not_exists: Literal["create", "reject"] = "reject"
+    after_seconds: float = Field(default=0, ge=0, le=7 * 24 * 3600)
+
+    @field_validator("config", "metadata", "multitask_strategy", "if_not_exists", "after_seconds", mode="before")
+    @classmethod
+    def _null_is_absent(cls, value: Any, info: Any) -> Any:
+        return cls.model_fields[info.field_name].get_default(call_default_factory=True) if value is None else value
+
+    @field_validator("input", mode="before")
+    @classmethod
+    def _text_is_a_message(cls, value: Any) -> Any:
+        return {"messages": [value]} if isinstance(value, str) else value
+
+
+class WireThread(BaseModel):
+    """A thread."""
+
+    thread_id: UUID
+    created_at: datetime
+    updated_at: datetime
+    metadata: dict[str, Any]
+    status: WireThreadStatus
+    values: dict[str, Any] | None = None
+    interrupts: dict[str, Any] = Field(default_factory=dict[str, Any])
+
+    @classmethod
+    def of(cls, thread: Thread) -> "WireThread":
+        """``thread`` on the wire."""
+        return cls(
+            thread_id=thread.thread_id,
+            created_at=thread.created_at,
+            updated_at=thread.updated_at,
+            metadata=thread.metadata,
+            status=_THREAD_STATUS[thread.last_run_status],
+        )
+
+
+class WireRun(BaseModel):
+    """A run. ``error`` is null, or says why it did not succeed."""
+
+    run_id: UUID
+    thread_id: UUID
+    assistant_id: str
+    created_at: datetime
+    updated_at: datetime
+    status: WireRunStatus
+    metadata: dict[str, Any]
+    multitask_strategy: MultitaskStrategy
+    error: dict[str, Any] | None = None
+    usage: dict[str, Any] | None = None
+
+    @classmethod
+    def of(cls, run: AgentRun) -> "WireRun":
+        """``run`` on the wire."""
+        return cls(
+            run_id=run.agent_run_id,
+            thread_id=run.thread_id,
+            assistant_id=run.assistant_id,
+            created_at=run.created_at,
+            updated_at=run.updated_at,
+            status=_RUN_STATUS[run.status],
+            metadata=run.metadata,
+            multitask_strategy=run.multitask_strategy,
+            error=run.error,
+            usage=run.usage,
+        )
+
+
+def wire_message(message: Message) -> dict[str, Any]:
+    """A message as LangChain writes it: ``type``, ``content``, ``id``, and what else the model was given."""
+    extra = {key: value for key, value in message.content.items() if key not in {"role", "content"}}
+    return {
+        "type": _WIRE_TYPES[message.type],
+        "content": message.content.get("content") or "",
+        "id": str(message.message_id),
+        **extra,
+    }
+
+
+class WireStoredMessage(BaseModel):
+    """A message as Suna shows it."""
+
+    message_id: UUID
+    thread_id: UUID
+    type: MessageType
+    is_llm_message: bool
+    content: dict[str, Any]
+    metadata: dict[str, Any]
+    agent_run_id: UUID | None
+    created_at: datetime
+
+    @classmethod
+    def of(cls, message: Message) -> "WireStoredMessage":
+        """``message`` on the wire."""
+        return cls(
+            message_id=message.message_id,
+            thread_id=message.thread_id,
+            type=message.type,
+            is_llm_message=message.is_llm_message,
+            content=message.content,
+            metadata=message.metadata,
+            agent_run_id=message.agent_run_id,
+            created_at=message.created_at,
+        )
+
+
+class ThreadState(BaseModel):
+    """The thread's state: its messages are the checkpoint."""
+
+    values: dict[str, Any]
+    next: list[str]
+    tasks: list[Any] = Field(default_factory=list[Any])
+    interrupts: list[Any] = Field(default_factory=list[Any])
+    metadata: dict[str, Any]
+    created_at: datetime
+    checkpoint: dict[str, Any]
+    parent_checkpoint: dict[str, Any] | None = None

@@ -1,0 +1,1 @@
+"""The agent loop: claims runs from the queue or the workflow and advances them."""

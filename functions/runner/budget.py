@@ -1,0 +1,33 @@
+"""How long an executor may still work on a run."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Self
+
+# Kept back for handing over: the last commit, StartExecution, and the delivery of what is on its way.
+RESERVE_S = 8.0
+
+
+@dataclass(frozen=True)
+class Budget:
+    """A deadline by the monotonic clock, with the reserve already taken off."""
+
+    deadline: float
+    clock: Callable[[], float] = time.monotonic
+
+    @classmethod
+    def of_function(cls, remaining_s: float, *, clock: Callable[[], float] = time.monotonic) -> Self:
+        """The budget of a function that is ended in ``remaining_s``; short-lived ones keep back a third."""
+        return cls(clock() + remaining_s - min(RESERVE_S, remaining_s / 3), clock)
+
+    def at_most(self, seconds: float | None) -> "Budget":
+        """This budget, or ``seconds`` from now if that is less."""
+        if seconds is None:
+            return self
+        return Budget(min(self.deadline, self.clock() + seconds), self.clock)
+
+    @property
+    def left_s(self) -> float:
+        """Seconds left, never below zero."""
+        return max(0.0, self.deadline - self.clock())

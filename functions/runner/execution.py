@@ -1,0 +1,187 @@
+"""One run under one claim: claim, advance, end or hand over, settle."""
+
+import asyncio
+import json
+import time
+from dataclasses import dataclass
+
+from functions.runner.budget import Budget
+from functions.runner.outcome import Outcome
+from functions.runner.thread_manager import ThreadManager
+from shared.aws.clients import step_functions
+from shared.aws.queue import RunMessage
+from shared.domain import Claim, Executor
+from shared.errors import LeaseLostError
+from shared.llm import Llm
+from shared.runs import transitions
+from shared.runs.lease import LeaseKeeper
+from shared.runs.settle import settle
+from shared.runs.step import NextStep
+from shared.settings import queue_settings
+from shared.stream import events
+from shared.stream.publisher import Publisher
+from shared.stream.session import publishing
+from shared.telemetry import ids, logger
+
+
+@dataclass(frozen=True, kw_only=True)
+class Executed:
+    """What came of a message: ``outcome`` is "refused" if the run was not the caller's to execute."""
+
+    outcome: str
+    next_step: NextStep = "end"
+    handover_no: int | None = None
+    lease_held: bool = False
+
+
+class Interruption:
+    """Why an advance was cancelled: its lease is lost, or somebody asked for a stop."""
+
+    def __init__(self) -> None:
+        self.lost = False
+        self.stop: str | None = None
+        self._task: asyncio.Task[Outcome] | None = None
+
+    def guard(self, task: asyncio.Task[Outcome]) -> None:
+        """Cancel ``task`` when interrupted."""
+        self._task = task
+        if self.lost or self.stop is not None:
+            task.cancel()
+
+    def on_lost(self) -> None:
+        """The lease is gone, or a newer epoch writes the log."""
+        self.lost = True
+        self._cancel()
+
+    def on_stop(self, kind: str) -> None:
+        """``stop | interrupt | rollback`` was requested."""
+        self.stop = kind
+        self._cancel()
+
+    def _cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+
+class Execution:
+    """Executes runs; one a process."""
+
+    def __init__(self, *, llm: Llm, keeper: LeaseKeeper, lease_s: float, wake_by_s: float) -> None:
+        self._llm = llm
+        self._keeper = keeper
+        self._lease_s = lease_s
+        self._wake_by_s = wake_by_s
+
+    async def warm_up(self) -> None:
+        """What the first run would otherwise wait for."""
+        await self._llm.warm_up()
+
+    async def execute(
+        self, message: RunMessage, *, executor: Executor, budget: Budget, handover_no: int | None = None
+    ) -> Executed:
+        """Execute the message's run as far as ``budget`` allows.
+
+        Raises:
+            DatabaseUnavailableError: before the claim, nothing has happened; after it, the lease will end.
+        """
+        claimed_at = time.monotonic()
+        claim = await transitions.claim(
+            agent_run_id=message.agent_run_id,
+            account_id=message.account_id,
+            executor=executor,
+            lease_s=self._lease_s,
+            handover_no=handover_no,
+        )
+        if claim is None:
+            held = handover_no is not None and await transitions.lease_held(
+                agent_run_id=message.agent_run_id, handover_no=handover_no
+            )
+            logger.info("not ours to execute", extra={"lease_held": held})
+            return Executed(outcome="refused", lease_held=held)
+        logger.info("claimed", extra={"attempt": claim.attempt, "executor": executor})
+        interruption = Interruption()
+        lease = await self._keeper.hold(
+            claim, claimed_at=claimed_at, on_lost=interruption.on_lost, on_stop=interruption.on_stop
+        )
+        try:
+            async with publishing(claim, on_lost=interruption.on_lost, delivery_s=lambda: budget.left_s) as publisher:
+                return await self._advance_and_end(claim, publisher, interruption, budget)
+        except LeaseLostError:
+            # Another attempt has the run, or will: whatever we would say now is not ours to say.
+            logger.warning("the lease was lost")
+            return Executed(outcome="lease_lost")
+        finally:
+            self._keeper.release(lease)
+
+    async def _advance_and_end(
+        self, claim: Claim, publisher: Publisher, interruption: Interruption, budget: Budget
+    ) -> Executed:
+        await publisher.publish(events.lifecycle(claim.agent_run_id, "running"))
+        outcome = await self._advance(claim, publisher, interruption, budget)
+        await publisher.drain()
+        if outcome.status is None:
+            return await self._hand_over(claim, publisher, outcome)
+        await transitions.finish(
+            claim, status=outcome.status, error=outcome.error, usage=outcome.usage, last_seq=publisher.last_seq + 1
+        )
+        await publisher.publish(_terminal_event(claim, outcome))
+        await publisher.drain_last()
+        await settle(agent_run_id=claim.agent_run_id, thread_id=claim.thread_id)
+        logger.info("ended", extra={"outcome": outcome.kind, "error": outcome.error})
+        return Executed(outcome=outcome.kind)
+
+    async def _advance(self, claim: Claim, publisher: Publisher, interruption: Interruption, budget: Budget) -> Outcome:
+        """Advance until it ends or is interrupted."""
+        manager = ThreadManager(claim, llm=self._llm, publisher=publisher)
+        queue_time_s = claim.config.get("queue_time_s") if claim.executor == "queue" else None
+        task = asyncio.create_task(manager.advance(budget.at_most(queue_time_s)))
+        interruption.guard(task)
+        try:
+            return await task
+        except asyncio.CancelledError:
+            if interruption.lost:
+                raise LeaseLostError from None
+            if interruption.stop is None:
+                raise
+            return Outcome("stopped", error={"code": interruption.stop, "message": "the run was stopped"})
+        finally:
+            if not task.done():
+                task.cancel()
+
+    async def _hand_over(self, claim: Claim, publisher: Publisher, outcome: Outcome) -> Executed:
+        """Give the run to the workflow, or from one of its steps to the next."""
+        handover_no = await transitions.hand_over(claim, wake_by_s=self._wake_by_s, last_seq=publisher.last_seq)
+        next_step: NextStep = "summarize" if outcome.kind == "needs_summary" else "advance"
+        logger.info("handed over", extra={"outcome": outcome.kind, "handover_no": handover_no})
+        if claim.executor == "queue":
+            await _start_workflow(claim, handover_no=handover_no, next_step=next_step)
+        return Executed(outcome=outcome.kind, next_step=next_step, handover_no=handover_no)
+
+
+def _terminal_event(claim: Claim, outcome: Outcome) -> events.Event:
+    # The protocol knows two ends; an `ask` ends as an interrupt does, and what was stopped or timed out has failed.
+    word = {"completed": "completed", "needs_input": "interrupted"}.get(outcome.kind, "failed")
+    error = outcome.error or {"code": outcome.kind, "message": f"the run has ended as {outcome.kind}"}
+    return events.lifecycle(claim.agent_run_id, word, error=error if word == "failed" else None)
+
+
+async def _start_workflow(claim: Claim, *, handover_no: int, next_step: NextStep) -> None:
+    """Start the execution that is named by run and hand-over; one that exists already is this one."""
+    client = await step_functions()
+    try:
+        await client.start_execution(
+            stateMachineArn=queue_settings().workflow_arn,
+            name=f"{claim.agent_run_id}-{handover_no}",
+            input=json.dumps(
+                {
+                    "agent_run_id": str(claim.agent_run_id),
+                    "thread_id": str(claim.thread_id),
+                    "account_id": claim.account_id,
+                    "request_id": ids().get("request_id"),
+                    "handover_no": handover_no,
+                    "next": next_step,
+                }
+            ),
+        )
+    except client.exceptions.ExecutionAlreadyExists:
+        logger.info("the workflow was started already")

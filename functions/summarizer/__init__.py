@@ -1,0 +1,1 @@
+"""Rolling summaries of long conversations."""

@@ -1,0 +1,1 @@
+"""One construct a concern; `infra.stack` puts them together."""

@@ -1,0 +1,17 @@
+// CloudFront function (runtime cloudfront-js-2.0), viewer request. Everything goes to the HTTP API, the distribution's
+// origin, but GET on a thread's stream, which only a WebSocket handshake asks for.
+import cf from 'cloudfront';
+
+const STREAM = /^\/threads\/([^/]+)\/stream(?:\/events)?\/?$/;
+
+function handler(event) {
+    const request = event.request;
+    const stream = request.method === 'GET' && STREAM.exec(request.uri);
+    if (stream) {
+        cf.updateRequestOrigin({ domainName: 'WEBSOCKET_DOMAIN', originPath: '' });
+        request.uri = '/WEBSOCKET_STAGE';
+        // The path names the thread; a query that names another one does not count.
+        request.querystring.thread_id = { value: stream[1] };
+    }
+    return request;
+}

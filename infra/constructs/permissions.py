@@ -1,0 +1,84 @@
+"""Which actions each `Use` stands for. A role gets these and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from aws_cdk import ArnFormat, Stack
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_secretsmanager as secretsmanager
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+from infra.constructs.apis import WebSocketEndpoint
+from infra.constructs.functions import FUNCTIONS, Functions, Use
+from infra.constructs.queues import Queues
+from infra.constructs.storage import Storage
+
+SUBSCRIPTION_ACTIONS = (
+    "dynamodb:BatchWriteItem",
+    "dynamodb:DeleteItem",
+    "dynamodb:GetItem",
+    "dynamodb:PutItem",
+    "dynamodb:Query",
+    "dynamodb:UpdateItem",
+)
+"""No scan, and no access to the table itself."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resources:
+    """What is granted."""
+
+    database_secret: secretsmanager.ISecret
+    auth_secret: secretsmanager.ISecret
+    provider_secret: secretsmanager.ISecret
+    queues: Queues
+    storage: Storage
+    websocket: WebSocketEndpoint
+    workflow_arn: str
+
+
+def grant(functions: Functions, resources: Resources) -> None:
+    """Give every function's role what `FUNCTIONS` says that it uses."""
+    grants: Mapping[Use, Callable[[iam.Role], object]] = {
+        Use.DATABASE: lambda role: _read(resources.database_secret, role),
+        Use.AUTH: lambda role: _read(resources.auth_secret, role),
+        Use.PROVIDER: lambda role: _read(resources.provider_secret, role),
+        Use.SEND_RUNS: lambda role: _send(resources.queues.runs, role),
+        Use.SEND_RETRY: lambda role: _send(resources.queues.retry, role),
+        Use.SEND_WATCH: lambda role: _send(resources.queues.watch, role),
+        Use.SUBSCRIPTIONS: lambda role: resources.storage.subscriptions.grant(role, *SUBSCRIPTION_ACTIONS),
+        Use.PUSH: lambda role: role.add_to_policy(
+            iam.PolicyStatement(
+                actions=["execute-api:ManageConnections"], resources=[resources.websocket.connections_arn]
+            )
+        ),
+        Use.START_WORKFLOW: lambda role: role.add_to_policy(
+            iam.PolicyStatement(actions=["states:StartExecution"], resources=[resources.workflow_arn])
+        ),
+    }
+    for function_id, spec in FUNCTIONS.items():
+        for use in sorted(spec.uses):
+            grants[use](functions[function_id].role)
+
+
+def workflow_arn(scope: Construct, name: str) -> str:
+    """ARN of a state machine by its name: its executors' roles name it, so it cannot be asked for it."""
+    return Stack.of(scope).format_arn(
+        service="states",
+        resource="stateMachine",
+        resource_name=name,
+        arn_format=ArnFormat.COLON_RESOURCE_NAME,
+    )
+
+
+def _read(secret: secretsmanager.ISecret, role: iam.Role) -> None:
+    role.add_to_policy(
+        iam.PolicyStatement(actions=["secretsmanager:GetSecretValue"], resources=[secret.secret_arn])
+    )
+
+
+def _send(queue: sqs.Queue, role: iam.Role) -> None:
+    role.add_to_policy(iam.PolicyStatement(actions=["sqs:SendMessage"], resources=[queue.queue_arn]))

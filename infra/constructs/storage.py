@@ -1,0 +1,43 @@
+"""Subscriptions in DynamoDB and files in S3."""
+
+from __future__ import annotations
+
+from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+
+class Storage(Construct):
+    """The subscriptions table and the files bucket.
+
+    subscriptions: partition `thread_id`, sort `connection_id`, items expire by `expires_at` (epoch seconds). A
+        connection's own record has partition `connection#<id>` and sort `connection`.
+    files: uploads and what tools produce; objects only over TLS, never public.
+    """
+
+    def __init__(self, scope: Construct, construct_id: str, *, keep_files: bool) -> None:
+        """keep_files: whether the bucket outlives the stack."""
+        super().__init__(scope, construct_id)
+        self.subscriptions = dynamodb.TableV2(
+            self,
+            "Subscriptions",
+            partition_key=dynamodb.Attribute(name="thread_id", type=dynamodb.AttributeType.STRING),
+            sort_key=dynamodb.Attribute(name="connection_id", type=dynamodb.AttributeType.STRING),
+            time_to_live_attribute="expires_at",
+            billing=dynamodb.Billing.on_demand(),
+            # Nothing to keep: a connection lives two hours at most, and its client subscribes again.
+            removal_policy=RemovalPolicy.DESTROY,
+        )
+        self.files = s3.Bucket(
+            self,
+            "Files",
+            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            encryption=s3.BucketEncryption.S3_MANAGED,
+            enforce_ssl=True,
+            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+            lifecycle_rules=[
+                s3.LifecycleRule(id="abandoned-uploads", abort_incomplete_multipart_upload_after=Duration.days(1))
+            ],
+            removal_policy=RemovalPolicy.RETAIN if keep_files else RemovalPolicy.DESTROY,
+        )

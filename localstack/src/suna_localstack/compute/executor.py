@@ -1,0 +1,148 @@
+"""LocalStack's runtime executor, on a local process."""
+
+import os
+import shutil
+import threading
+from pathlib import Path
+from typing import TypedDict
+
+from localstack.aws.api.lambda_ import PackageType
+from localstack.services.lambda_.invocation.execution_environment import STARTUP_TIMEOUT_SEC
+from localstack.services.lambda_.invocation.lambda_models import FunctionVersion, InvocationResult
+from localstack.services.lambda_.invocation.runtime_executor import LambdaRuntimeException, RuntimeExecutor
+
+from suna_localstack.compute import event_loop, runtime
+from suna_localstack.compute.code_root import CodeRoot
+from suna_localstack.compute.function_log import FunctionLog
+from suna_localstack.compute.outcome import Invocation
+from suna_localstack.compute.sandbox import FunctionSpec, Sandbox
+
+InvokePayload = TypedDict(
+    "InvokePayload",
+    {
+        "invoke-id": str,
+        "invoked-function-arn": str,
+        "payload": str,
+        "trace-id": str,
+    },
+)
+
+
+class _CodeRoots:
+    """The code of each function version, shared by its execution environments."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._roots: dict[str, CodeRoot] = {}
+
+    def get(self, version: FunctionVersion) -> CodeRoot:
+        code = version.config.code
+        path = Path(code.get_unzipped_code_location()).resolve()
+        with self._lock:
+            if str(path) not in self._roots:
+                self._roots[str(path)] = CodeRoot(path, hot_reload=code.is_hot_reloading())
+            return self._roots[str(path)]
+
+    def refresh(self, root: CodeRoot) -> None:
+        with self._lock:
+            root.refresh()
+
+
+_CODE_ROOTS = _CodeRoots()
+
+
+class ProcessExecutor(RuntimeExecutor):
+    """Runs a function's code as a process of this machine, as its own user."""
+
+    def __init__(self, id: str, function_version: FunctionVersion) -> None:  # noqa: A002 - LocalStack's name
+        super().__init__(id=id, function_version=function_version)
+        self._scratch_dir = runtime.state_dir() / "environments" / id
+        self._code = _CODE_ROOTS.get(function_version)
+        self._sandbox: Sandbox | None = None
+        self.client_context: str | None = None
+        """Client context of the next invocation, in JSON: LocalStack's interface has no place for it."""
+
+    def start(self, env_vars: dict[str, str]) -> None:
+        """Start a worker and wait until it is ready, or has reported why it is not."""
+        config = self.function_version.config
+        self._scratch_dir.mkdir(parents=True, exist_ok=True)
+        log_dir = os.environ.get("SUNA_LOG_DIR")
+        function = FunctionSpec(
+            version=self.function_version.id.qualifier,
+            timeout_s=config.timeout,
+            memory_mb=config.memory_size,
+            command=runtime.command(config.handler),
+            environment=runtime.environment(env_vars, code_root=self._code.path, scratch_dir=self._scratch_dir),
+            code=self._code,
+        )
+        log = FunctionLog(
+            folder=Path(log_dir) if log_dir else None, function_name=self.function_version.id.function_name
+        )
+
+        async def start() -> Sandbox:
+            sandbox = Sandbox(function, log=log)
+            await sandbox.start()
+            return sandbox
+
+        _CODE_ROOTS.refresh(self._code)
+        self._sandbox = event_loop.run(start(), timeout_s=STARTUP_TIMEOUT_SEC)
+
+    def invoke(self, payload: InvokePayload) -> InvocationResult:
+        """Run one invocation, on new code if it has changed."""
+        invocation = Invocation(
+            request_id=payload["invoke-id"],
+            function_arn=payload["invoked-function-arn"],
+            payload=payload["payload"].encode(),
+            trace_id=payload["trace-id"],
+            client_context=self.client_context,
+        )
+        self.client_context = None
+        _CODE_ROOTS.refresh(self._code)
+        result, logs = event_loop.run(self._started().invoke(invocation))
+        return InvocationResult(
+            request_id=invocation.request_id, payload=result.payload, is_error=result.is_error, logs=logs
+        )
+
+    def stop(self) -> None:
+        """End the environment; an invocation that runs ends first."""
+        if self._sandbox is not None:
+            event_loop.run(self._sandbox.stop())
+        shutil.rmtree(self._scratch_dir, ignore_errors=True)
+
+    def get_address(self) -> str:
+        return "127.0.0.1"
+
+    def get_endpoint_from_executor(self) -> str:
+        return "127.0.0.1"
+
+    def get_runtime_endpoint(self) -> str:
+        return ""
+
+    def get_logs(self) -> str:
+        return ""
+
+    @classmethod
+    def prepare_version(cls, function_version: FunctionVersion) -> None:
+        """Unzip the code, once a version; refuse what cannot run here."""
+        config = function_version.config
+        if config.package_type != PackageType.Zip or config.layers:
+            message = "Container images and layers cannot run as a local process"
+            raise LambdaRuntimeException(message)
+        if config.runtime != runtime.RUNTIME:
+            message = f"Runtime {config.runtime!r} cannot run as a local process: only {runtime.RUNTIME!r} can"
+            raise LambdaRuntimeException(message)
+        config.code.prepare_for_execution()
+
+    @classmethod
+    def cleanup_version(cls, function_version: FunctionVersion) -> None:
+        """Nothing to do: LocalStack removes the unzipped code itself."""
+
+    @classmethod
+    def validate_environment(cls) -> bool:
+        return runtime.interpreter().exists()
+
+    def _started(self) -> Sandbox:
+        if self._sandbox is None:
+            message = f"Execution environment {self.id!r} is not started"
+            raise LambdaRuntimeException(message)
+        return self._sandbox

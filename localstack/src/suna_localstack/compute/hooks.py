@@ -1,0 +1,22 @@
+"""LocalStack's life cycle: entry points of ``localstack.hooks.*``."""
+
+from localstack.runtime import hooks
+
+
+@hooks.on_runtime_create()
+def apply_patches() -> None:
+    """Patch LocalStack's Lambda and SQS services."""
+    from suna_localstack.compute import patches, sqs_timing  # noqa: PLC0415
+
+    patches.pass_client_context()
+    patches.poll_queues_concurrently()
+    sqs_timing.patch()
+
+
+# Before the services are stopped, which would wait for running invocations.
+@hooks.on_infra_shutdown(priority=100)
+def stop_workers() -> None:
+    """Kill every worker."""
+    from suna_localstack.compute.process_groups import GROUPS  # noqa: PLC0415
+
+    GROUPS.kill_all()

@@ -1,0 +1,44 @@
+"""Invoking a function from inside LocalStack's process, without a request to its own endpoint."""
+
+import uuid
+
+from localstack.aws.api.lambda_ import InvocationType
+from localstack.services.lambda_.api_utils import function_locators_from_arn
+from localstack.services.lambda_.invocation.lambda_models import InvocationResult
+from localstack.services.lambda_.invocation.lambda_service import LambdaService
+from localstack.services.plugins import SERVICE_PLUGINS
+
+
+def lambda_service() -> LambdaService:
+    """LocalStack's Lambda service, started if it is not yet."""
+    return SERVICE_PLUGINS.require("lambda")._provider.lambda_service  # noqa: SLF001 - there is no public way
+
+
+def invoke(function_arn: str, payload: bytes) -> InvocationResult:
+    """Invoke a function and wait for its result.
+
+    Parameters
+    ----------
+    function_arn
+        ARN of a function, a version or an alias.
+
+    Raises
+    ------
+    localstack.aws.api.lambda_.TooManyRequestsException
+        The function or the account has no concurrency left.
+    localstack.aws.api.lambda_.ResourceNotFoundException
+        There is no such function.
+    """
+    name, qualifier, account, region = function_locators_from_arn(function_arn)
+    result = lambda_service().invoke(
+        function_name=name,
+        qualifier=qualifier,
+        region=region,
+        account_id=account,
+        invocation_type=InvocationType.RequestResponse,
+        client_context=None,
+        request_id=str(uuid.uuid4()),
+        payload=payload,
+    )
+    assert result is not None  # noqa: S101 - only other invocation types have none
+    return result

@@ -1,0 +1,1 @@
+"""DynamoDB and its streams on moto, made safe for concurrent requests and closer to AWS."""

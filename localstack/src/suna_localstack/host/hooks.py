@@ -1,0 +1,11 @@
+"""LocalStack's life cycle: entry points of ``localstack.hooks.*``."""
+
+from localstack.runtime import hooks
+
+
+@hooks.on_runtime_create()
+def apply_patches() -> None:
+    """Patch the runtime before it is made."""
+    from suna_localstack.host import patches  # noqa: PLC0415
+
+    patches.serve_plain_http_on_configured_host()

@@ -1,0 +1,44 @@
+"""Free TCP ports on 127.0.0.1."""
+
+import errno
+import socket
+
+HOST = "127.0.0.1"
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen on ``port`` now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            if error.errno in {errno.EADDRINUSE, errno.EACCES}:
+                return False
+            raise
+    return True
+
+
+def is_open(port: int) -> bool:
+    """Whether something accepts connections on ``port``."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1.0)
+        return probe.connect_ex((HOST, port)) == 0
+
+
+def free_port() -> int:
+    """A port that nobody listens on; another process may take it before its user does, so starters retry."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def free_port_with_offset(offset: int) -> int:
+    """A port ``p`` such that both ``p`` and ``p + offset`` are free and valid."""
+    for _ in range(200):
+        port = free_port()
+        if port + offset > 65535:
+            port -= offset
+        if port > 1024 and is_free(port) and is_free(port + offset):
+            return port
+    raise OSError(errno.EADDRINUSE, f"no pair of free ports {offset} apart")

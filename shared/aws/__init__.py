@@ -1,0 +1,1 @@
+"""AWS clients, made once a process: creating one is slow, and each belongs to the process's event loop."""

@@ -1,0 +1,66 @@
+"""aioboto3 clients, opened when first needed and kept for the life of the process."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import aioboto3
+from aiobotocore.config import AioConfig
+
+if TYPE_CHECKING:
+    from types_aiobotocore_dynamodb import DynamoDBClient
+    from types_aiobotocore_secretsmanager import SecretsManagerClient
+    from types_aiobotocore_sqs import SQSClient
+    from types_aiobotocore_stepfunctions import SFNClient
+
+_CONFIG = AioConfig(
+    connect_timeout=3,
+    read_timeout=25,
+    retries={"mode": "standard", "max_attempts": 4},
+    max_pool_connections=50,
+)
+
+
+class _Clients:
+    """The process's clients by service name."""
+
+    def __init__(self) -> None:
+        self._session: Any = aioboto3.Session()
+        self._stack = AsyncExitStack()
+        self._opening = asyncio.Lock()
+        self._open: dict[str, Any] = {}
+
+    async def get(self, service: str) -> Any:
+        """The client of ``service``, made at the first call."""
+        if service not in self._open:
+            async with self._opening:
+                if service not in self._open:
+                    client = self._session.client(service, config=_CONFIG)
+                    self._open[service] = await self._stack.enter_async_context(client)
+        return self._open[service]
+
+
+@cache
+def _clients() -> _Clients:
+    return _Clients()
+
+
+async def sqs() -> "SQSClient":
+    """The SQS client."""
+    return await _clients().get("sqs")
+
+
+async def dynamodb() -> "DynamoDBClient":
+    """The DynamoDB client."""
+    return await _clients().get("dynamodb")
+
+
+async def secrets_manager() -> "SecretsManagerClient":
+    """The Secrets Manager client."""
+    return await _clients().get("secretsmanager")
+
+
+async def step_functions() -> "SFNClient":
+    """The Step Functions client."""
+    return await _clients().get("stepfunctions")

@@ -1,0 +1,63 @@
+"""The three queues of runs. A message holds ids only; everything else is in PostgreSQL."""
+
+import json
+from dataclasses import dataclass
+from typing import Literal
+from uuid import UUID
+
+from shared.aws.clients import sqs
+from shared.settings import queue_settings
+from shared.telemetry import ids
+
+# SQS delays a message by 15 minutes at most.
+LONGEST_DELAY_S = 900
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunMessage:
+    """What a queue says about a run, and the request that it began with (for the logs)."""
+
+    agent_run_id: UUID
+    thread_id: UUID
+    account_id: str
+    request_id: str | None = None
+
+    def body(self) -> str:
+        """The message's body."""
+        return json.dumps(
+            {
+                "agent_run_id": str(self.agent_run_id),
+                "thread_id": str(self.thread_id),
+                "account_id": self.account_id,
+                "request_id": self.request_id or ids().get("request_id"),
+            }
+        )
+
+    @classmethod
+    def parse(cls, body: str) -> "RunMessage":
+        """The message of ``body``.
+
+        Raises:
+            ValueError: ``body`` is not such a message (a forged or foreign one).
+        """
+        try:
+            fields = json.loads(body)
+            return cls(
+                agent_run_id=UUID(fields["agent_run_id"]),
+                thread_id=UUID(fields["thread_id"]),
+                account_id=str(fields["account_id"]),
+                request_id=fields.get("request_id"),
+            )
+        except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+            raise ValueError(f"not a run message: {body[:200]!r}") from error
+
+
+async def send(queue: Literal["runs", "retry", "watch"], message: RunMessage, *, delay_s: float = 0) -> None:
+    """Put ``message`` on a queue, to be delivered after ``delay_s`` (cut to SQS's 15 minutes)."""
+    urls = queue_settings()
+    url = {"runs": urls.runs_queue_url, "retry": urls.retry_queue_url, "watch": urls.watch_queue_url}[queue]
+    await (await sqs()).send_message(
+        QueueUrl=url,
+        MessageBody=message.body(),
+        DelaySeconds=min(round(delay_s), LONGEST_DELAY_S),
+    )

@@ -1,0 +1,13 @@
+"""Secrets by ARN, fetched once a process."""
+
+from shared.aws.clients import secrets_manager
+
+_fetched: dict[str, str] = {}
+
+
+async def secret(arn: str) -> str:
+    """The string that the secret ``arn`` holds (JSON, in all of ours)."""
+    if arn not in _fetched:
+        answer = await (await secrets_manager()).get_secret_value(SecretId=arn)
+        _fetched[arn] = answer["SecretString"]
+    return _fetched[arn]

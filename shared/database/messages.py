@@ -1,0 +1,84 @@
+"""Messages in PostgreSQL."""
+
+import json
+from uuid import UUID
+
+import asyncpg
+
+from shared.database.pool import Connection
+from shared.database.queries import queries
+from shared.domain import Json, Message, MessageType
+
+_SQL = queries("messages")
+
+
+def _message(row: asyncpg.Record) -> Message:
+    return Message(
+        message_id=row["message_id"],
+        thread_id=row["thread_id"],
+        run_number=row["run_number"],
+        position=row["position"],
+        agent_run_id=row["agent_run_id"],
+        type=row["type"],
+        is_llm_message=row["is_llm_message"],
+        content=json.loads(row["content"]),
+        metadata=json.loads(row["metadata"]),
+        created_at=row["created_at"],
+    )
+
+
+async def insert(
+    connection: Connection,
+    *,
+    message_id: UUID,
+    thread_id: UUID,
+    account_id: str,
+    run_number: int,
+    type: MessageType,
+    content: Json,
+    metadata: Json | None = None,
+    agent_run_id: UUID | None = None,
+    thread_run_id: UUID | None = None,
+    is_llm_message: bool = True,
+    covers: tuple[int, int] | None = None,
+) -> Message:
+    """Append a message at the next position of ``run_number``.
+
+    ``covers``: for a summary, the place of the last message it stands for.
+
+    The caller holds what makes positions safe: the thread's row lock while a run is recorded, the run's row afterwards.
+    """
+    row = await connection.fetchrow(
+        _SQL["insert"],
+        message_id,
+        thread_id,
+        account_id,
+        run_number,
+        agent_run_id,
+        thread_run_id,
+        type,
+        is_llm_message,
+        json.dumps(content),
+        json.dumps(metadata or {}),
+        *(covers or (None, None)),
+    )
+    assert row is not None, "INSERT ... SELECT of an aggregate returns exactly one row"  # noqa: S101
+    return _message(row)
+
+
+async def page(
+    connection: Connection, *, thread_id: UUID, account_id: str, limit: int, offset: int = 0
+) -> list[Message]:
+    """A page of the thread's messages, oldest first."""
+    return [_message(row) for row in await connection.fetch(_SQL["list"], thread_id, account_id, limit, offset)]
+
+
+async def newest(connection: Connection, *, thread_id: UUID, account_id: str, limit: int) -> list[Message]:
+    """The thread's last ``limit`` messages, oldest of them first."""
+    rows = await connection.fetch(_SQL["newest"], thread_id, account_id, limit)
+    return [_message(row) for row in reversed(rows)]
+
+
+async def context(connection: Connection, *, thread_id: UUID, account_id: str, run_number: int) -> list[Message]:
+    """What the model is given in run ``run_number``: the messages of runs up to it."""
+    return [_message(row) for row in await connection.fetch(_SQL["context"], thread_id, account_id, run_number)]

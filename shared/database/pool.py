@@ -1,0 +1,116 @@
+"""The process's connections to PostgreSQL, opened when first needed."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from functools import cache
+from typing import Any
+
+import asyncpg
+from asyncpg.pool import PoolConnectionProxy
+
+from shared.aws.secrets import secret
+from shared.errors import DatabaseUnavailableError
+from shared.settings import settings
+
+type Connection = PoolConnectionProxy[asyncpg.Record]
+
+CONNECT_TIMEOUT_S = 5.0
+COMMAND_TIMEOUT_S = 20.0
+
+# What the server or the network did to us, as opposed to what is wrong with a statement.
+_UNAVAILABLE = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+)
+_UNREACHABLE = (*_UNAVAILABLE, OSError, TimeoutError)
+
+
+class ProxiedConnection(asyncpg.Connection[asyncpg.Record]):
+    """A connection that sends no reset query when it goes back to the pool: RDS Proxy would pin it for that.
+
+    Nothing here changes a session, so there is nothing to reset.
+    """
+
+    def get_reset_query(self) -> str:
+        """No reset query."""
+        return ""
+
+
+async def connect_arguments() -> dict[str, Any]:
+    """The arguments of ``asyncpg.connect``, from the database's secret (RDS's JSON: host, port, username, ...)."""
+    credentials = json.loads(await secret(settings().database_secret_arn))
+    return {
+        "host": credentials["host"],
+        "port": int(credentials["port"]),
+        "user": credentials["username"],
+        "password": credentials["password"],
+        "database": credentials["dbname"],
+        "ssl": credentials.get("sslmode", "require"),
+        "timeout": CONNECT_TIMEOUT_S,
+        "command_timeout": COMMAND_TIMEOUT_S,
+        # Prepared statements pin a proxied connection, and are lost when it moves.
+        "statement_cache_size": 0 if settings().stage == "large" else 100,
+        "server_settings": {"application_name": "suna"},
+    }
+
+
+@cache
+def _opening() -> asyncio.Lock:
+    return asyncio.Lock()
+
+
+_pools: list[asyncpg.Pool[asyncpg.Record]] = []
+
+
+async def _pool() -> asyncpg.Pool[asyncpg.Record]:
+    async with _opening():
+        if not _pools:
+            _pools.append(
+                await asyncpg.create_pool(
+                    **await connect_arguments(),
+                    min_size=1,
+                    max_size=settings().postgres_pool_size,
+                    connection_class=ProxiedConnection,
+                )
+            )
+    return _pools[0]
+
+
+async def open_pool() -> None:
+    """Open the pool now: a function does it while it initialises, so that its first request need not wait."""
+    try:
+        await _pool()
+    except _UNREACHABLE as error:
+        raise DatabaseUnavailableError from error
+
+
+@asynccontextmanager
+async def connection() -> AsyncGenerator[Connection]:
+    """A connection of the pool.
+
+    Raises:
+        DatabaseUnavailableError: PostgreSQL is out of reach, or went away while the connection was in use.
+    """
+    try:
+        pool = await _pool()
+        taken = await pool.acquire(timeout=CONNECT_TIMEOUT_S)
+    except _UNREACHABLE as error:
+        raise DatabaseUnavailableError from error
+    try:
+        yield taken
+    except _UNAVAILABLE as error:
+        raise DatabaseUnavailableError from error
+    finally:
+        await pool.release(taken)
+
+
+@asynccontextmanager
+async def transaction() -> AsyncGenerator[Connection]:
+    """A connection inside a transaction, committed at the block's end. Raises as :func:`connection`."""
+    async with connection() as taken, taken.transaction():
+        yield taken

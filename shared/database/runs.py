@@ -1,0 +1,103 @@
+"""Runs in PostgreSQL, as they are recorded and read. Their transitions are in ``shared.runs``."""
+
+import json
+from collections.abc import Sequence
+from uuid import UUID
+
+import asyncpg
+
+from shared.database.pool import Connection
+from shared.database.queries import queries
+from shared.domain import AgentRun, Json, MultitaskStrategy, RunStatus
+from shared.errors import NotFoundError
+
+_SQL = queries("runs")
+
+
+def agent_run(row: asyncpg.Record) -> AgentRun:
+    """The run of a row of ``agent_runs``."""
+    return AgentRun(
+        agent_run_id=row["agent_run_id"],
+        thread_id=row["thread_id"],
+        account_id=row["account_id"],
+        number=row["number"],
+        status=row["status"],
+        assistant_id=row["assistant_id"],
+        model=row["model"],
+        metadata=json.loads(row["metadata"]),
+        multitask_strategy=row["multitask_strategy"],
+        error=_json(row["error"]),
+        usage=_json(row["usage"]),
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+        started_at=row["started_at"],
+        ended_at=row["ended_at"],
+    )
+
+
+def _json(text: str | None) -> Json | None:
+    return None if text is None else json.loads(text)
+
+
+async def insert(
+    connection: Connection,
+    *,
+    agent_run_id: UUID,
+    thread_id: UUID,
+    account_id: str,
+    number: int,
+    assistant_id: str,
+    model: str | None,
+    config: Json,
+    metadata: Json,
+    multitask_strategy: MultitaskStrategy,
+    after_s: float,
+) -> AgentRun:
+    """Record a queued run as the thread's newest. The caller holds the thread's row lock and took ``number`` under it.
+
+    ``after_s``: seconds before which the run must not start.
+    """
+    row = await connection.fetchrow(
+        _SQL["insert"],
+        agent_run_id,
+        thread_id,
+        account_id,
+        number,
+        assistant_id,
+        model,
+        json.dumps(config),
+        json.dumps(metadata),
+        multitask_strategy,
+        after_s,
+    )
+    assert row is not None, "INSERT ... RETURNING without ON CONFLICT returns its row"  # noqa: S101
+    await connection.execute(_SQL["number_thread"], thread_id, number)
+    return agent_run(row)
+
+
+async def get(
+    connection: Connection, *, agent_run_id: UUID, account_id: str, thread_id: UUID | None = None
+) -> AgentRun:
+    """The run, of ``thread_id`` if that is given.
+
+    Raises:
+        NotFoundError: there is none of that id in the account (and thread).
+    """
+    row = await connection.fetchrow(_SQL["get"], agent_run_id, account_id, thread_id)
+    if row is None:
+        raise NotFoundError(f"run {str(agent_run_id)!r} not found")
+    return agent_run(row)
+
+
+async def page(
+    connection: Connection,
+    *,
+    thread_id: UUID,
+    account_id: str,
+    statuses: Sequence[RunStatus] | None,
+    limit: int,
+    offset: int,
+) -> list[AgentRun]:
+    """A page of the thread's runs, newest first."""
+    rows = await connection.fetch(_SQL["list"], thread_id, account_id, statuses, limit, offset)
+    return [agent_run(row) for row in rows]

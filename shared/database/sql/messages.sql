@@ -1,0 +1,39 @@
+-- name: insert
+-- The next position in the thread's run number $4.
+INSERT INTO messages (
+    message_id, thread_id, account_id, run_number, position, agent_run_id, thread_run_id,
+    type, is_llm_message, content, metadata, covers_run_number, covers_position
+)
+SELECT $1, $2, $3, $4, coalesce(max(m.position) + 1, 0), $5, $6, $7, $8, $9::jsonb, $10::jsonb, $11::int, $12::int
+FROM messages m WHERE m.thread_id = $2 AND m.run_number = $4
+RETURNING *
+
+-- name: list
+SELECT * FROM messages
+WHERE thread_id = $1 AND account_id = $2
+ORDER BY run_number, position
+LIMIT $3 OFFSET $4
+
+-- name: newest
+-- The last $3 messages, newest first.
+SELECT * FROM messages
+WHERE thread_id = $1 AND account_id = $2
+ORDER BY run_number DESC, position DESC
+LIMIT $3
+
+-- name: context
+-- What a run's model is given: the newest summary, then the messages after what it covers, of runs up to its own.
+WITH summary AS (
+    SELECT * FROM messages
+    WHERE thread_id = $1 AND account_id = $2 AND type = 'summary' AND covers_run_number <= $3
+    ORDER BY covers_run_number DESC, covers_position DESC
+    LIMIT 1
+)
+SELECT * FROM summary
+UNION ALL
+(
+    SELECT m.* FROM messages m LEFT JOIN summary s ON true
+    WHERE m.thread_id = $1 AND m.account_id = $2 AND m.run_number <= $3 AND m.is_llm_message AND m.type <> 'summary'
+      AND (s.message_id IS NULL OR (m.run_number, m.position) > (s.covers_run_number, s.covers_position))
+    ORDER BY m.run_number, m.position
+)

@@ -1,0 +1,155 @@
+-- name: insert
+INSERT INTO agent_runs (
+    agent_run_id, thread_id, account_id, number, assistant_id, model, config, metadata, multitask_strategy,
+    not_before, dispatched_at
+)
+VALUES (
+    $1, $2, $3, $4, $5, $6, $7::jsonb, $8::jsonb, $9,
+    now() + make_interval(secs => $10), now() + make_interval(secs => $10)
+)
+RETURNING *
+
+-- name: number_thread
+UPDATE threads SET last_run_number = $2, updated_at = now() WHERE thread_id = $1
+
+-- name: get
+SELECT * FROM agent_runs WHERE agent_run_id = $1 AND account_id = $2 AND ($3::uuid IS NULL OR thread_id = $3)
+
+-- name: list
+SELECT * FROM agent_runs
+WHERE thread_id = $1 AND account_id = $2 AND ($3::text[] IS NULL OR status = ANY ($3))
+ORDER BY number DESC
+LIMIT $4 OFFSET $5
+
+-- name: lock_thread_of
+-- Lock order: thread, then run. The account is the message's: a forged one finds nothing.
+SELECT t.thread_id FROM threads t
+JOIN agent_runs r USING (thread_id)
+WHERE r.agent_run_id = $1 AND r.account_id = $2
+FOR UPDATE OF t
+
+-- name: claim
+-- Queued, due, wanted, and next on its thread; or running under a lease that ended (a crash) or was released (a
+-- hand-over). Raises the fence of its writes (attempt) and of its thread's log (epoch), and reserves numbers for
+-- events: from the last one after a clean end, else from the end of what was reserved.
+WITH claimed AS (
+    UPDATE agent_runs r SET
+        status = 'running',
+        attempt = attempt + 1,
+        crashes = crashes + CASE WHEN status = 'running' AND lease_expires_at IS NOT NULL THEN 1 ELSE 0 END,
+        lease_expires_at = clock_timestamp() + make_interval(secs => $3),
+        started_at = coalesce(started_at, clock_timestamp()),
+        updated_at = clock_timestamp()
+    WHERE r.agent_run_id = $1
+      AND r.executor = $2
+      AND ($4::int IS NULL OR r.handover_no = $4)
+      AND (
+          (
+              r.status = 'queued' AND r.not_before <= clock_timestamp() AND r.stop_requested IS NULL
+              AND NOT EXISTS (
+                  SELECT FROM agent_runs earlier
+                  WHERE earlier.thread_id = r.thread_id AND earlier.number < r.number
+                    AND earlier.status = 'queued' AND earlier.not_before <= clock_timestamp()
+              )
+          )
+          OR (r.status = 'running' AND (r.lease_expires_at IS NULL OR r.lease_expires_at < clock_timestamp()))
+      )
+    RETURNING r.*
+), numbered AS (
+    UPDATE threads t SET
+        epoch = t.epoch + 1,
+        last_seq = t.reserved_seq,
+        reserved_seq = t.reserved_seq + $5
+    FROM claimed WHERE t.thread_id = claimed.thread_id
+    RETURNING t.thread_id, t.epoch, t.last_seq, t.reserved_seq
+)
+SELECT claimed.*, numbered.epoch, numbered.last_seq, numbered.reserved_seq
+FROM claimed JOIN numbered USING (thread_id)
+
+-- name: hold
+-- Whoever writes for a run holds its row under a live lease of its own attempt until the write is committed.
+SELECT 1 FROM agent_runs
+WHERE agent_run_id = $1 AND attempt = $2 AND status = 'running' AND lease_expires_at > clock_timestamp()
+FOR SHARE
+
+-- name: renew
+-- One statement for every run that a process holds; what it does not return is lost.
+UPDATE agent_runs r SET lease_expires_at = clock_timestamp() + make_interval(secs => $3)
+FROM unnest($1::uuid[], $2::int[]) AS held (agent_run_id, attempt)
+WHERE r.agent_run_id = held.agent_run_id AND r.attempt = held.attempt
+  AND r.status = 'running' AND r.lease_expires_at > clock_timestamp()
+RETURNING r.agent_run_id, r.stop_requested
+
+-- name: reserve_seq
+UPDATE threads SET reserved_seq = reserved_seq + $3 WHERE thread_id = $1 AND epoch = $2 RETURNING reserved_seq
+
+-- name: close_log
+-- A clean end or hand-over: the exact last number, nothing reserved beyond it.
+UPDATE threads SET last_seq = $3, reserved_seq = $3, updated_at = now() WHERE thread_id = $1 AND epoch = $2
+
+-- name: finish
+UPDATE agent_runs SET
+    status = $3, error = $4::jsonb, usage = $5::jsonb,
+    lease_expires_at = NULL, ended_at = clock_timestamp(), updated_at = clock_timestamp()
+WHERE agent_run_id = $1 AND attempt = $2 AND status = 'running' AND lease_expires_at > clock_timestamp()
+RETURNING agent_run_id
+
+-- name: hand_over
+UPDATE agent_runs SET
+    executor = 'workflow', handover_no = handover_no + 1,
+    wake_by = clock_timestamp() + make_interval(secs => $3),
+    lease_expires_at = NULL, updated_at = clock_timestamp()
+WHERE agent_run_id = $1 AND attempt = $2 AND status = 'running' AND lease_expires_at > clock_timestamp()
+RETURNING handover_no
+
+-- name: next_queued
+-- The run of the thread that a claim would accept now, if nothing of it is running.
+SELECT * FROM agent_runs r
+WHERE r.thread_id = $1 AND r.status = 'queued' AND r.not_before <= clock_timestamp() AND r.stop_requested IS NULL
+  AND NOT EXISTS (SELECT FROM agent_runs other WHERE other.thread_id = $1 AND other.status = 'running')
+ORDER BY r.number
+LIMIT 1
+
+-- name: settled
+UPDATE agent_runs SET settled_at = coalesce(settled_at, clock_timestamp()) WHERE agent_run_id = $1
+
+-- name: take_back
+-- A hand-over that nobody woke up for: the queue's runner may claim the run again.
+UPDATE agent_runs SET executor = 'queue', handover_no = handover_no + 1, wake_by = NULL, updated_at = clock_timestamp()
+WHERE agent_run_id = $1 AND status = 'running' AND executor = 'workflow'
+  AND wake_by < clock_timestamp() AND (lease_expires_at IS NULL OR lease_expires_at < clock_timestamp())
+
+-- name: dispatched
+UPDATE agent_runs SET dispatched_at = clock_timestamp() WHERE agent_run_id = $1
+
+-- name: watch
+-- What the watch decides by, on the database's clock.
+SELECT *,
+    extract(epoch FROM lease_expires_at - clock_timestamp())::float8 AS lease_left_s,
+    extract(epoch FROM wake_by - clock_timestamp())::float8 AS wake_left_s,
+    extract(epoch FROM not_before - clock_timestamp())::float8 AS due_in_s,
+    extract(epoch FROM clock_timestamp() - dispatched_at)::float8 AS since_dispatch_s
+FROM agent_runs WHERE agent_run_id = $1 AND account_id = $2
+
+-- name: lease_held
+SELECT 1 FROM agent_runs
+WHERE agent_run_id = $1 AND handover_no = $2 AND executor = 'workflow'
+  AND status = 'running' AND lease_expires_at > clock_timestamp()
+
+-- name: fail_unheld
+-- Whoever ends a run that it does not hold raises the epoch: an executor that wakes up later is refused by the log too.
+WITH ended AS (
+    UPDATE agent_runs SET
+        status = 'failed', attempt = attempt + 1, error = $3::jsonb,
+        lease_expires_at = NULL, ended_at = clock_timestamp(), updated_at = clock_timestamp()
+    WHERE agent_run_id = $1 AND handover_no = $2 AND executor = 'workflow' AND status = 'running'
+      AND (lease_expires_at IS NULL OR lease_expires_at < clock_timestamp())
+    RETURNING *
+), numbered AS (
+    UPDATE threads t SET
+        epoch = t.epoch + 1, last_seq = t.reserved_seq + 1, reserved_seq = t.reserved_seq + 1
+    FROM ended WHERE t.thread_id = ended.thread_id
+    RETURNING t.thread_id, t.epoch, t.last_seq - 1 AS last_seq, t.reserved_seq
+)
+SELECT ended.*, numbered.epoch, numbered.last_seq, numbered.reserved_seq
+FROM ended JOIN numbered USING (thread_id)

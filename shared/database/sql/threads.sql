@@ -1,0 +1,41 @@
+-- name: ensure_account
+INSERT INTO accounts (account_id) VALUES ($1) ON CONFLICT DO NOTHING
+
+-- name: create
+INSERT INTO threads (thread_id, account_id, metadata) VALUES ($1, $2, $3::jsonb)
+ON CONFLICT (thread_id) DO NOTHING
+RETURNING thread_id
+
+-- name: get
+SELECT t.*, r.status AS last_run_status
+FROM threads t
+LEFT JOIN agent_runs r ON r.thread_id = t.thread_id AND r.number = t.last_run_number
+WHERE t.thread_id = $1 AND t.account_id = $2
+
+-- name: search
+-- $4: status words of the newest run, NULL for all; the empty word stands for "no run yet".
+SELECT t.*, r.status AS last_run_status
+FROM threads t
+LEFT JOIN agent_runs r ON r.thread_id = t.thread_id AND r.number = t.last_run_number
+WHERE t.account_id = $1 AND t.metadata @> $2::jsonb
+  AND ($3::uuid[] IS NULL OR t.thread_id = ANY ($3))
+  AND ($4::text[] IS NULL OR coalesce(r.status, '') = ANY ($4))
+ORDER BY t.created_at DESC, t.thread_id
+LIMIT $5 OFFSET $6
+
+-- name: update_metadata
+UPDATE threads SET metadata = metadata || $3::jsonb, updated_at = now()
+WHERE thread_id = $1 AND account_id = $2
+RETURNING thread_id
+
+-- name: delete
+DELETE FROM threads t
+WHERE t.thread_id = $1 AND t.account_id = $2
+  AND NOT EXISTS (
+      SELECT FROM agent_runs r WHERE r.thread_id = t.thread_id AND r.status IN ('queued', 'running')
+  )
+RETURNING t.thread_id
+
+-- name: lock
+-- The row lock under which runs and messages of a thread get their numbers.
+SELECT thread_id, last_run_number FROM threads WHERE thread_id = $1 AND account_id = $2 FOR UPDATE

@@ -1,0 +1,91 @@
+"""Threads in PostgreSQL. Every statement is scoped by account: what is not yours is not there."""
+
+import json
+from collections.abc import Sequence
+from uuid import UUID
+
+import asyncpg
+
+from shared.database.pool import Connection
+from shared.database.queries import queries
+from shared.domain import Json, RunStatus, Thread
+from shared.errors import ConflictError, NotFoundError
+
+_SQL = queries("threads")
+
+
+def _thread(row: asyncpg.Record) -> Thread:
+    return Thread(
+        thread_id=row["thread_id"],
+        account_id=row["account_id"],
+        metadata=json.loads(row["metadata"]),
+        last_run_status=row["last_run_status"],
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+    )
+
+
+async def create(connection: Connection, *, thread_id: UUID, account_id: str, metadata: Json) -> bool:
+    """Create a thread; False if the id is taken (by whomever: ids are chosen by clients)."""
+    await connection.execute(_SQL["ensure_account"], account_id)
+    return await connection.fetchval(_SQL["create"], thread_id, account_id, json.dumps(metadata)) is not None
+
+
+async def get(connection: Connection, *, thread_id: UUID, account_id: str) -> Thread:
+    """The thread.
+
+    Raises:
+        NotFoundError: there is none of that id in the account.
+    """
+    row = await connection.fetchrow(_SQL["get"], thread_id, account_id)
+    if row is None:
+        raise NotFoundError(f"thread {str(thread_id)!r} not found")
+    return _thread(row)
+
+
+async def search(
+    connection: Connection,
+    *,
+    account_id: str,
+    metadata: Json,
+    thread_ids: Sequence[UUID] | None,
+    last_run_statuses: Sequence[RunStatus | None] | None,
+    limit: int,
+    offset: int,
+) -> list[Thread]:
+    """The account's threads that contain ``metadata``, newest first; ``None`` among the statuses: never run."""
+    words = None if last_run_statuses is None else [status or "" for status in last_run_statuses]
+    rows = await connection.fetch(_SQL["search"], account_id, json.dumps(metadata), thread_ids, words, limit, offset)
+    return [_thread(row) for row in rows]
+
+
+async def update_metadata(connection: Connection, *, thread_id: UUID, account_id: str, metadata: Json) -> None:
+    """Merge ``metadata`` into the thread's, key by key. Raises :class:`NotFoundError`."""
+    if await connection.fetchval(_SQL["update_metadata"], thread_id, account_id, json.dumps(metadata)) is None:
+        raise NotFoundError(f"thread {str(thread_id)!r} not found")
+
+
+async def delete(connection: Connection, *, thread_id: UUID, account_id: str) -> None:
+    """Delete the thread with its runs and messages.
+
+    Raises:
+        NotFoundError: there is none of that id in the account.
+        ConflictError: a run of it is queued or running.
+    """
+    if await connection.fetchval(_SQL["delete"], thread_id, account_id) is None:
+        await get(connection, thread_id=thread_id, account_id=account_id)
+        raise ConflictError(f"thread {str(thread_id)!r} has an unfinished run: cancel it, then delete the thread")
+
+
+async def lock(connection: Connection, *, thread_id: UUID, account_id: str) -> int:
+    """Take the thread's row lock for the rest of the transaction; returns the number of its newest run.
+
+    Lock order everywhere: thread, then run.
+
+    Raises:
+        NotFoundError: there is none of that id in the account.
+    """
+    row = await connection.fetchrow(_SQL["lock"], thread_id, account_id)
+    if row is None:
+        raise NotFoundError(f"thread {str(thread_id)!r} not found")
+    return row["last_run_number"]

@@ -1,0 +1,92 @@
+"""Plain types of the domain, as the database holds them, and the words a run's life is told in."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+RunStatus = Literal["queued", "running", "completed", "failed", "stopped", "timed_out", "needs_input"]
+Executor = Literal["queue", "workflow"]
+MessageType = Literal["user", "assistant", "system", "tool", "summary"]
+MultitaskStrategy = Literal["enqueue", "reject", "interrupt", "rollback"]
+
+UNFINISHED: frozenset[RunStatus] = frozenset({"queued", "running"})
+TERMINAL: frozenset[RunStatus] = frozenset({"completed", "failed", "stopped", "timed_out", "needs_input"})
+
+type Json = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Thread:
+    """A conversation. ``last_run_status`` is that of its newest run, ``None`` before the first."""
+
+    thread_id: UUID
+    account_id: str
+    metadata: Json
+    last_run_status: RunStatus | None
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Message:
+    """One message; its place in the thread is (``run_number``, ``position``).
+
+    ``content`` is the message as the model is given it: ``{"role": ..., "content": ..., ...}``.
+    """
+
+    message_id: UUID
+    thread_id: UUID
+    run_number: int
+    position: int
+    agent_run_id: UUID | None
+    type: MessageType
+    is_llm_message: bool
+    content: Json
+    metadata: Json
+    created_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentRun:
+    """One run of an assistant on a thread, as clients see it."""
+
+    agent_run_id: UUID
+    thread_id: UUID
+    account_id: str
+    number: int
+    status: RunStatus
+    assistant_id: str
+    model: str | None
+    metadata: Json
+    multitask_strategy: MultitaskStrategy
+    error: Json | None
+    usage: Json | None
+    created_at: datetime
+    updated_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """What the holder of a run's lease knows: whom it works for, and the fence it writes under.
+
+    ``epoch`` fences the thread's event log; ``last_seq`` is the number after which this holder's events begin, and
+    ``reserved_seq`` the last one it may use before it reserves more. ``lease_s`` counts from the claim.
+    """
+
+    agent_run_id: UUID
+    thread_id: UUID
+    account_id: str
+    number: int
+    executor: Executor
+    attempt: int
+    handover_no: int
+    assistant_id: str
+    model: str | None
+    config: Json
+    epoch: int
+    last_seq: int
+    reserved_seq: int
+    lease_s: float

@@ -1,0 +1,59 @@
+"""One base error. Which HTTP status and wire code a class has is said once, at the edge (``functions.api.errors``)."""
+
+
+class SunaError(Exception):
+    """Something went wrong"""
+
+    def __init__(self, message: str | None = None, *, detail: object = None) -> None:
+        """``message`` says what to do about it (default: the class's docstring); ``detail`` is JSON for the client."""
+        self.message = message or (type(self).__doc__ or "").split("\n", 1)[0].strip()
+        self.detail = detail
+        super().__init__(self.message)
+
+
+class InvalidRequestError(SunaError):
+    """The request is not valid."""
+
+
+class UnauthenticatedError(SunaError):
+    """The credential is missing or not valid."""
+
+
+class NotFoundError(SunaError):
+    """There is no such thing, or it is not yours."""
+
+
+class ConflictError(SunaError):
+    """The request does not fit what is there."""
+
+
+class BodyTooLargeError(SunaError):
+    """The request body is larger than 4 MB: upload larger files by presigned URL."""
+
+
+class NotSupportedError(SunaError):
+    """This is not supported."""
+
+
+class UnknownCommandError(SunaError):
+    """There is no such command."""
+
+
+class DatabaseUnavailableError(SunaError):
+    """The database cannot be reached; try again shortly."""
+
+
+class MigrationError(SunaError):
+    """The database's schema does not fit the migrations."""
+
+
+class LeaseLostError(SunaError):
+    """The run's lease has ended or another attempt holds it."""
+
+
+class LeaseHeldError(SunaError):
+    """Another executor holds the run's lease."""
+
+
+class LogRefusedError(SunaError):
+    """The event log is fenced by a newer epoch."""

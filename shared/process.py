@@ -1,0 +1,37 @@
+"""One event loop a process, owned here.
+
+Clients of PostgreSQL, Redis and AWS belong to the loop they were made on, so every handler of a process runs on the
+same one. ``asyncio.run`` would close it after the first invocation and is banned in functions.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from functools import cache
+
+# Connections that died while the environment was frozen are noticed by their transports only after the selector has
+# been polled: three turns made every first request after a thaw succeed, none at all half of them.
+_TURNS_AFTER_THAW = 3
+
+
+@cache
+def event_loop() -> asyncio.AbstractEventLoop:
+    """The process's loop, also set as the current one: Mangum asks for that."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    return loop
+
+
+async def thaw() -> None:
+    """Let the loop notice what happened to its connections while the process was frozen."""
+    for _ in range(_TURNS_AFTER_THAW):
+        await asyncio.sleep(0)
+
+
+def run[T](coroutine: Coroutine[None, None, T]) -> T:
+    """Run ``coroutine`` to its end on the process's loop. One call is one invocation of the function."""
+
+    async def invocation() -> T:
+        await thaw()
+        return await coroutine
+
+    return event_loop().run_until_complete(invocation())

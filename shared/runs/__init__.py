@@ -1,0 +1,1 @@
+"""The life of a run: recorded, claimed, leased, handed over, ended, settled."""

@@ -1,0 +1,148 @@
+"""Keeping leases alive, on a thread and a connection of its own.
+
+The event loop may be slow (litellm costs CPU per chunk) without being dead, and it may be dead while the process is
+not. So the renewals run beside it, and only for as long as it ticks: a loop that hangs loses its leases, one that is
+merely busy does not.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from shared.database.pool import connect_arguments
+from shared.database.queries import queries
+from shared.domain import Claim
+from shared.telemetry import logger
+
+_RENEW = queries("runs")["renew"]
+
+# Renewed three times a lease.
+_RENEWALS_A_LEASE = 3
+
+
+@dataclass(eq=False)
+class Lease:
+    """A held lease. ``on_lost`` and ``on_stop`` are called on the event loop, once each at most."""
+
+    claim: Claim
+    on_lost: Callable[[], None]
+    on_stop: Callable[[str], None]
+    expires_at: float
+    told_stop: bool = False
+
+    @property
+    def live(self) -> bool:
+        """Whether the lease still runs by the local clock, which began before the database's did."""
+        return time.monotonic() < self.expires_at
+
+
+class LeaseKeeper:
+    """Renews every lease the process holds in one statement, a third of a lease apart."""
+
+    def __init__(self, *, lease_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._lease_s = lease_s
+        self._interval_s = lease_s / _RENEWALS_A_LEASE
+        self._clock = clock
+        self._held: dict[tuple[UUID, int], Lease] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ticked_at = 0.0
+        self._connect: dict[str, Any] = {}
+        self._wake = threading.Condition()
+
+    async def hold(
+        self,
+        claim: Claim,
+        *,
+        claimed_at: float,
+        on_lost: Callable[[], None],
+        on_stop: Callable[[str], None],
+    ) -> Lease:
+        """Keep the lease of ``claim`` until :meth:`release`.
+
+        Args:
+            claim: the claim.
+            claimed_at: the local monotonic time before the claim was sent, so the local deadline is never the later.
+            on_lost: called when the lease is gone; the holder must stop having effects.
+            on_stop: called with the kind of stop (``stop | interrupt | rollback``) when one is requested.
+        """
+        lease = Lease(claim, on_lost, on_stop, expires_at=claimed_at + self._lease_s)
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+            self._connect = await connect_arguments()
+            threading.Thread(target=self._run, name="lease-keeper", daemon=True).start()
+        with self._wake:
+            self._held[claim.agent_run_id, claim.attempt] = lease
+            self._ticked_at = self._clock()
+            self._wake.notify()
+        return lease
+
+    def release(self, lease: Lease) -> None:
+        """Stop renewing: the run has ended, was handed over, or is lost."""
+        with self._wake:
+            self._held.pop((lease.claim.agent_run_id, lease.claim.attempt), None)
+
+    def _run(self) -> None:
+        asyncio.run(self._keep())
+
+    async def _keep(self) -> None:
+        connection: asyncpg.Connection[asyncpg.Record] | None = None
+        while True:
+            await asyncio.to_thread(self._wait_for_work)
+            await asyncio.sleep(self._interval_s)
+            if not self._ticks():
+                logger.warning("the event loop has not ticked for a whole interval: leases are not renewed")
+                continue
+            begun = self._clock()
+            with self._wake:
+                leases = list(self._held.values())
+            if not leases:
+                continue
+            try:
+                if connection is None or connection.is_closed():
+                    connection = await asyncpg.connect(**self._connect)
+                rows = await connection.fetch(
+                    _RENEW,
+                    [lease.claim.agent_run_id for lease in leases],
+                    [lease.claim.attempt for lease in leases],
+                    self._lease_s,
+                    timeout=self._interval_s,
+                )
+            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                # The leases still run for a while; the next interval tries again.
+                logger.warning("leases could not be renewed", exc_info=True)
+                continue
+            self._note(leases, {row["agent_run_id"]: row["stop_requested"] for row in rows}, begun)
+
+    def _wait_for_work(self) -> None:
+        with self._wake:
+            self._wake.wait_for(lambda: self._held)
+
+    def _ticks(self) -> bool:
+        """Whether the event loop has turned since the last look; asks it to turn until the next."""
+        assert self._loop is not None  # noqa: S101 - set before the thread starts
+        ticked = self._clock() - self._ticked_at < self._interval_s * 2
+        self._loop.call_soon_threadsafe(self._tick)
+        return ticked
+
+    def _tick(self) -> None:
+        self._ticked_at = self._clock()
+
+    def _note(self, leases: list[Lease], renewed: dict[UUID, str | None], begun: float) -> None:
+        assert self._loop is not None  # noqa: S101 - set before the thread starts
+        for lease in leases:
+            run_id = lease.claim.agent_run_id
+            if run_id in renewed:
+                lease.expires_at = begun + self._lease_s
+                stop = renewed[run_id]
+                if stop is not None and not lease.told_stop:
+                    lease.told_stop = True
+                    self._loop.call_soon_threadsafe(lease.on_stop, stop)
+            elif (run_id, lease.claim.attempt) in self._held:
+                self.release(lease)
+                self._loop.call_soon_threadsafe(lease.on_lost)

@@ -1,0 +1,126 @@
+"""Recording: a run is a fact when its transaction commits, and somebody will look after it from before that instant."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from uuid import UUID, uuid4
+
+from shared.aws import queue
+from shared.aws.queue import RunMessage
+from shared.database import messages, runs, threads, transaction
+from shared.domain import AgentRun, Json, MessageType, MultitaskStrategy
+from shared.errors import ConflictError
+
+# A dispatched run is claimed within milliseconds; the watch looks after what is left after this long.
+WATCH_DELAY_S = 15.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewMessage:
+    """A message to append: ``content`` as the model is given it, with its ``role``."""
+
+    type: MessageType
+    content: Json
+    message_id: UUID = field(default_factory=uuid4)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewRun:
+    """A run to record. ``config`` holds what a run may override (see ``functions.runner``)."""
+
+    account_id: str
+    thread_id: UUID
+    assistant_id: str
+    messages: Sequence[NewMessage]
+    model: str | None = None
+    config: Json = field(default_factory=dict[str, object])
+    metadata: Json = field(default_factory=dict[str, object])
+    multitask_strategy: MultitaskStrategy = "enqueue"
+    create_thread: bool = False
+    after_s: float = 0.0
+    agent_run_id: UUID = field(default_factory=uuid4)
+
+
+async def record_run(new: NewRun) -> AgentRun:
+    """Record a run with its messages, have it watched, and dispatch it.
+
+    The watch message is sent while the statements run and awaited before COMMIT: a run that is recorded is watched,
+    whatever dies next. A watch whose run never came to be finds nothing and goes.
+
+    Raises:
+        NotFoundError: the thread does not exist in the account (and ``create_thread`` is not set).
+        ConflictError: ``create_thread`` is set and the id is somebody else's.
+        DatabaseUnavailableError: nothing was recorded.
+    """
+    message = RunMessage(agent_run_id=new.agent_run_id, thread_id=new.thread_id, account_id=new.account_id)
+    watch = asyncio.create_task(queue.send("watch", message, delay_s=new.after_s + WATCH_DELAY_S))
+    try:
+        async with transaction() as connection:
+            if new.create_thread:
+                await threads.create(connection, thread_id=new.thread_id, account_id=new.account_id, metadata={})
+            number = 1 + await threads.lock(connection, thread_id=new.thread_id, account_id=new.account_id)
+            run = await runs.insert(
+                connection,
+                agent_run_id=new.agent_run_id,
+                thread_id=new.thread_id,
+                account_id=new.account_id,
+                number=number,
+                assistant_id=new.assistant_id,
+                model=new.model,
+                config=new.config,
+                metadata=new.metadata,
+                multitask_strategy=new.multitask_strategy,
+                after_s=new.after_s,
+            )
+            for item in new.messages:
+                await messages.insert(
+                    connection,
+                    message_id=item.message_id,
+                    thread_id=new.thread_id,
+                    account_id=new.account_id,
+                    run_number=number,
+                    type=item.type,
+                    content=item.content,
+                    agent_run_id=new.agent_run_id,
+                )
+            await watch
+    finally:
+        # Never left behind: an invocation that ends with a task pending is frozen with it.
+        await asyncio.gather(watch, return_exceptions=True)
+    await queue.send("runs", message, delay_s=new.after_s)
+    return run
+
+
+async def append_message(*, account_id: str, thread_id: UUID, new: NewMessage) -> UUID:
+    """Append a message without a run; it belongs to the thread's next one.
+
+    Raises:
+        NotFoundError: the thread does not exist in the account.
+    """
+    async with transaction() as connection:
+        number = 1 + await threads.lock(connection, thread_id=thread_id, account_id=account_id)
+        message = await messages.insert(
+            connection,
+            message_id=new.message_id,
+            thread_id=thread_id,
+            account_id=account_id,
+            run_number=number,
+            type=new.type,
+            content=new.content,
+        )
+    return message.message_id
+
+
+async def create_thread(*, account_id: str, thread_id: UUID, metadata: Json, exist_ok: bool) -> None:
+    """Create a thread.
+
+    Raises:
+        ConflictError: the id is taken, and not (``exist_ok``) by the account itself.
+    """
+    async with transaction() as connection:
+        if await threads.create(connection, thread_id=thread_id, account_id=account_id, metadata=metadata):
+            return
+        if exist_ok:
+            await threads.get(connection, thread_id=thread_id, account_id=account_id)
+            return
+    raise ConflictError(f"thread {str(thread_id)!r} already exists; pass if_exists='do_nothing' to use it")

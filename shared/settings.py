@@ -1,0 +1,94 @@
+"""The environment, read once and typed. No other module reads ``os.environ``."""
+
+from functools import cache
+from typing import Literal
+
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """What every function is told by its environment (``infra`` sets it, by stage).
+
+    Names end in their unit. A secret is never in the environment: it is named by its ARN and fetched once a process.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+
+    stage: Literal["local", "small", "large"] = "local"
+    log_level: str = "INFO"
+
+    database_secret_arn: str
+    postgres_pool_size: int = 2
+    lease_s: float = 30.0
+    wake_by_s: float = 60.0
+
+
+class StreamSettings(BaseSettings):
+    """Where events go: the log in Redis, the subscriptions in DynamoDB, the connections of API Gateway."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+
+    redis_url: str
+    subscriptions_table: str
+    connections_url: str
+
+
+class QueueSettings(BaseSettings):
+    """Where runs are queued, and the state machine that takes over the long ones."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+
+    runs_queue_url: str
+    retry_queue_url: str
+    watch_queue_url: str
+    workflow_arn: str = ""
+
+
+class AuthSettings(BaseSettings):
+    """Who may come in: a shared HS256 secret, the keys of an OIDC issuer, or both."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+
+    auth_secret_arn: str = ""
+    jwks_url: str = ""
+    jwt_issuer: str = ""
+    jwt_audience: str = ""
+
+
+class ModelSettings(BaseSettings):
+    """Which model answers, and the secret that holds the providers' keys."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+
+    default_model: str
+    provider_secret_arn: str = ""
+
+
+@cache
+def settings() -> Settings:
+    """The settings that every function has."""
+    return Settings()  # pyright: ignore[reportCallIssue]
+
+
+@cache
+def stream_settings() -> StreamSettings:
+    """The settings of functions that publish or deliver events."""
+    return StreamSettings()  # pyright: ignore[reportCallIssue]
+
+
+@cache
+def queue_settings() -> QueueSettings:
+    """The settings of functions that queue runs."""
+    return QueueSettings()  # pyright: ignore[reportCallIssue]
+
+
+@cache
+def auth_settings() -> AuthSettings:
+    """The settings of functions that let clients in."""
+    return AuthSettings()
+
+
+@cache
+def model_settings() -> ModelSettings:
+    """The settings of functions that call models."""
+    return ModelSettings()  # pyright: ignore[reportCallIssue]

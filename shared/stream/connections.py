@@ -1,0 +1,77 @@
+"""Posting to WebSocket connections.
+
+The one hot AWS call: aiohttp with botocore's signer posts about five times as many messages a second as aioboto3,
+for a fifth of the CPU.
+"""
+
+from functools import cache
+from http import HTTPStatus
+from urllib.parse import quote
+
+import aiohttp
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.session import Session
+from yarl import URL
+
+from shared.settings import stream_settings
+
+_TIMEOUT = aiohttp.ClientTimeout(total=10, connect=3)
+
+
+class GoneError(Exception):
+    """The connection has ended."""
+
+
+class ThrottledError(Exception):
+    """The connection or the account takes no more for now."""
+
+
+class _Signer:
+    """Signs requests to ``execute-api`` with the process's (rotating) credentials."""
+
+    def __init__(self) -> None:
+        self._session = Session()
+        self._region = self._session.get_config_variable("region") or "us-east-1"
+        credentials = self._session.get_credentials()
+        if credentials is None:
+            raise RuntimeError("there are no AWS credentials to sign with")
+        self._credentials = credentials
+
+    def headers(self, method: str, url: str, body: bytes) -> dict[str, str]:
+        """The headers that authenticate a request."""
+        request = AWSRequest(method=method, url=url, data=body)
+        SigV4Auth(self._credentials, "execute-api", self._region).add_auth(request)
+        return dict(request.headers.items())
+
+
+@cache
+def _signer() -> _Signer:
+    return _Signer()
+
+
+@cache
+def _http() -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(timeout=_TIMEOUT, connector=aiohttp.TCPConnector(limit=200, keepalive_timeout=60))
+
+
+async def post(connection_id: str, frame: str) -> None:
+    """Send one frame to a connection; returns when the gateway has accepted it.
+
+    Raises:
+        GoneError: the connection has ended; forget it.
+        ThrottledError: back off and try again.
+        aiohttp.ClientError: the gateway is out of reach, or failed.
+    """
+    # Connection ids end in "=": once quoted in the URL, and SigV4 signs the path as it is sent.
+    url = f"{stream_settings().connections_url}/@connections/{quote(connection_id, safe='')}"
+    body = frame.encode()
+    headers = _signer().headers("POST", url, body)
+    async with _http().post(URL(url, encoded=True), data=body, headers=headers) as answer:
+        match answer.status:
+            case HTTPStatus.GONE:
+                raise GoneError
+            case HTTPStatus.TOO_MANY_REQUESTS:
+                raise ThrottledError
+            case _:
+                answer.raise_for_status()

@@ -1,0 +1,135 @@
+"""Delivery: each subscription of a thread gets its events in order, at its own pace.
+
+A sender task a subscription posts one event at a time. A slow client lags behind and slows nobody; one that is gone
+is forgotten. Events come from the tail that the publisher keeps here, or from the log for who is further behind.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from uuid import UUID
+
+import aiohttp
+
+from shared.stream import connections, log, subscriptions
+from shared.stream.connections import GoneError, ThrottledError
+from shared.stream.events import Logged
+from shared.stream.subscriptions import Subscription
+from shared.telemetry import logger
+
+REFRESH_S = 2.0
+TAIL_EVENTS = 2000
+
+_READ_EVENTS = 200
+_BACKOFF_S = (0.1, 0.2, 0.4, 0.8, 1.6)
+
+
+class Delivery:
+    """Delivers a thread's events to its subscriptions while a run of it is being executed."""
+
+    def __init__(self, *, thread_id: UUID, account_id: str, last_seq: int) -> None:
+        """``last_seq``: the number after which this execution's events begin."""
+        self._thread_id = thread_id
+        self._account_id = account_id
+        self._begins_after = last_seq
+        self._last_seq = last_seq
+        self._tail: deque[Logged] = deque(maxlen=TAIL_EVENTS)
+        self._closing = False
+        self._grown = asyncio.Condition()
+        self._senders: dict[str, asyncio.Task[None]] = {}
+        self._refreshing: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Read the subscriptions now, and again every two seconds."""
+        self._refreshing = asyncio.create_task(self._keep_refreshing())
+
+    async def offer(self, events: Sequence[Logged]) -> None:
+        """Have events delivered that were just appended to the log. Returns at once."""
+        async with self._grown:
+            self._tail.extend(events)
+            self._last_seq = events[-1].seq
+            self._grown.notify_all()
+
+    async def close(self, *, timeout_s: float) -> None:
+        """Look for subscriptions once more, and wait until every one has everything, but not for longer than this."""
+        if self._refreshing is not None:
+            self._refreshing.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._refreshing
+        await self._refresh()
+        async with self._grown:
+            self._closing = True
+            self._grown.notify_all()
+        tasks = list(self._senders.values())
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=timeout_s)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            if late:
+                logger.warning("subscribers lag behind the end of the run", extra={"subscriptions": len(late)})
+
+    async def _keep_refreshing(self) -> None:
+        while True:
+            await self._refresh()
+            await asyncio.sleep(REFRESH_S)
+
+    async def _refresh(self) -> None:
+        try:
+            found = await subscriptions.of_thread(self._thread_id, account_id=self._account_id)
+        except Exception:
+            # Nobody is lost by a late look: what they miss is in the log.
+            logger.warning("subscriptions could not be read", exc_info=True)
+            return
+        for subscription in found:
+            if subscription.subscription_id not in self._senders:
+                task = asyncio.create_task(self._send(subscription))
+                self._senders[subscription.subscription_id] = task
+        for gone in self._senders.keys() - {subscription.subscription_id for subscription in found}:
+            self._senders.pop(gone).cancel()
+
+    async def _send(self, subscription: Subscription) -> None:
+        cursor = self._begins_after if subscription.since is None else subscription.since
+        while True:
+            events = await self._after(cursor)
+            if not events:
+                return
+            for event in events:
+                if event.channel in subscription.channels:
+                    frame = f'{event.frame[:-1]},"prev_seq":{cursor}}}'
+                    if not await self._post(subscription, frame):
+                        return
+                cursor = event.seq
+
+    async def _after(self, cursor: int) -> list[Logged]:
+        """The events after ``cursor``, when there are any; none when there will be no more."""
+        async with self._grown:
+            await self._grown.wait_for(lambda: self._last_seq > cursor or self._closing)
+            if self._last_seq <= cursor:
+                return []
+            if self._tail and self._tail[0].seq <= cursor + 1:
+                return [event for event in self._tail if event.seq > cursor]
+        try:
+            events = await log.read(self._thread_id, after_seq=cursor, limit=_READ_EVENTS)
+        except log.RedisError:
+            logger.warning("the event log could not be read", exc_info=True)
+            events = []
+        return events or [event for event in self._tail if event.seq > cursor]
+
+    async def _post(self, subscription: Subscription, frame: str) -> bool:
+        """Post one frame; False if the subscription is not to be served any longer."""
+        for wait_s in (*_BACKOFF_S, None):
+            try:
+                await connections.post(subscription.connection_id, frame)
+            except GoneError:
+                await subscriptions.delete_connection(subscription.connection_id)
+                return False
+            except (ThrottledError, aiohttp.ClientError, TimeoutError):
+                if wait_s is None:
+                    logger.warning("a subscriber could not be reached", exc_info=True)
+                    return False
+                await asyncio.sleep(wait_s)
+            else:
+                return True
+        return False

@@ -1,0 +1,126 @@
+"""Events of the Agent Streaming Protocol, as clients get them (PyPI ``langchain-protocol`` has the types).
+
+An event is made final before it gets its number: what the log holds, what is pushed and what is replayed are the
+same bytes, one event a WebSocket frame.
+"""
+
+import json
+import time
+from dataclasses import dataclass, field
+from typing import Any, Literal
+from uuid import UUID
+
+from shared.domain import Json
+
+Channel = Literal["messages", "tools", "lifecycle", "input", "values", "updates", "checkpoints", "tasks", "custom"]
+CHANNELS: frozenset[str] = frozenset(
+    {"messages", "tools", "lifecycle", "input", "values", "updates", "checkpoints", "tasks", "custom"}
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """An event before it has a number. ``channel`` is what subscriptions filter by; ``method`` goes on the wire."""
+
+    channel: Channel
+    data: Json
+    run_id: UUID
+    timestamp_ms: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
+
+    @property
+    def method(self) -> str:
+        """The wire's method: the channel's name, but for ``input``."""
+        return "input.requested" if self.channel == "input" else self.channel
+
+
+@dataclass(frozen=True, kw_only=True)
+class Logged:
+    """An event with its number: ``frame`` is the JSON object that clients get."""
+
+    seq: int
+    channel: str
+    frame: str
+
+
+def number(event: Event, *, thread_id: UUID, seq: int) -> Logged:
+    """Give an event its number in the thread. ``event_id`` is a function of thread and number."""
+    frame: Json = {
+        "type": "event",
+        "event_id": f"{thread_id}:{seq}",
+        "seq": seq,
+        "method": event.method,
+        "params": {
+            "namespace": [],
+            "timestamp": event.timestamp_ms,
+            "run_id": str(event.run_id),
+            "data": event.data,
+        },
+    }
+    return Logged(seq=seq, channel=event.channel, frame=json.dumps(frame, separators=(",", ":")))
+
+
+def lifecycle(run_id: UUID, event: str, *, error: Json | None = None) -> Event:
+    """A turn in the run's life: ``running``, ``completed``, ``failed`` (stopped and timed out too, with a code)."""
+    data: Json = {"event": event}
+    if error is not None:
+        data["error"] = f"{error['code']}: {error['message']}"
+    return Event(channel="lifecycle", run_id=run_id, data=data)
+
+
+def message_start(run_id: UUID, message_id: UUID, *, metadata: dict[str, Any]) -> Event:
+    """An assistant's message begins; ``metadata``: ``model``, ``provider``."""
+    return Event(
+        channel="messages",
+        run_id=run_id,
+        data={
+            "event": "message-start",
+            "role": "ai",
+            "id": str(message_id),
+            "metadata": {"run_id": str(run_id), **metadata},
+        },
+    )
+
+
+def block_start(run_id: UUID, index: int, content: Json) -> Event:
+    """Content block ``index`` of the open message begins."""
+    return Event(
+        channel="messages",
+        run_id=run_id,
+        data={"event": "content-block-start", "index": index, "content": content},
+    )
+
+
+def block_delta(run_id: UUID, index: int, delta: Json) -> Event:
+    """More of content block ``index``."""
+    return Event(
+        channel="messages",
+        run_id=run_id,
+        data={"event": "content-block-delta", "index": index, "delta": delta},
+    )
+
+
+def block_finish(run_id: UUID, index: int, content: Json) -> Event:
+    """Content block ``index``, whole."""
+    return Event(
+        channel="messages",
+        run_id=run_id,
+        data={"event": "content-block-finish", "index": index, "content": content},
+    )
+
+
+def message_finish(run_id: UUID, usage: Json | None) -> Event:
+    """The open message is complete; ``usage`` in tokens, if the provider told."""
+    data: Json = {"event": "message-finish"}
+    if usage is not None:
+        data["usage"] = usage
+    return Event(channel="messages", run_id=run_id, data=data)
+
+
+def message_error(run_id: UUID, *, code: str, message: str) -> Event:
+    """The open message is abandoned."""
+    return Event(channel="messages", run_id=run_id, data={"event": "error", "message": message, "code": code})
+
+
+def custom(run_id: UUID, name: str, payload: Json) -> Event:
+    """What the protocol has no word for, under a stable name."""
+    return Event(channel="custom", run_id=run_id, data={"name": name, "payload": payload})
