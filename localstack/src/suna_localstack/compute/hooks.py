@@ -1,10 +1,10 @@
-"""LocalStack's life cycle: entry points of ``localstack.hooks.*``."""
+"""LocalStack's life cycle: entry points of ``localstack.hooks.*``; plux tells them apart by the function's name."""
 
 from localstack.runtime import hooks
 
 
 @hooks.on_runtime_create()
-def apply_patches() -> None:
+def patch_compute() -> None:
     """Patch LocalStack's Lambda and SQS services."""
     from suna_localstack.compute import patches, sqs_timing  # noqa: PLC0415
 

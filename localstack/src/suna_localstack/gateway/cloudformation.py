@@ -4,6 +4,7 @@ CloudFormation spells their properties as the API does, so one provider driven b
 API's operations take is taken from the resource's properties.
 """
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -93,10 +94,8 @@ class ApiGatewayV2ResourceProvider(ResourceProvider[Properties]):
         """Delete; a resource (or its API) that is gone is deleted already."""
         kind, client = self.resource_type, request.aws_client_factory.apigatewayv2
         address = {name: request.desired_state[name] for name in (*kind.parents, kind.identifier)}
-        try:
+        with contextlib.suppress(client.exceptions.NotFoundException):
             _operation(client, f"delete_{_snake(kind.name)}")(**address)
-        except client.exceptions.NotFoundException:
-            pass
         return ProgressEvent(OperationStatus.SUCCESS, resource_model=request.desired_state)
 
     def read(self, request: ResourceRequest[Properties]) -> ProgressEvent[Properties]:

@@ -50,7 +50,9 @@ async def serve_http(
     if match is None:
         response = error_response(404, "Not Found")
     else:
-        response = await _integrate(backend, settings, request, api, stage, match, body)
+        response = await _integrate(
+            backend=backend, settings=settings, request=request, api=api, stage=stage, match=match, body=body
+        )
     if api.cors is not None:
         own = [(name, value) for name, value in response.headers if name not in CORS_HEADERS]
         added = response_headers(api.cors, headers.get("origin"))
@@ -59,6 +61,7 @@ async def serve_http(
 
 
 async def _integrate(
+    *,
     backend: Backend,
     settings: GatewaySettings,
     request: GatewayRequest,

@@ -10,7 +10,7 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 
 
 def new_id() -> str:
-    """Return a fresh request, message or connection id such as `R0oXAdfD0kwCH6w=` (11 random bytes, URL-safe base64)."""
+    """Return a fresh request, message or connection id like `R0oXAdfD0kwCH6w=` (11 random bytes, URL-safe base64)."""
     return base64.urlsafe_b64encode(secrets.token_bytes(_CONNECTION_ID_BYTES)).decode()
 
 

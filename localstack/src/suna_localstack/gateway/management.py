@@ -15,6 +15,14 @@ from suna_localstack.gateway.settings import GatewaySettings
 from suna_localstack.gateway.throttle import TokenBucket
 
 
+class _RefusedError(Exception):
+    def __init__(self, status: int, kind: str, message: str = "") -> None:
+        super().__init__(f"{status} {kind}")
+        self.status = status
+        self.kind = kind
+        self.message = message
+
+
 class ManagementApi:
     """Serves `@connections/{id}`; answers within the event loop's turn, so posts keep their order."""
 
@@ -31,38 +39,48 @@ class ManagementApi:
         `connection_id` is URL-decoded; `api_id` and `stage` are None on paths that name none, else the connection
         must belong to them.
         """
-        if not is_signed(request):
-            return _error(403, "ForbiddenException", "Missing Authentication Token")
-        if request.method not in ("POST", "GET", "DELETE"):
-            return _error(403, "ForbiddenException", "Missing Authentication Token")
-        if not self._requests.admit():
-            return _error(429, "LimitExceededException", "Too Many Requests")
-        if not is_connection_id(connection_id):
-            return _error(400, "BadRequestException", f"Invalid connectionId: {connection_id}")
-        session = self._connections.find(connection_id)
-        if session is None or not _belongs(session, api_id, stage):
-            return _error(410, "GoneException", None)
-        match request.method:
-            case "POST":
-                return self._post(session, body)
-            case "GET":
-                return _describe(session)
-            case _:
-                session.close(*CLOSED_BY_BACKEND)
-                return HttpResponse(204)
+        try:
+            session = self._find(request, connection_id)
+            if not _belongs(session, api_id, stage):
+                raise _RefusedError(410, "GoneException")
+            match request.method:
+                case "POST":
+                    self._post(session, body)
+                    return HttpResponse(200)
+                case "GET":
+                    return _describe(session)
+                case _:
+                    session.close(*CLOSED_BY_BACKEND)
+                    return HttpResponse(204)
+        except _RefusedError as refused:
+            content = json.dumps({"message": refused.message}).encode() if refused.message else b""
+            headers = [("x-amzn-ErrorType", refused.kind), ("content-type", "application/json")]
+            return HttpResponse(refused.status, headers, content)
 
-    def _post(self, session: Session, body: bytes) -> HttpResponse:
+    def _find(self, request: GatewayRequest, connection_id: str) -> Session:
+        if not is_signed(request) or request.method not in ("POST", "GET", "DELETE"):
+            raise _RefusedError(403, "ForbiddenException", "Missing Authentication Token")
+        if not self._requests.admit():
+            raise _RefusedError(429, "LimitExceededException", "Too Many Requests")
+        if not is_connection_id(connection_id):
+            raise _RefusedError(400, "BadRequestException", f"Invalid connectionId: {connection_id}")
+        session = self._connections.find(connection_id)
+        if session is None:
+            raise _RefusedError(410, "GoneException")
+        return session
+
+    def _post(self, session: Session, body: bytes) -> None:
         if len(body) > self._settings.websocket_message_bytes:
-            return _error(413, "PayloadTooLargeException", "Message too long")
+            raise _RefusedError(413, "PayloadTooLargeException", "Message too long")
         try:
             body.decode()
-        except UnicodeDecodeError:
-            return _error(400, "BadRequestException", "Data must be UTF-8 text")
+        except UnicodeDecodeError as error:
+            raise _RefusedError(400, "BadRequestException", "Data must be UTF-8 text") from error
         try:
             session.send(body)
-        except ClientBufferFullError:
-            return _error(429, "LimitExceededException", "The WebSocket client side buffer is full")
-        return HttpResponse(200)
+        except ClientBufferFullError as error:
+            message = "The WebSocket client side buffer is full"
+            raise _RefusedError(429, "LimitExceededException", message) from error
 
 
 def _belongs(session: Session, api_id: str | None, stage: str | None) -> bool:
@@ -79,8 +97,3 @@ def _describe(session: Session) -> HttpResponse:
         "lastActiveAt": iso_time(active_ms),
     }
     return HttpResponse(200, [("content-type", "application/json")], json.dumps(description).encode())
-
-
-def _error(status: int, kind: str, message: str | None) -> HttpResponse:
-    headers = [("x-amzn-ErrorType", kind), ("content-type", "application/json")]
-    return HttpResponse(status, headers, json.dumps({"message": message}).encode() if message else b"")

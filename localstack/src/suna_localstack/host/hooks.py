@@ -1,10 +1,10 @@
-"""LocalStack's life cycle: entry points of ``localstack.hooks.*``."""
+"""LocalStack's life cycle: entry points of ``localstack.hooks.*``; plux tells them apart by the function's name."""
 
 from localstack.runtime import hooks
 
 
 @hooks.on_runtime_create()
-def apply_patches() -> None:
+def patch_host() -> None:
     """Patch the runtime before it is made."""
     from suna_localstack.host import patches  # noqa: PLC0415
 

@@ -34,7 +34,7 @@ def facts(messages: list[Message]) -> dict[str, str]:
 
 
 def wants_summary(messages: list[Message]) -> bool:
-    """Whether this call comes from a summariser: a system prompt that says so, or ``[[summarise]]`` in the last message."""
+    """Whether a summariser calls: its system prompt says so, or the last message ends with ``[[summarise]]``."""
     system = " ".join(text_of(m) for m in messages if m.get("role") in {"system", "developer"})[:600]
     last = text_of(messages[-1]) if messages else ""
     return bool(_SUMMARISER.search(system)) or bool(re.search(r"\[\[\s*summari[sz]e\s*\]\]", last[-400:]))

@@ -1,7 +1,7 @@
 """Replace this process by a command that dies when its parent does.
 
-Run as a file by a bare interpreter (``python -I -S exec_child.py OPTIONS -- COMMAND ...``), so it costs about 15 ms and
-imports nothing of the project. Only on Linux is the parent's death a signal; elsewhere the command simply starts.
+Run as a file by a bare interpreter (``python -I -S exec_child.py OPTIONS -- COMMAND ...``), so it costs about 15 ms
+and imports nothing of the project. Only on Linux is the parent's death a signal; elsewhere the command simply starts.
 
 PostgreSQL refuses to run as root, and a project folder under ``/root`` cannot be entered by anyone else. With ``--user``
 the command therefore runs as that user and keeps one capability of root's, ``CAP_DAC_OVERRIDE``, so that no folder's
@@ -36,7 +36,7 @@ def become(user: str) -> None:
     os.setresuid(entry.pw_uid, entry.pw_uid, entry.pw_uid)
     header = (ctypes.c_uint32 * 2)(_LINUX_CAPABILITY_VERSION_3, 0)
     mask = 1 << _CAP_DAC_OVERRIDE
-    sets = (ctypes.c_uint32 * 6)(mask, mask, mask, 0, 0, 0)  # effective, permitted, inheritable; then their upper halves
+    sets = (ctypes.c_uint32 * 6)(mask, mask, mask, 0, 0, 0)  # effective, permitted, inheritable
     if ctypes.CDLL(None, use_errno=True).capset(header, sets) == 0:
         _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, _CAP_DAC_OVERRIDE)
 

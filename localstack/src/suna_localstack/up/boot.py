@@ -2,29 +2,28 @@
 
 import asyncio
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from suna_localstack.model.issuer import shared_secret_token
+from suna_localstack.services import redis_install
 from suna_localstack.services.ports import free_port, is_open
 from suna_localstack.services.postgres import start_postgres
 from suna_localstack.services.process import Child, Command
-from suna_localstack.services.redis import binary, start_redis
+from suna_localstack.services.redis import find_binary, start_redis
 from suna_localstack.up import code_folders, synthesis
 from suna_localstack.up.aws import load_services, start_aws
 from suna_localstack.up.deployment import Deployment, template_hash
-from suna_localstack.up.files import write_json
+from suna_localstack.up.files import locked, write_json
 from suna_localstack.up.folders import Folders
 from suna_localstack.up.local_secrets import local_secrets
 from suna_localstack.up.parameters import parameter_values
 from suna_localstack.up.progress import Progress
 from suna_localstack.up.provider import choose
 from suna_localstack.up.stack import Part, Stack
-from suna_localstack.up.surroundings import Wishes, settings
+from suna_localstack.up.surroundings import Wishes, find_uv, settings
+from suna_localstack.up.tasks import run_task
 from suna_localstack.up.warmup import warm_up
-
-_REDIS_WAIT_S = 300  # its compilation may still be under way
 
 
 async def start_model(folders: Folders, *, env: dict[str, str], port: int | None = None) -> Part:
@@ -76,15 +75,29 @@ class Boot:
     async def redis(self) -> str:
         if self.wishes.redis_url:
             return self.wishes.redis_url
-        deadline = time.monotonic() + _REDIS_WAIT_S
-        while (self.folders.redis / ".installing").exists() and time.monotonic() < deadline:
-            await asyncio.sleep(0.2)
+        await self._install_redis()
         return await self.restart_redis(None)
+
+    async def _install_redis(self) -> None:
+        async with locked(self.folders.shared / "redis.lock"):
+            if not redis_install.is_needed(self.folders.redis):
+                return
+            with self.progress.phase("Redis") as detail:
+                detail.append("compiled, once")
+                await run_task(
+                    "compiling Redis",
+                    redis_install.install_command(
+                        self.folders.redis, uv=find_uv(self.folders), python=self.folders.dev_python
+                    ),
+                    log=self.folders.log("redis-install"),
+                    env=self.env,
+                    cwd=self.folders.root,
+                )
 
     async def restart_redis(self, port: int | None) -> str:
         server = await start_redis(
             self.folders.state / "redis",
-            server=binary(self.folders.redis),
+            server=find_binary(self.folders.redis) or self.folders.redis,
             log=self.folders.log("redis"),
             marks=self.env,
             port=port,
@@ -174,4 +187,3 @@ class Boot:
                 base_url=stack.base_url, endpoint_url=stack.endpoint_url, token=stack.token, outputs=stack.outputs
             )
         return stack
-

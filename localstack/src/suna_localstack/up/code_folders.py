@@ -4,10 +4,10 @@ import hashlib
 import shutil
 from pathlib import Path
 
-from suna_localstack.up.errors import StackError
 from suna_localstack.up.files import locked
 from suna_localstack.up.fingerprint import stored
 from suna_localstack.up.folders import GROUPS, Folders
+from suna_localstack.up.surroundings import find_uv
 from suna_localstack.up.tasks import run_task
 
 _SOURCES = ("functions", "shared")
@@ -25,13 +25,6 @@ def _wanted(folders: Folders, group: str) -> str:
 def stale_groups(folders: Folders) -> list[str]:
     """The groups whose dependencies are not those of their lock."""
     return [group for group in GROUPS if stored(folders.code / group / _STAMP) != _wanted(folders, group)]
-
-
-def _find_uv(folders: Folders) -> str:
-    found = str(folders.uv) if folders.uv.exists() else shutil.which("uv")
-    if found is None:
-        raise StackError(f"{folders.uv} is missing: run `make up`, which sets it up")
-    return found
 
 
 async def prepare_code(folders: Folders, *, env: dict[str, str], log: Path) -> list[str]:
@@ -54,7 +47,7 @@ async def prepare_code(folders: Folders, *, env: dict[str, str], log: Path) -> l
             await run_task(
                 f"installing the {group} functions' dependencies",
                 [
-                    *(_find_uv(folders), "pip", "install", "--quiet", "--require-hashes", "--no-deps"),
+                    *(find_uv(folders), "pip", "install", "--quiet", "--require-hashes", "--no-deps"),
                     *("--python", str(folders.dev_python), "--target", str(fresh), "-r", str(_lock(folders, group))),
                 ],
                 log=log,

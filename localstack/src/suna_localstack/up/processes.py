@@ -52,9 +52,7 @@ def marked(stack_id: str) -> list[psutil.Process]:
 
 def record_start(folders: Folders, stack_id: str) -> None:
     """Note this process as the supervisor of ``stack_id``."""
-    write_json(
-        folders.processes_file, {"stack_id": stack_id, "supervisor": identity(os.getpid()), "children": []}
-    )
+    write_json(folders.processes_file, {"stack_id": stack_id, "supervisor": identity(os.getpid()), "children": []})
 
 
 def record_children(folders: Folders, stack_id: str, children: list[dict[str, Any]]) -> None:

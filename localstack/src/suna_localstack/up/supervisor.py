@@ -11,6 +11,7 @@ from collections import deque
 
 from suna_localstack.services.postgres import PostgresStateInvalid
 from suna_localstack.services.process import ChildDied
+from suna_localstack.services.redis_install import RedisCannotBeBuilt
 from suna_localstack.up.boot import Boot
 from suna_localstack.up.errors import StackError
 from suna_localstack.up.files import try_lock, write_json
@@ -24,7 +25,7 @@ _RESTARTS = 5
 _RESTART_WINDOW_S = 60.0
 # The rest first: the functions' last transactions still find their servers.
 _STOP_ORDER = ("localstack", "model", "redis", "postgres")
-_EXPECTED = (StackError, ChildDied, PostgresStateInvalid, FileNotFoundError, TimeoutError, PermissionError, OSError)
+_EXPECTED = (StackError, ChildDied, PostgresStateInvalid, RedisCannotBeBuilt, OSError)
 
 
 def first_cause(error: BaseException) -> BaseException:

@@ -15,17 +15,16 @@ from suna_localstack.up.folders import Folders
 
 _NODE_MAJOR = 20
 _FREE_BYTES = 1024**3
-_PASSED_ON = (
-    "PATH HOME USER LOGNAME LANG LC_ALL TZ TERM SSL_CERT_FILE SSL_CERT_DIR REQUESTS_CA_BUNDLE UV_CACHE_DIR "
-    "UV_INDEX_URL UV_DEFAULT_INDEX PIP_INDEX_URL XDG_CACHE_HOME "
-    "HTTP_PROXY HTTPS_PROXY ALL_PROXY http_proxy https_proxy all_proxy"
-).split()
+_PASSED_ON = re.compile(
+    "PATH|HOME|USER|LOGNAME|LANG|LC_ALL|TZ|TERM|SSL_CERT_FILE|SSL_CERT_DIR|REQUESTS_CA_BUNDLE|XDG_CACHE_HOME|UV_.*|PIP_.*"
+    "|((HTTP|HTTPS|ALL)_PROXY)|((http|https|all)_proxy)"
+)
 
 
 def child_environment(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
     """What every child gets: nothing that would change its behaviour (AWS profiles, Python settings), and no proxy
     in front of this machine's own ports."""
-    kept = {name: environment[name] for name in _PASSED_ON if name in environment}
+    kept = {name: value for name, value in environment.items() if _PASSED_ON.fullmatch(name)}
     local = "127.0.0.1,localhost"
     excepted = environment.get("NO_PROXY") or environment.get("no_proxy")
     kept["NO_PROXY"] = kept["no_proxy"] = f"{excepted},{local}" if excepted else local
@@ -125,3 +124,15 @@ def check_node() -> None:
         raise StackError(f"{found} does not run ({error}): {advice}") from error
     if major < _NODE_MAJOR:
         raise StackError(f"{found} is version {version.strip()}, too old for the CDK: {advice}")
+
+
+def find_uv(folders: Folders) -> str:
+    """uv as the Makefile installs it, or the machine's.
+
+    Raises:
+        StackError: there is none.
+    """
+    found = str(folders.uv) if folders.uv.exists() else shutil.which("uv")
+    if found is None:
+        raise StackError(f"{folders.uv} is missing: start with `make up`, which sets it up")
+    return found

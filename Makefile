@@ -1,0 +1,108 @@
+# Each target sets up what it needs, in whatever state the clone is: Python 3.13, Node.js 20, make and git are enough.
+# What is generated lives in .local/; stamp files there say what is up to date.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+DEV := .local/venvs/dev/bin/python
+LOCAL := .local/venvs/localstack/bin/python
+UP := $(LOCAL) -m suna_localstack.up
+STAGE ?= small
+
+TOOLS_STAMP := .local/tools/.stamp
+DEV_STAMP := .local/venvs/dev/.stamp
+LOCAL_STAMP := .local/venvs/localstack/.stamp
+NODE_STAMP := node_modules/.stamp
+
+.PHONY: help
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "  MSG=\"...\" your question     MODEL=openai/gpt-5 with OPENAI_API_KEY: a real model     PORT=8000 a fixed port"
+	@echo "  DATABASE_URL, REDIS_URL: your own servers in place of the embedded ones"
+
+##@ The local stack
+
+.PHONY: run chat up down logs status
+run: setup ## Boot, deploy, stream one answer (MSG="..."), serve until Ctrl-C
+	@exec $(UP) run
+
+chat: setup ## Interactive chat with the stack (started if it is not running)
+	@$(UP) up && exec $(DEV) -m clients.terminal
+
+up: setup ## The same stack, detached; addresses and token in .local/stack.json
+	@exec $(UP) up
+
+down: ## End the stack, whatever state it is in
+	@if [ -x $(LOCAL) ]; then exec $(UP) down; else echo "nothing is running"; fi
+
+logs: $(LOCAL_STAMP) ## Follow all logs in one stream
+	@exec $(UP) logs
+
+status: $(LOCAL_STAMP) ## What runs where
+	@exec $(UP) status
+
+##@ Checks and tests
+
+.PHONY: check lint types contracts unit test
+check: $(DEV_STAMP) ## Lint, types, import contracts, unit tests; under one minute
+	@$(MAKE) -j2 --keep-going --output-sync=target lint contracts types unit
+
+lint: $(DEV_STAMP)
+	@$(DEV) -m ruff check && $(DEV) -m ruff format --check
+
+types: $(DEV_STAMP)
+	@PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(DEV) -m pyright
+
+contracts: $(DEV_STAMP)
+	@.local/venvs/dev/bin/lint-imports
+
+unit: $(DEV_STAMP)
+	@$(DEV) -m pytest tests/unit
+
+test: ## Everything: check, infrastructure, LocalStack plugins, integration, end to end
+	@$(MAKE) -j2 $(DEV_STAMP) $(LOCAL_STAMP) $(NODE_STAMP)
+	@status=0; $(MAKE) check || status=1; scripts/test.sh || status=1; exit $$status
+
+.PHONY: bench-first-token
+bench-first-token: setup ## Added latency from POST to the first token at the client
+	@$(UP) up && exec $(DEV) -m bench.first_token
+
+##@ Deployment
+
+.PHONY: synth bundle cost
+synth: $(DEV_STAMP) $(NODE_STAMP) ## CloudFormation template of STAGE=small (or large, local)
+	@exec node_modules/.bin/cdk synth --quiet --app "$(DEV) -m infra.app" -c stage=$(STAGE) --output .local/cdk.out/$(STAGE)-cli
+
+bundle: $(DEV_STAMP) ## The functions' zip contents for AWS (arm64), size-checked
+	@exec $(DEV) -m infra.bundling
+
+cost: $(DEV_STAMP) ## Idle cost of each stage, from the dated price file
+	@exec $(DEV) scripts/cost.py
+
+##@ Upkeep
+
+.PHONY: lock clean setup
+lock: $(TOOLS_STAMP) ## Resolve all dependencies anew and write the locks
+	@exec scripts/lock.sh
+
+clean: down ## Remove everything generated, the database too
+	@rm -rf .local node_modules .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+
+# Both environments at the same time. The rest (Redis, functions' dependencies) is set up by the start itself.
+setup:
+	@$(MAKE) -j2 $(DEV_STAMP) $(LOCAL_STAMP)
+
+$(TOOLS_STAMP): scripts/uv.txt scripts/tools.sh
+	@scripts/tools.sh
+
+$(DEV_STAMP): locks/dev.txt scripts/venv.sh $(TOOLS_STAMP)
+	@scripts/venv.sh dev locks/dev.txt
+
+$(LOCAL_STAMP): localstack/requirements.lock localstack/pyproject.toml scripts/venv.sh $(TOOLS_STAMP)
+	@scripts/venv.sh localstack localstack/requirements.lock localstack
+
+$(NODE_STAMP): package-lock.json package.json scripts/node.sh
+	@scripts/node.sh

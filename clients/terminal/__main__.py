@@ -1,0 +1,68 @@
+"""``python -m clients.terminal``: chat with the running stack; ``--once`` asks one question and ends."""
+
+import argparse
+import asyncio
+import sys
+
+import httpx
+from prompt_toolkit import PromptSession
+from prompt_toolkit.patch_stdout import patch_stdout
+from rich.console import Console
+from rich.markdown import Markdown
+from websockets.exceptions import WebSocketException
+
+from clients.terminal.conversation import Conversation, RefusedError
+from clients.terminal.rendering import show
+from clients.terminal.stack import NoStackError, Stack
+
+
+async def ask_once(question: str, console: Console, thread_id: str | None) -> int:
+    """One question, one answer; the exit code says whether the run completed."""
+    async with Conversation(Stack.running(), thread_id) as conversation:
+        console.print(f"[bold]You:[/] {question}", highlight=False)
+        answer = await show(conversation.ask(question), console)
+    return 0 if answer.error is None else 1
+
+
+async def chat(console: Console, thread_id: str | None) -> int:
+    """A conversation until Ctrl-D."""
+    prompt: PromptSession[str] = PromptSession()
+    async with Conversation(Stack.running(), thread_id) as conversation:
+        console.print(f"Thread {conversation.thread_id}. Ctrl-D ends the chat.", style="dim", highlight=False)
+        for message in await conversation.messages():
+            console.print(f"[dim]{message['type']}[/]")
+            console.print(Markdown(str(message["content"])))
+        while True:
+            try:
+                with patch_stdout():
+                    text = await prompt.prompt_async("> ")
+            except (EOFError, KeyboardInterrupt):
+                return 0
+            if text.strip():
+                await show(conversation.ask(text), console)
+
+
+def main() -> int:
+    """Parse the arguments, run, and turn what can go wrong into one line."""
+    parser = argparse.ArgumentParser(prog="python -m clients.terminal", description=__doc__)
+    parser.add_argument("--once", metavar="MESSAGE", help="ask one question, print the answer, end")
+    parser.add_argument("--thread", metavar="UUID", help="go on with an existing thread")
+    arguments = parser.parse_args()
+    console = Console()
+    try:
+        if arguments.once is not None:
+            return asyncio.run(ask_once(arguments.once, console, arguments.thread))
+        return asyncio.run(chat(console, arguments.thread))
+    except NoStackError as error:
+        console.print(str(error), style="red")
+    except RefusedError as error:
+        console.print(f"The service refused: {error}", style="red")
+    except (OSError, WebSocketException, httpx.HTTPError) as error:
+        console.print(f"The stack is out of reach ({error!r}): see 'make status' and 'make logs'", style="red")
+    except KeyboardInterrupt:
+        return 130
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

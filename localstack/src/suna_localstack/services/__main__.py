@@ -1,0 +1,77 @@
+"""Run a command with servers of its own: ``python -m suna_localstack.services -- pytest tests/integration``.
+
+PostgreSQL, Redis (a one-node cluster) and the scripted model are started on free ports in a temporary folder;
+``DATABASE_URL``, ``REDIS_URL`` and ``MODEL_URL`` tell the command where. The exit code is the command's.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import tempfile
+import uuid
+from pathlib import Path
+
+from suna_localstack.services.process import Child
+from suna_localstack.up.boot import Boot
+from suna_localstack.up.errors import StackError
+from suna_localstack.up.folders import Folders
+from suna_localstack.up.processes import MARK
+from suna_localstack.up.progress import Progress
+from suna_localstack.up.stack import Part
+from suna_localstack.up.supervisor import first_cause
+from suna_localstack.up.surroundings import check_wishes, child_environment
+
+
+async def run_with_services(command: list[str], folders: Folders) -> int:
+    """Start the servers, run ``command`` to its end, stop them."""
+    children: list[Child] = []
+
+    def started(part: Part) -> None:
+        children.append(part.child)
+
+    env = {**child_environment(), MARK: uuid.uuid4().hex}
+    boot = Boot(folders, env[MARK], check_wishes(folders), env, Progress(None), started)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    try:
+        async with asyncio.TaskGroup() as group:
+            database_url = group.create_task(boot.postgres())
+            redis_url = group.create_task(boot.redis())
+            model_port = group.create_task(boot.restart_model(None))
+        given = {
+            "DATABASE_URL": database_url.result(),
+            "REDIS_URL": redis_url.result(),
+            "MODEL_URL": f"http://127.0.0.1:{model_port.result()}",
+        }
+        process = await asyncio.create_subprocess_exec(*command, env={**os.environ, **given})
+        ended = asyncio.create_task(process.wait())
+        stopped = asyncio.create_task(stop.wait())
+        await asyncio.wait({ended, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if not ended.done():
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
+        return await ended
+    finally:
+        for child in children:
+            await child.stop()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m suna_localstack.services", description=__doc__)
+    parser.add_argument("command", nargs="+")
+    command = parser.parse_args().command
+    with tempfile.TemporaryDirectory(prefix="suna-services-") as folder:
+        try:
+            return asyncio.run(run_with_services(command, Folders(Folders.from_environment().root, Path(folder))))
+        except (StackError, ExceptionGroup, OSError) as error:
+            sys.stderr.write(f"error: {first_cause(error)}\n")
+            return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

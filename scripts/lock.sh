@@ -1,0 +1,15 @@
+#!/bin/sh
+# Resolve the dependencies anew and write every lock: hashes, no addresses.
+# `dev` holds everything and comes first; the others are constrained by it, so that a version is the same everywhere.
+set -eu
+cd "$(dirname "$0")/.."
+uv=$(pwd)/.local/tools/bin/uv
+compile() {
+    "$uv" pip compile --quiet --python-version 3.13 --generate-hashes --no-emit-index-url --no-header "$@"
+}
+compile pyproject.toml --group dev --output-file locks/dev.txt
+for group in api runner summarizer infra; do
+    compile pyproject.toml --group "$group" --constraint locks/dev.txt --output-file "locks/$group.txt"
+done
+(cd localstack && compile pyproject.toml --group test --output-file requirements.lock)
+npm install --package-lock-only --no-audit --no-fund --loglevel=error
