@@ -11,6 +11,7 @@ import sys
 from aws_cdk import App
 
 from infra.bundling import BundleError
+from infra.nag import accept, enforce
 from infra.stack import SunaStack
 from infra.stages import STAGES
 
@@ -25,7 +26,12 @@ def build(app: App) -> SunaStack:
         raise ValueError(f"unknown stage {stage_name!r}: use one of {', '.join(STAGES)}")
     if code not in CODE:
         raise ValueError(f"unknown code {code!r}: use one of {', '.join(CODE)}")
-    return SunaStack(app, stage=STAGES[stage_name], bundled=code == "bundle")
+    stage = STAGES[stage_name]
+    stack = SunaStack(app, stage=stage, bundled=code == "bundle")
+    if stage.cloud is not None:
+        accept(stack)
+        enforce(app)
+    return stack
 
 
 def main() -> int:

@@ -34,6 +34,7 @@ GROUPS: dict[str, int] = {"api": 60, "runner": 220, "summarizer": 220}
 PLATFORMS: dict[str, str] = {"aarch64": "aarch64-manylinux_2_28", "x86_64": "x86_64-manylinux_2_28"}
 """Processor to uv's platform name; glibc 2.28 is what every wheel offers, Amazon Linux 2023 has 2.34."""
 
+
 class BundleError(Exception):
     """A bundle could not be built, or is not fit to be deployed."""
 

@@ -41,7 +41,9 @@ class Prune:
 
 
 PRUNES: tuple[Prune, ...] = (
-    Prune(pattern="bin", reason="console scripts: no shell in a function, and their first line names the build machine"),
+    Prune(
+        pattern="bin", reason="console scripts: no shell in a function, and their first line names the build machine"
+    ),
     Prune(pattern=".lock", reason="uv's lock file on the target folder"),
     Prune(pattern="*.dist-info/RECORD", reason="list of installed files: only an uninstaller reads it"),
     Prune(pattern="*.dist-info/INSTALLER", reason="see RECORD"),
@@ -56,16 +58,22 @@ PRUNES: tuple[Prune, ...] = (
     Prune(
         pattern="botocore/data/*",
         reason="models of AWS services that no function calls (24 of 26 MB)",
-        keep=USED_AWS_SERVICES
-        | {"_retry.json", "endpoints.json", "partitions.json", "sdk-default-configuration.json"},
+        keep=USED_AWS_SERVICES | {"_retry.json", "endpoints.json", "partitions.json", "sdk-default-configuration.json"},
     ),
-    Prune(pattern="boto3/data/*", reason="resource interfaces: the functions use clients", keep=frozenset({"dynamodb", "s3", "sqs"})),
+    Prune(
+        pattern="boto3/data/*",
+        reason="resource interfaces: the functions use clients",
+        keep=frozenset({"dynamodb", "s3", "sqs"}),
+    ),
     Prune(pattern="aws_lambda_powertools/event_handler", reason="a web framework beside FastAPI: not imported"),
     Prune(pattern="boto3/examples", reason="documentation"),
     Prune(pattern="litellm/proxy/_experimental/out", reason="the proxy server's web interface (25 MB)"),
     Prune(pattern="litellm/proxy/swagger", reason="the proxy server's API pages"),
     Prune(pattern="litellm/proxy/_lazy_openapi_snapshot.json", reason="the proxy server's OpenAPI document"),
-    Prune(pattern="litellm/rust_bridge/_native.abi3.so", reason="optional fast path of the proxy; litellm falls back to Python"),
+    Prune(
+        pattern="litellm/rust_bridge/_native.abi3.so",
+        reason="optional fast path of the proxy; litellm falls back to Python",
+    ),
     Prune(pattern="hf_xet", reason="transfers from the Hugging Face hub: no function fetches a tokenizer"),
     Prune(pattern="hf_xet-*.dist-info", reason="see hf_xet"),
 )

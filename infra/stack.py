@@ -61,13 +61,9 @@ class SunaStack(Stack):
             gateway_url = self._text("GatewayUrl", "Where the local gateway serves, e.g. http://127.0.0.1:8000")
             database = GivenDatabase(self, "Database", secret=self._secret("DatabaseSecret")).access
             redis_url = self._text("RedisUrl", "Redis, e.g. redis://127.0.0.1:6379").value_as_string
-            secrets = Secrets(
-                self, "Secrets", auth=self._secret("AuthSecret"), provider=self._secret("ProviderSecret")
-            )
+            secrets = Secrets(self, "Secrets", auth=self._secret("AuthSecret"), provider=self._secret("ProviderSecret"))
         else:
-            network = Network(
-                self, "Network", settings=stage.cloud, retention=retention(stage.log_retention_days)
-            )
+            network = Network(self, "Network", settings=stage.cloud, retention=retention(stage.log_retention_days))
             database = Database(self, "Database", settings=stage.cloud.database, network=network).access
             redis_url = Cache(self, "Cache", name=name, settings=stage.cloud, network=network).url
             secrets = Secrets(self, "Secrets")

@@ -1,17 +1,22 @@
 #!/bin/sh
-# Install uv, pinned by hash, into .local/tools.
+# Install uv, pinned by hash, into .local/tools: made beside it and moved there when complete.
 set -eu
 cd "$(dirname "$0")/.."
 python=$(scripts/python.sh)
-if ! mkdir -p .local 2>/dev/null || ! [ -w .local ]; then
+fresh=.local/tools.$$
+if ! mkdir -p "$fresh" 2>/dev/null; then
     echo "error: cannot write to $(pwd)/.local: make it writable" >&2
     exit 1
 fi
-rm -rf .local/tools
-if ! "$python" -m venv .local/tools >.local/tools.log 2>&1; then
-    echo "error: $python cannot make a virtual environment (on Debian: apt install python3.13-venv); see .local/tools.log" >&2
-    rm -rf .local/tools
-    exit 1
+trap 'rm -rf "$fresh"' EXIT
+if ! "$python" -m pip --version >/dev/null 2>&1; then
+    if ! "$python" -m venv "$fresh/venv" >/dev/null 2>&1; then
+        echo "error: $python has neither pip nor venv (on Debian: apt install python3.13-venv)" >&2
+        exit 1
+    fi
+    python=$fresh/venv/bin/python
 fi
-.local/tools/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes -r scripts/uv.txt
-touch .local/tools/.stamp
+"$python" -m pip --disable-pip-version-check install --quiet --require-hashes --no-deps --target "$fresh" -r scripts/uv.txt
+touch "$fresh/.stamp"
+rm -rf .local/tools
+mv "$fresh" .local/tools

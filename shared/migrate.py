@@ -8,8 +8,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-import asyncpg
-
+from shared.database.pool import DirectConnection
 from shared.errors import MigrationError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -48,9 +47,7 @@ def migrations(folder: Path = MIGRATIONS) -> list[Migration]:
     ]
 
 
-async def migrate(
-    connection: asyncpg.Connection[asyncpg.Record], *, lease_s: float, folder: Path = MIGRATIONS
-) -> list[str]:
+async def migrate(connection: DirectConnection, *, lease_s: float, folder: Path = MIGRATIONS) -> list[str]:
     """Apply what is not applied yet, under an advisory lock, each file in a transaction of its own.
 
     Returns the names applied. Also sets the role's time limits to a third of the run lease: a statement that waits
@@ -84,7 +81,7 @@ async def migrate(
     return applied
 
 
-async def _limit_role(connection: asyncpg.Connection[asyncpg.Record], *, limit_ms: int) -> None:
+async def _limit_role(connection: DirectConnection, *, limit_ms: int) -> None:
     """Set the limits for this role in this database (ALTER ROLE takes no parameters, hence ``format``)."""
     for name, value in {
         "lock_timeout": f"{limit_ms}ms",

@@ -90,13 +90,12 @@ class WebSocketEndpoint(Construct):
     There is no access log: for WebSocket APIs it needs a role set for the whole account. The function logs each route.
     """
 
-    def __init__(
-        self, scope: Construct, construct_id: str, *, stage: Stage, gateway_url: CfnParameter | None
-    ) -> None:
+    def __init__(self, scope: Construct, construct_id: str, *, stage: Stage, gateway_url: CfnParameter | None) -> None:
         """gateway_url: where the local gateway serves, or None for AWS's own address."""
         super().__init__(scope, construct_id)
         self.api = apigateway.WebSocketApi(
-            self, "Api", api_name=f"suna-{stage.name}-websocket", route_selection_expression=ROUTE_SELECTION)
+            self, "Api", api_name=f"suna-{stage.name}-websocket", route_selection_expression=ROUTE_SELECTION
+        )
         apigateway.WebSocketStage(
             self,
             "Stage",

@@ -48,6 +48,4 @@ class Bundles:
     def of(self, group: str) -> lambda_.Code:
         """Code of the group, built now unless the cache has it."""
         bundle = build(group, self._machine)
-        return lambda_.Code.from_asset(
-            str(bundle.path), asset_hash=bundle.digest, asset_hash_type=AssetHashType.CUSTOM
-        )
+        return lambda_.Code.from_asset(str(bundle.path), asset_hash=bundle.digest, asset_hash_type=AssetHashType.CUSTOM)

@@ -39,9 +39,7 @@ class Edge(Construct):
             "Distribution",
             comment="suna",
             default_behavior=cloudfront.BehaviorOptions(
-                origin=origins.HttpOrigin(
-                    http.domain, protocol_policy=cloudfront.OriginProtocolPolicy.HTTPS_ONLY
-                ),
+                origin=origins.HttpOrigin(http.domain, protocol_policy=cloudfront.OriginProtocolPolicy.HTTPS_ONLY),
                 allowed_methods=cloudfront.AllowedMethods.ALLOW_ALL,
                 cache_policy=cloudfront.CachePolicy.CACHING_DISABLED,
                 origin_request_policy=cloudfront.OriginRequestPolicy.ALL_VIEWER_EXCEPT_HOST_HEADER,

@@ -20,7 +20,9 @@ class Network(Construct):
     Gateway endpoints for S3 and DynamoDB cost nothing and keep that traffic off the NAT.
     """
 
-    def __init__(self, scope: Construct, construct_id: str, *, settings: CloudSettings, retention: logs.RetentionDays) -> None:
+    def __init__(
+        self, scope: Construct, construct_id: str, *, settings: CloudSettings, retention: logs.RetentionDays
+    ) -> None:
         """retention: of the flow log, which records refused traffic only."""
         super().__init__(scope, construct_id)
         self.vpc = ec2.Vpc(
@@ -33,9 +35,7 @@ class Network(Construct):
                 ec2.SubnetConfiguration(
                     name="Public", subnet_type=ec2.SubnetType.PUBLIC, cidr_mask=24, map_public_ip_on_launch=False
                 ),
-                ec2.SubnetConfiguration(
-                    name="Functions", subnet_type=ec2.SubnetType.PRIVATE_WITH_EGRESS, cidr_mask=20
-                ),
+                ec2.SubnetConfiguration(name="Functions", subnet_type=ec2.SubnetType.PRIVATE_WITH_EGRESS, cidr_mask=20),
                 ec2.SubnetConfiguration(name="Data", subnet_type=ec2.SubnetType.PRIVATE_ISOLATED, cidr_mask=24),
             ],
             gateway_endpoints={

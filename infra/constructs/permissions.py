@@ -75,9 +75,7 @@ def workflow_arn(scope: Construct, name: str) -> str:
 
 
 def _read(secret: secretsmanager.ISecret, role: iam.Role) -> None:
-    role.add_to_policy(
-        iam.PolicyStatement(actions=["secretsmanager:GetSecretValue"], resources=[secret.secret_arn])
-    )
+    role.add_to_policy(iam.PolicyStatement(actions=["secretsmanager:GetSecretValue"], resources=[secret.secret_arn]))
 
 
 def _send(queue: sqs.Queue, role: iam.Role) -> None:

@@ -14,7 +14,10 @@ from shared.aws.secrets import secret
 from shared.errors import DatabaseUnavailableError
 from shared.settings import settings
 
+# Aliases, because asyncpg's classes are generic for type checkers only.
 type Connection = PoolConnectionProxy[asyncpg.Record]
+type DirectConnection = asyncpg.Connection[asyncpg.Record]
+type Pool = asyncpg.Pool[asyncpg.Record]
 
 CONNECT_TIMEOUT_S = 5.0
 COMMAND_TIMEOUT_S = 20.0
@@ -30,7 +33,7 @@ _UNAVAILABLE = (
 _UNREACHABLE = (*_UNAVAILABLE, OSError, TimeoutError)
 
 
-class ProxiedConnection(asyncpg.Connection[asyncpg.Record]):
+class ProxiedConnection(asyncpg.Connection):  # pyright: ignore[reportMissingTypeArgument]
     """A connection that sends no reset query when it goes back to the pool: RDS Proxy would pin it for that.
 
     Nothing here changes a session, so there is nothing to reset.
@@ -64,10 +67,10 @@ def _opening() -> asyncio.Lock:
     return asyncio.Lock()
 
 
-_pools: list[asyncpg.Pool[asyncpg.Record]] = []
+_pools: list[Pool] = []
 
 
-async def _pool() -> asyncpg.Pool[asyncpg.Record]:
+async def _pool() -> Pool:
     async with _opening():
         if not _pools:
             _pools.append(

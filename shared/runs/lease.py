@@ -15,7 +15,7 @@ from uuid import UUID
 
 import asyncpg
 
-from shared.database.pool import connect_arguments
+from shared.database.pool import DirectConnection, connect_arguments
 from shared.database.queries import queries
 from shared.domain import Claim
 from shared.telemetry import logger
@@ -91,7 +91,7 @@ class LeaseKeeper:
         asyncio.run(self._keep())
 
     async def _keep(self) -> None:
-        connection: asyncpg.Connection[asyncpg.Record] | None = None
+        connection: DirectConnection | None = None
         while True:
             await asyncio.to_thread(self._wait_for_work)
             await asyncio.sleep(self._interval_s)

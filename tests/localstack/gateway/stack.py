@@ -13,7 +13,7 @@ def template(*, code: str, environment: dict[str, str], stage_variable: str = "o
         "HttpFunction": _function(code, "http_function.handler", {}),
         "AuthorizerFunction": _function(code, "http_function.authorizer", {}),
         "WebSocketFunction": _function(code, "websocket_function.handler", environment),
-        "LimitedFunction": _function(code, "http_function.handler", {}, ReservedConcurrentExecutions=1),
+        "LimitedFunction": _function(code, "http_function.handler", {}),
         "Http": _resource(
             "Api",
             Name="http",
@@ -108,6 +108,7 @@ def template(*, code: str, environment: dict[str, str], stage_variable: str = "o
     return {
         "Resources": resources,
         "Outputs": {
+            "LimitedFunction": {"Value": {"Ref": "LimitedFunction"}},
             "HttpId": {"Value": {"Ref": "Http"}},
             "HttpEndpoint": {"Value": {"Fn::GetAtt": ["Http", "ApiEndpoint"]}},
             "HttpIdAttribute": {"Value": {"Fn::GetAtt": ["Http", "ApiId"]}},
@@ -122,7 +123,7 @@ def _resource(kind: str, **properties: Any) -> Json:
     return {"Type": f"AWS::ApiGatewayV2::{kind}", "Properties": properties}
 
 
-def _function(code: str, handler: str, environment: dict[str, str], **properties: Any) -> Json:
+def _function(code: str, handler: str, environment: dict[str, str]) -> Json:
     return {
         "Type": "AWS::Lambda::Function",
         "Properties": {
@@ -132,7 +133,6 @@ def _function(code: str, handler: str, environment: dict[str, str], **properties
             "Timeout": 20,
             "Code": {"S3Bucket": "hot-reload", "S3Key": code},
             "Environment": {"Variables": environment},
-            **properties,
         },
     }
 

@@ -36,11 +36,12 @@ class SqsPoller(Poller):
     """Reads a queue and invokes the function until ``stopped`` is set."""
 
     def __init__(self, mapping: EventSourceMappingConfiguration, *, stopped: threading.Event) -> None:
-        # The base class makes a client unless it is given one; the queue is read without.
+        # The base class makes a client and a processor unless it is given them; neither is used here.
         super().__init__(
             source_arn=mapping["EventSourceArn"],
             source_parameters={"FilterCriteria": mapping.get("FilterCriteria", {})},
             source_client=object(),
+            processor=object(),
         )
         self._function_arn = mapping["FunctionArn"]
         self._batch_size = mapping["BatchSize"]

@@ -56,7 +56,7 @@ class ProcessGroups:
             self._reaper = subprocess.Popen(
                 [runtime.interpreter(), "-I", "-S", program],
                 stdin=subprocess.PIPE,
-                env={},
+                env={name: os.environ[name] for name in ("SUNA_STACK_ID",) if name in os.environ},
                 start_new_session=True,
             )
         assert self._reaper.stdin is not None  # noqa: S101 - it is a pipe

@@ -75,6 +75,9 @@ def environment(localstack_variables: dict[str, str], *, code_root: Path, scratc
         "LAMBDA_TASK_ROOT": str(code_root),
         "LAMBDA_RUNTIME_DIR": str(runtime_client_dir()),
     }
+    if stack_id := os.environ.get("SUNA_STACK_ID"):
+        # The supervisor recognises by it what is left of a stack that was killed.
+        variables["SUNA_STACK_ID"] = stack_id
     path = [str(code_root), str(runtime_client_dir()), *filter(None, [variables.get("PYTHONPATH")])]
     variables["PYTHONPATH"] = ":".join(path)
     return variables

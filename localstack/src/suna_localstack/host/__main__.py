@@ -6,6 +6,7 @@ Prints ``Ready.`` once the AWS endpoint answers; SIGTERM and SIGINT end it, with
 import argparse
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
 from suna_localstack.host.environment import localstack_environment
@@ -32,8 +33,11 @@ def main() -> None:
     cache = Path(os.environ["XDG_CACHE_HOME"])
     # plux tells changed entry points by an mtime of 128 s precision: an index of an older install would be used.
     shutil.rmtree(cache / "plux", ignore_errors=True)
-    for folder in (cache, Path(os.environ["TMPDIR"])):
+    temporary = Path(os.environ["SUNA_STATE_DIR"], "tmp")
+    for folder in (cache, temporary):
         folder.mkdir(parents=True, exist_ok=True)
+    # Lambda bundles are unzipped there. LocalStack warns of the variable TMPDIR, which once meant something else to it.
+    tempfile.tempdir = str(temporary)
 
     # LocalStack reads its configuration when it is imported.
     from localstack.runtime.main import main as run_localstack  # noqa: PLC0415

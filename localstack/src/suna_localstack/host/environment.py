@@ -60,8 +60,7 @@ def localstack_environment(
         "SKIP_SSL_CERT_DOWNLOAD": "1",
         "LOCALSTACK_VOLUME_DIR": str(state_dir / "volume"),
         "FILESYSTEM_ROOT": str(state_dir / "filesystem"),
-        # Lambda bundles are unzipped under the temporary folder, and plux keeps its index of entry points in the cache.
-        "TMPDIR": str(state_dir / "tmp"),
+        # plux's index of entry points.
         "XDG_CACHE_HOME": str(state_dir / "cache"),
         "SUNA_STATE_DIR": str(state_dir),
         "PROVIDER_OVERRIDE_DYNAMODB": "moto",

@@ -1,11 +1,22 @@
 """LocalStack's life cycle: entry points of ``localstack.hooks.*``; plux tells them apart by the function's name."""
 
+import threading
+
 from localstack.runtime import hooks
 
 
 @hooks.on_runtime_create()
 def patch_host() -> None:
     """Patch the runtime before it is made."""
-    from suna_localstack.host import patches  # noqa: PLC0415
+    from suna_localstack.host import patches, warmup  # noqa: PLC0415
 
     patches.serve_plain_http_on_configured_host()
+    warmup.share_service_index()
+
+
+@hooks.on_infra_ready()
+def warm_up() -> None:
+    """Load the services in the background."""
+    from suna_localstack.host import warmup  # noqa: PLC0415
+
+    threading.Thread(target=warmup.load_services, name="warm-up", daemon=True).start()

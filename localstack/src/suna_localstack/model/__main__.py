@@ -5,7 +5,6 @@ import asyncio
 import signal
 from pathlib import Path
 
-import uvloop
 from aiohttp import web
 
 from suna_localstack.model.issuer import Issuer
@@ -41,7 +40,7 @@ def main() -> None:
     parser.add_argument("--key-file", type=Path, default=Path(".local/state/issuer.pem"), help="the issuer's RSA key")
     parser.add_argument("--first", type=float, default=0.05, help="seconds before the first token")
     options = parser.parse_args()
-    uvloop.run(serve(port=options.port, port_file=options.port_file, key_file=options.key_file, first_s=options.first))
+    asyncio.run(serve(port=options.port, port_file=options.port_file, key_file=options.key_file, first_s=options.first))
 
 
 if __name__ == "__main__":

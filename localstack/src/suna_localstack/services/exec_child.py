@@ -3,9 +3,9 @@
 Run as a file by a bare interpreter (``python -I -S exec_child.py OPTIONS -- COMMAND ...``), so it costs about 15 ms
 and imports nothing of the project. Only on Linux is the parent's death a signal; elsewhere the command simply starts.
 
-PostgreSQL refuses to run as root, and a project folder under ``/root`` cannot be entered by anyone else. With ``--user``
-the command therefore runs as that user and keeps one capability of root's, ``CAP_DAC_OVERRIDE``, so that no folder's
-permissions have to be changed.
+PostgreSQL refuses to run as root, and a project folder under ``/root`` cannot be entered by anyone else. With
+``--user`` the command therefore runs as that user and keeps one capability of root's, ``CAP_DAC_OVERRIDE``, so that
+no folder's permissions have to be changed.
 """
 
 import argparse

@@ -1,8 +1,9 @@
-"""``python -m suna_localstack.up {run,up,down,status,logs}``: the local stack from the command line."""
+"""``python -m suna_localstack.up {run,up,down,status,logs,with-services}``: the local stack from the command line."""
 
 import argparse
 import os
 import sys
+from collections.abc import Callable
 
 from suna_localstack.up import control
 from suna_localstack.up.errors import StackError
@@ -10,7 +11,8 @@ from suna_localstack.up.folders import Folders
 from suna_localstack.up.foreground import DEFAULT_MESSAGE, print_addresses, run
 from suna_localstack.up.launch import launch
 from suna_localstack.up.logs import follow
-from suna_localstack.up.supervisor import supervise
+from suna_localstack.up.supervisor import first_cause, supervise
+from suna_localstack.up.with_services import run_with_services
 
 
 def _say(text: str) -> None:
@@ -30,6 +32,11 @@ def _up(folders: Folders) -> int:
         _say(f"Ready after {launched.seconds:.1f} s")
     print_addresses(stack)
     _say(f"  described in  {folders.stack_file}")
+    return 0
+
+
+def _down(folders: Folders) -> int:
+    _say(control.down(folders))
     return 0
 
 
@@ -66,28 +73,28 @@ def main() -> int:
     commands.add_parser("status", help="what runs where; exit code 1 if nothing does")
     logs = commands.add_parser("logs", help="follow all logs in one stream")
     logs.add_argument("--no-follow", action="store_true", help="print what is there and end")
+    services = commands.add_parser(
+        "with-services", help="run a command with PostgreSQL, Redis and the model of its own"
+    )
+    services.add_argument("argv", nargs="+", metavar="COMMAND")
     supervise_command = commands.add_parser("supervise", help="the supervisor itself (started by run and up)")
     supervise_command.add_argument("--progress-fd", type=int)
     supervise_command.add_argument("--until-eof", action="store_true", help="end when standard input does")
     options = parser.parse_args()
     folders = Folders.from_environment()
+    handlers: dict[str, Callable[[], int]] = {
+        "run": lambda: run(folders, options.message),
+        "up": lambda: _up(folders),
+        "down": lambda: _down(folders),
+        "status": lambda: _status(folders),
+        "logs": lambda: _logs(folders, no_follow=options.no_follow),
+        "with-services": lambda: run_with_services(options.argv, folders.root),
+        "supervise": lambda: supervise(folders, progress_fd=options.progress_fd, until_eof=options.until_eof),
+    }
     try:
-        match options.command:
-            case "run":
-                return run(folders, options.message)
-            case "up":
-                return _up(folders)
-            case "down":
-                _say(control.down(folders))
-                return 0
-            case "status":
-                return _status(folders)
-            case "logs":
-                return _logs(folders, no_follow=options.no_follow)
-            case _:
-                return supervise(folders, progress_fd=options.progress_fd, until_eof=options.until_eof)
-    except StackError as error:
-        sys.stderr.write(f"error: {error}\n")
+        return handlers[options.command]()
+    except (StackError, ExceptionGroup) as error:
+        sys.stderr.write(f"error: {first_cause(error)}\n")
         return 1
     except KeyboardInterrupt:
         return 130

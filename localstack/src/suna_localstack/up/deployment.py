@@ -47,6 +47,20 @@ def select_parameters(template: dict[str, Any], values: dict[str, str]) -> list[
     return [{"ParameterKey": name, "ParameterValue": value} for name, value in values.items() if name in declared]
 
 
+def readable(reason: str) -> str:
+    """A reason without the stack trace that a failed function's JSON brings along."""
+    start = reason.find("{")
+    if start < 0:
+        return reason
+    try:
+        error, end = json.JSONDecoder().raw_decode(reason, start)
+    except ValueError:
+        return reason
+    if not isinstance(error, dict) or "errorMessage" not in error:
+        return reason
+    return f"{reason[:start]}{error.get('errorType', 'Error')}: {error['errorMessage']}{reason[end:]}"
+
+
 @dataclass(frozen=True)
 class Deployed:
     """Outputs of the stack by name, and whether anything was changed."""
@@ -141,7 +155,7 @@ class Deployment:
             reason = event.get("ResourceStatusReason") or ""
             own = event["LogicalResourceId"] == self._stack_name
             if event["ResourceStatus"].endswith("_FAILED") and not own and "cancelled" not in reason.lower():
-                line = " ".join(reason.split()) or "no reason given"
+                line = " ".join(readable(reason).split()) or "no reason given"
                 reasons.append(f"{event['LogicalResourceId']} ({event['ResourceType']}): {line}")
         more = f"; and {len(reasons) - _REASONS} more" if len(reasons) > _REASONS else ""
         return "; ".join(reasons[:_REASONS]) + more or stack.get("StackStatusReason") or "no reason given"

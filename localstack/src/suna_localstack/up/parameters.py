@@ -1,7 +1,7 @@
 """Values of the template's parameters: everything about this machine that the template must not contain."""
 
 import json
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from suna_localstack.model.issuer import AUDIENCE, ISSUER
 from suna_localstack.up.folders import Folders
@@ -20,9 +20,9 @@ def database_secret(url: str) -> dict[str, str | int]:
         "password": unquote(parts.password or ""),
         "dbname": unquote(parts.path.lstrip("/")),
     }
-    query = dict(pair.split("=", 1) for pair in parts.query.split("&") if "=" in pair)
-    if "sslmode" in query:
-        secret["sslmode"] = query["sslmode"]
+    query = dict(parse_qsl(parts.query))
+    # libpq's default; the functions' own is `require`, as nothing crosses a network unencrypted in the cloud.
+    secret["sslmode"] = query.get("sslmode", "prefer")
     return secret
 
 

@@ -1,32 +1,26 @@
-"""Run a command with servers of its own: ``python -m suna_localstack.services -- pytest tests/integration``.
+"""Run a command with servers of its own: PostgreSQL, Redis (a one-node cluster) and the scripted model.
 
-PostgreSQL, Redis (a one-node cluster) and the scripted model are started on free ports in a temporary folder;
-``DATABASE_URL``, ``REDIS_URL`` and ``MODEL_URL`` tell the command where. The exit code is the command's.
+They run on free ports in a temporary folder; ``DATABASE_URL``, ``REDIS_URL`` and ``MODEL_URL`` tell the command where.
 """
 
-import argparse
 import asyncio
 import contextlib
 import os
 import signal
-import sys
 import tempfile
 import uuid
 from pathlib import Path
 
 from suna_localstack.services.process import Child
 from suna_localstack.up.boot import Boot
-from suna_localstack.up.errors import StackError
 from suna_localstack.up.folders import Folders
 from suna_localstack.up.processes import MARK
 from suna_localstack.up.progress import Progress
 from suna_localstack.up.stack import Part
-from suna_localstack.up.supervisor import first_cause
 from suna_localstack.up.surroundings import check_wishes, child_environment
 
 
-async def run_with_services(command: list[str], folders: Folders) -> int:
-    """Start the servers, run ``command`` to its end, stop them."""
+async def _run(command: list[str], folders: Folders) -> int:
     children: list[Child] = []
 
     def started(part: Part) -> None:
@@ -61,17 +55,7 @@ async def run_with_services(command: list[str], folders: Folders) -> int:
             await child.stop()
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m suna_localstack.services", description=__doc__)
-    parser.add_argument("command", nargs="+")
-    command = parser.parse_args().command
+def run_with_services(command: list[str], root: Path) -> int:
+    """Start the servers, run ``command`` to its end, stop them; returns the command's exit code."""
     with tempfile.TemporaryDirectory(prefix="suna-services-") as folder:
-        try:
-            return asyncio.run(run_with_services(command, Folders(Folders.from_environment().root, Path(folder))))
-        except (StackError, ExceptionGroup, OSError) as error:
-            sys.stderr.write(f"error: {first_cause(error)}\n")
-            return 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        return asyncio.run(_run(command, Folders(root, Path(folder))))
