@@ -4,7 +4,7 @@
 
 A bundle holds the dependencies of `locks/<group>.txt` (as `pip install --target`), and of our code only
 `functions/<group>` and `shared`. It is named by the hash of everything that goes in, so an unchanged bundle is found
-in `.local/bundles` and neither rebuilt nor uploaded again.
+in `.local/bundles` and neither rebuilt nor uploaded again; dependencies are kept apart, by the hash of their lock.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,24 +63,43 @@ def build(group: str, machine: str, *, project: Path = PROJECT, cache: Path = CA
     group: a key of `GROUPS`. machine: a key of `PLATFORMS`.
     Raises `BundleError` if it cannot be built, is too large, or holds a shared object of another processor.
     """
+    lock = project / "locks" / f"{group}.txt"
+    dependencies_digest = _dependencies_digest(lock, machine)
     digest = input_digest(group, machine, project=project)
+    dependencies = cache / f"dependencies-{machine}-{dependencies_digest[:16]}"
     target = cache / f"{group}-{machine}-{digest[:16]}"
-    if not target.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        partial = cache / f"{target.name}.{os.getpid()}.partial"
-        shutil.rmtree(partial, ignore_errors=True)
-        try:
-            _install(project / "locks" / f"{group}.txt", partial, machine=machine)
+    if not dependencies.exists():
+        with _partial(dependencies) as partial:
+            _install(lock, partial, machine=machine)
             prune(partial)
             for path in shared_objects(partial):
                 drop_sections(path)
-            _copy_sources(group, partial, project=project)
             _compile(partial)
+    if not target.exists():
+        with _partial(target) as partial:
+            # Hard links: a change of our code copies nothing of the dependencies.
+            shutil.copytree(dependencies, partial, copy_function=os.link)
+            sources = partial.with_suffix(".sources")
+            _copy_sources(group, sources, project=project)
+            _compile(sources)
+            shutil.copytree(sources, partial, dirs_exist_ok=True)
+            shutil.rmtree(sources)
             check(group, machine, partial)
-            partial.rename(target)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
     return Bundle(path=target, digest=digest)
+
+
+@contextmanager
+def _partial(target: Path) -> Iterator[Path]:
+    """A folder that becomes `target` when the block ends well, and goes when it does not."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
+    try:
+        yield partial
+        if not target.exists():  # somebody else may have built the same in the meantime
+            partial.rename(target)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(partial.with_suffix(".sources"), ignore_errors=True)
 
 
 def check(group: str, machine: str, bundle: Path) -> None:
@@ -94,12 +114,18 @@ def check(group: str, machine: str, bundle: Path) -> None:
 
 def input_digest(group: str, machine: str, *, project: Path = PROJECT) -> str:
     """SHA-256 (hex) over the lock, the sources and the code that builds the bundle."""
-    digest = hashlib.sha256(f"{group} {machine} {PYTHON}".encode())
-    builders = [Path(__file__).with_name(name) for name in ("bundling.py", "elf.py", "pruning.py")]
-    for path in [project / "locks" / f"{group}.txt", *builders, *_sources(group, project=project)]:
-        name = path.relative_to(project).as_posix() if path.is_relative_to(project) else path.name
-        digest.update(f"\0{name}\0".encode())
+    digest = hashlib.sha256(_dependencies_digest(project / "locks" / f"{group}.txt", machine).encode())
+    digest.update(group.encode())
+    for path in _sources(group, project=project):
+        digest.update(f"\0{path.relative_to(project).as_posix()}\0".encode())
         digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _dependencies_digest(lock: Path, machine: str) -> str:
+    digest = hashlib.sha256(f"{machine} {PYTHON}".encode())
+    for path in [lock, *(Path(__file__).with_name(name) for name in ("bundling.py", "elf.py", "pruning.py"))]:
+        digest.update(b"\0" + path.read_bytes())
     return digest.hexdigest()
 
 

@@ -140,7 +140,7 @@ class SunaStack(Stack):
             runner=functions["WorkflowRunner"].target,
             summarizer=functions["Summarizer"].target,
         )
-        reachable = [network.vpc.internet_connectivity_established] if network else []
+        reachable = [network.internet] if network else []
         Migration(self, "Migration", function=functions["Migrate"].function, after=[*database.ready, *reachable])
 
         outputs = {

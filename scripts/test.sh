@@ -16,7 +16,7 @@ step() {
 }
 
 step infra "$dev" -m pytest tests/infra
-step localstack "$local" -m pytest -c localstack/pyproject.toml --rootdir . tests/localstack
+step localstack "$local" -m pytest tests/localstack
 step integration "$local" -m suna_localstack.up with-services -- "$dev" -m pytest tests/integration
 step e2e "$dev" -m pytest tests/e2e
 

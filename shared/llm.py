@@ -24,6 +24,7 @@ from litellm.exceptions import (  # noqa: E402
     RateLimitError,
     Timeout,
 )
+from openai import OpenAIError  # noqa: E402
 
 gc.enable()
 
@@ -42,7 +43,8 @@ _CODES: tuple[tuple[type[Exception], str], ...] = (
     (BadRequestError, "model_bad_request"),
 )
 _acompletion: Any = litellm.acompletion  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-MODEL_ERRORS: tuple[type[Exception], ...] = (litellm.exceptions.APIError, *(kind for kind, _ in _CODES))
+# Every exception of litellm that a provider can cause is one of openai's.
+MODEL_ERRORS = (OpenAIError,)
 
 REQUEST_TIMEOUT_S = 60.0
 

@@ -15,12 +15,23 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="ignore")
 
     stage: Literal["local", "small", "large"] = "local"
+    aws_lambda_initialization_type: str = "on-demand"
     log_level: str = "INFO"
 
     database_secret_arn: str
+    # RDS Proxy's, where there is one; else the secret says.
+    database_host: str = ""
     postgres_pool_size: int = 2
     lease_s: float = 30.0
     wake_by_s: float = 60.0
+
+    @property
+    def connects_at_init(self) -> bool:
+        """Whether connections may be opened while the function initialises.
+
+        They make the first request faster, but a snapshot (SnapStart) would restore them dead.
+        """
+        return self.aws_lambda_initialization_type != "snap-start"
 
 
 class StreamSettings(BaseSettings):

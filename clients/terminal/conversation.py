@@ -79,13 +79,18 @@ class Conversation:
                 return
         raise RefusedError("the connection was closed before the run ended")
 
+    async def ping(self) -> None:
+        """One command and its answer. Not while a run's events are being followed: both read the connection."""
+        await self._socket.send(json.dumps({"id": 0, "method": "ping"}))
+        await self._socket.recv()
+
     async def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         return _checked(await self._http.post(path, json=body))
 
     async def _ping(self) -> None:
         while True:
             await asyncio.sleep(PING_S)
-            await self._socket.send(json.dumps({"id": 0, "method": "ping"}))
+            await self._socket.send(json.dumps({"id": 0, "method": "ping"}))  # the answer is passed over
 
 
 def _checked(answer: httpx.Response) -> Any:

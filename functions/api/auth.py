@@ -5,7 +5,7 @@ import json
 import time
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import jwt
@@ -13,8 +13,10 @@ import jwt
 from shared.aws.secrets import secret
 from shared.errors import SunaError, UnauthenticatedError
 from shared.settings import AuthSettings, auth_settings
+from shared.telemetry import logger
 
-# An issuer's keys are fetched again after an hour, and at once (but once in ten seconds) for a key id not seen yet.
+# An issuer's keys are fetched again after an hour, and at once for a key id not seen yet, but never twice in ten
+# seconds.
 _KEYS_LIFE_S = 3600.0
 _KEYS_PAUSE_S = 10.0
 _LEEWAY_S = 10.0
@@ -43,19 +45,29 @@ class JwksKeys:
         self._url = url
         self._keys: dict[str, jwt.PyJWK] = {}
         self._fetched_at = float("-inf")
+        self._asked_at = float("-inf")
         self._fetching = asyncio.Lock()
 
     async def get(self, key_id: str) -> jwt.PyJWK | None:
-        """The key, or ``None`` if the issuer does not publish it."""
-        if self._stale(key_id):
+        """The key, or ``None`` if the issuer does not publish it.
+
+        Raises:
+            KeysUnavailableError: the issuer's keys could not be fetched, now or lately, and there are none from before.
+        """
+        if self._wanted(key_id):
             async with self._fetching:
-                if self._stale(key_id):
+                if self._wanted(key_id):
                     await self._fetch()
+                    # After a failure too: requests must not queue up for attempts of their own while it is away.
+                    self._asked_at = time.monotonic()
+        if not self._keys:
+            raise KeysUnavailableError
         return self._keys.get(key_id)
 
-    def _stale(self, key_id: str) -> bool:
-        age_s = time.monotonic() - self._fetched_at
-        return age_s > _KEYS_LIFE_S or (key_id not in self._keys and age_s > _KEYS_PAUSE_S)
+    def _wanted(self, key_id: str) -> bool:
+        now = time.monotonic()
+        old = key_id not in self._keys or now - self._fetched_at > _KEYS_LIFE_S
+        return old and now - self._asked_at > _KEYS_PAUSE_S
 
     async def _fetch(self) -> None:
         try:
@@ -64,12 +76,14 @@ class JwksKeys:
                 session.get(self._url) as answer,
             ):
                 answer.raise_for_status()
-                keys: dict[str, Any] = await answer.json(content_type=None)
-        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            if self._keys:
-                return  # the ones we have are still good
-            raise KeysUnavailableError from error
-        self._keys = {key.key_id: key for key in jwt.PyJWKSet.from_dict(keys).keys if key.key_id is not None}
+                published: Any = await answer.json(content_type=None)
+            if not isinstance(published, dict):
+                raise ValueError("a JWK set is a JSON object")
+            keys = jwt.PyJWKSet.from_dict(cast("dict[str, Any]", published)).keys
+        except (aiohttp.ClientError, TimeoutError, ValueError, jwt.PyJWTError):
+            logger.warning("the token issuer's keys cannot be fetched; the ones we have stay good", exc_info=True)
+            return
+        self._keys = {key.key_id: key for key in keys if key.key_id is not None}
         self._fetched_at = time.monotonic()
 
 

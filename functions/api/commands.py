@@ -60,7 +60,7 @@ class SubscribeParams(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     channels: list[str] = Field(min_length=1, max_length=32)
-    since: int | None = Field(default=None, ge=0)
+    since: int | None = Field(default=None, ge=0, lt=2**63)
 
     @field_validator("channels")
     @classmethod
@@ -101,7 +101,7 @@ async def execute(body: str, caller: Caller) -> Json:
 def _parse(body: str) -> Json:
     try:
         parsed: Any = json.loads(body)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # also a number of too many digits
         raise InvalidRequestError(_FORM) from error
     if not isinstance(parsed, dict):
         raise InvalidRequestError(_FORM)

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from functions.runner.budget import Budget
 from functions.runner.outcome import Outcome
 from functions.runner.thread_manager import ThreadManager
-from shared.aws.clients import step_functions
+from shared.aws import clients
 from shared.aws.queue import RunMessage
+from shared.database.pool import open_pool
 from shared.domain import Claim, Executor
 from shared.errors import LeaseLostError
 from shared.llm import Llm
@@ -17,8 +18,9 @@ from shared.runs import transitions
 from shared.runs.lease import LeaseKeeper
 from shared.runs.settle import settle
 from shared.runs.step import NextStep
-from shared.settings import queue_settings
+from shared.settings import queue_settings, settings
 from shared.stream import events
+from shared.stream.log import open_log
 from shared.stream.publisher import Publisher
 from shared.stream.session import publishing
 from shared.telemetry import ids, logger
@@ -75,6 +77,8 @@ class Execution:
     async def warm_up(self) -> None:
         """What the first run would otherwise wait for."""
         await self._llm.warm_up()
+        if settings().connects_at_init:
+            await asyncio.gather(open_pool(), open_log(), clients.sqs(), clients.dynamodb(), clients.step_functions())
 
     async def execute(
         self, message: RunMessage, *, executor: Executor, budget: Budget, handover_no: int | None = None
@@ -167,7 +171,7 @@ def _terminal_event(claim: Claim, outcome: Outcome) -> events.Event:
 
 async def _start_workflow(claim: Claim, *, handover_no: int, next_step: NextStep) -> None:
     """Start the execution that is named by run and hand-over; one that exists already is this one."""
-    client = await step_functions()
+    client = await clients.step_functions()
     try:
         await client.start_execution(
             stateMachineArn=queue_settings().workflow_arn,

@@ -6,6 +6,7 @@ from typing import Any
 
 from functions.runner.budget import Budget
 from functions.runner.execution import Execution
+from shared.aws import queue
 from shared.aws.queue import RunMessage
 from shared.domain import Json
 from shared.errors import DatabaseUnavailableError, LeaseHeldError
@@ -16,6 +17,9 @@ from shared.runs.lease import LeaseKeeper
 from shared.runs.step import Step
 from shared.settings import model_settings, settings
 from shared.telemetry import bound, logger
+
+# When a message comes back that could not even be claimed: its queue's visibility is hours.
+UNAVAILABLE_S = 5.0
 
 
 @cache
@@ -60,6 +64,7 @@ async def _one(record: Json, budget: Budget) -> bool:
             await _execution().execute(message, executor="queue", budget=budget)
         except DatabaseUnavailableError:
             logger.warning("the database is out of reach: the message goes back to its queue", exc_info=True)
+            await queue.show_again(record, after_s=UNAVAILABLE_S)
             return False
         except Exception:
             # The claim is behind us, so its lease ends and the watch hands the run to another attempt.

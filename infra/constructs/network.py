@@ -17,7 +17,8 @@ class Network(Construct):
 
     Functions reach model providers, the AWS APIs and `@connections` through NAT. There is no interface endpoint for
     execute-api: with private DNS it would catch the calls to `@connections`, which is a public API's, and refuse them.
-    Gateway endpoints for S3 and DynamoDB cost nothing and keep that traffic off the NAT.
+    Gateway endpoints for S3 and DynamoDB cost nothing and keep that traffic off the NAT. `internet` exists when a
+    function can reach the internet.
     """
 
     def __init__(
@@ -43,6 +44,9 @@ class Network(Construct):
                 "DynamoDb": ec2.GatewayVpcEndpointOptions(service=ec2.GatewayVpcEndpointAwsService.DYNAMODB),
             },
         )
+        self.internet = self.vpc.select_subnets(
+            subnet_type=ec2.SubnetType.PRIVATE_WITH_EGRESS
+        ).internet_connectivity_established
         flow_logs = logs.LogGroup(self, "FlowLogs", retention=retention, removal_policy=RemovalPolicy.DESTROY)
         self.vpc.add_flow_log(
             "Refused",

@@ -10,6 +10,11 @@ from constructs import Construct
 
 HS256_KEY = "hs256_secret"
 
+_DESCRIPTIONS = {
+    "Auth": "Signing key of tokens that this stack accepts beside its OIDC issuer's",
+    "Provider": "Model providers' environment variables as JSON, e.g. OPENAI_API_KEY",
+}
+
 
 class Secrets(Construct):
     """Signing key of our own tokens, and the model providers' keys.
@@ -32,7 +37,7 @@ class Secrets(Construct):
             self.auth = secretsmanager.Secret(
                 self,
                 "Auth",
-                description="Signing key of tokens that this stack accepts beside its OIDC issuer's",
+                description=_DESCRIPTIONS["Auth"],
                 generate_secret_string=secretsmanager.SecretStringGenerator(
                     secret_string_template=json.dumps({}),
                     generate_string_key=HS256_KEY,
@@ -49,6 +54,7 @@ class Secrets(Construct):
         return secretsmanager.Secret(
             self,
             construct_id,
+            description=_DESCRIPTIONS[construct_id],
             secret_string_value=SecretValue.cfn_parameter(parameter),
             removal_policy=RemovalPolicy.DESTROY,
         )
@@ -58,7 +64,7 @@ class Secrets(Construct):
         return secretsmanager.Secret(
             self,
             construct_id,
-            description="Model providers' environment variables as JSON; fill in after the first deployment",
+            description=_DESCRIPTIONS[construct_id],
             secret_string_value=SecretValue.unsafe_plain_text("{}"),
             removal_policy=RemovalPolicy.DESTROY,
         )

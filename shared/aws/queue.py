@@ -1,16 +1,20 @@
 """The three queues of runs. A message holds ids only; everything else is in PostgreSQL."""
 
 import json
+import math
 from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
 
 from shared.aws.clients import sqs
+from shared.domain import Json
 from shared.settings import queue_settings
 from shared.telemetry import ids
 
 # SQS delays a message by 15 minutes at most.
 LONGEST_DELAY_S = 900
+# ... and hides one for 12 hours at most.
+LONGEST_VISIBILITY_S = 12 * 3600
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +54,26 @@ class RunMessage:
             )
         except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
             raise ValueError(f"not a run message: {body[:200]!r}") from error
+
+
+async def show_again(record: Json, *, after_s: float) -> None:
+    """Make a received message visible again after ``after_s``, once it is reported as failed.
+
+    ``record``: the message as a function's SQS event has it.
+    """
+    urls = queue_settings()
+    name = record["eventSourceARN"].rsplit(":", 1)[-1]
+    every = (urls.runs_queue_url, urls.retry_queue_url, urls.watch_queue_url)
+    await (await sqs()).change_message_visibility(
+        QueueUrl=next(url for url in every if url.endswith(f"/{name}")),
+        ReceiptHandle=record["receiptHandle"],
+        VisibilityTimeout=min(math.ceil(after_s), LONGEST_VISIBILITY_S),
+    )
+
+
+def is_watch(record: Json) -> bool:
+    """Whether a received message came from the watch queue."""
+    return queue_settings().watch_queue_url.endswith(f"/{record['eventSourceARN'].rsplit(':', 1)[-1]}")
 
 
 async def send(queue: Literal["runs", "retry", "watch"], message: RunMessage, *, delay_s: float = 0) -> None:

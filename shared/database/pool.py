@@ -48,7 +48,7 @@ async def connect_arguments() -> dict[str, Any]:
     """The arguments of ``asyncpg.connect``, from the database's secret (RDS's JSON: host, port, username, ...)."""
     credentials = json.loads(await secret(settings().database_secret_arn))
     return {
-        "host": credentials["host"],
+        "host": settings().database_host or credentials["host"],
         "port": int(credentials["port"]),
         "user": credentials["username"],
         "password": credentials["password"],

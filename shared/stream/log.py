@@ -1,6 +1,7 @@
 """The event log: a Redis Stream a thread, appended to under a fence. It is fast, and it may be lost."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -36,6 +37,12 @@ def _redis() -> Redis:
         retry=Retry(ExponentialBackoff(cap=0.2, base=0.02), 2),
     )
     return client
+
+
+async def open_log() -> None:
+    """Connect now; a Redis that is away is found out again by the first append."""
+    with suppress(RedisError):
+        await cast("Any", _redis()).initialize()
 
 
 def _keys(thread_id: UUID) -> tuple[str, str]:

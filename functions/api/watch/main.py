@@ -7,17 +7,14 @@ itself until its run is settled.
 import time
 from typing import Any
 
-from shared.aws.clients import sqs
+from shared.aws import queue
 from shared.aws.queue import RunMessage
 from shared.domain import Json
 from shared.errors import SunaError
 from shared.process import run
 from shared.runs.settle import LookAgain, look_after
-from shared.settings import queue_settings
 from shared.telemetry import bound, logger
 
-# SQS keeps a message invisible for 12 hours at most.
-_LONGEST_VISIBILITY_S = 12 * 3600
 _UNAVAILABLE_S = 10.0
 
 
@@ -47,17 +44,8 @@ async def _done(record: Json) -> bool:
             outcome = LookAgain(_UNAVAILABLE_S)
         if not isinstance(outcome, LookAgain):
             return True
-        if _from_watch_queue(record):
-            await (await sqs()).change_message_visibility(
-                QueueUrl=queue_settings().watch_queue_url,
-                ReceiptHandle=record["receiptHandle"],
-                VisibilityTimeout=min(round(outcome.after_s) + 1, _LONGEST_VISIBILITY_S),
-            )
+        if queue.is_watch(record):
+            await queue.show_again(record, after_s=outcome.after_s)
             return False
         # A dead letter has been handed to its run's watch by now, which goes on looking after it.
         return True
-
-
-def _from_watch_queue(record: Json) -> bool:
-    name = record["eventSourceARN"].rsplit(":", 1)[-1]
-    return queue_settings().watch_queue_url.endswith(f"/{name}")

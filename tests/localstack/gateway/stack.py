@@ -109,6 +109,7 @@ def template(*, code: str, environment: dict[str, str], stage_variable: str = "o
         "Resources": resources,
         "Outputs": {
             "LimitedFunction": {"Value": {"Ref": "LimitedFunction"}},
+            "WebSocketFunction": {"Value": {"Ref": "WebSocketFunction"}},
             "HttpId": {"Value": {"Ref": "Http"}},
             "HttpEndpoint": {"Value": {"Fn::GetAtt": ["Http", "ApiEndpoint"]}},
             "HttpIdAttribute": {"Value": {"Fn::GetAtt": ["Http", "ApiId"]}},

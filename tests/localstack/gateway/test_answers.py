@@ -48,6 +48,8 @@ def test_a_full_answer_sets_status_headers_cookies_and_body() -> None:
         b"[" * 100_000,
         b'{"statusCode": "many"}',
         b'{"statusCode": 20}',
+        b'{"statusCode": 101}',
+        b'{"statusCode": 200, "headers": {"a b": "c"}}',
         b'{"statusCode": true}',
         b'{"statusCode": 200, "body": {"a": 1}}',
         b'{"statusCode": 200, "headers": ["a"]}',

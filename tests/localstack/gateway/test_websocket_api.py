@@ -13,7 +13,7 @@ import pytest
 import websockets
 from websockets.asyncio.client import ClientConnection, connect
 
-from tests.localstack.gateway.conftest import SIGNED, Deployed, StartGateway, until
+from tests.localstack.gateway.conftest import SIGNED, Deployed, StartGateway, client, until
 
 
 @asynccontextmanager
@@ -169,7 +169,29 @@ async def test_a_client_that_vanishes_is_reported(gateway: str, deployed: Deploy
     assert (reported["disconnectStatusCode"], reported["disconnectReason"]) == (1006, "Connection Closed Abnormally")
 
 
-async def test_a_close_without_a_status_is_1005(gateway: str, deployed: Deployed, http: aiohttp.ClientSession) -> None:
+async def test_a_client_that_gives_up_during_connect_is_reported(gateway: str, deployed: Deployed) -> None:
+    seen = len(deployed.events())
+    opening = asyncio.create_task(connect(gateway.replace("http", "ws", 1) + "/?sleep_s=0.5").__aenter__())
+    event = await until(lambda: next(iter(deployed.events()[seen:]), None))
+    opening.cancel()
+    assert event
+    reported = await disconnect_event(deployed, event["requestContext"]["connectionId"])
+    assert reported["disconnectStatusCode"] == 1006
+
+
+async def test_a_throttled_connect_is_a_429(gateway: str, deployed: Deployed) -> None:
+    functions = client("lambda", deployed.endpoint_url)
+    name = deployed.outputs["WebSocketFunction"]
+    functions.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
+    try:
+        with pytest.raises(websockets.InvalidStatus) as refused:
+            await connect(gateway.replace("http", "ws", 1))
+        assert refused.value.response.status_code == 429
+    finally:
+        functions.delete_function_concurrency(FunctionName=name)
+
+
+async def test_a_close_without_a_status_is_1005(gateway: str, deployed: Deployed) -> None:
     async with connected(gateway, deployed) as (websocket, connection_id):
         websocket.transport.write(b"\x88\x80\x00\x00\x00\x00")
         await close_code(websocket)
@@ -181,11 +203,13 @@ async def test_idle_connections_and_old_ones_are_closed(start_gateway: StartGate
         async with connected(url, deployed) as (idle, idle_id), connected(url, deployed) as (busy, _):
             started_s = time.monotonic()
             code = asyncio.create_task(close_code(idle))
-            while busy.state is websockets.State.OPEN:
-                await busy.send("{}")
-                await asyncio.sleep(0.1)
+            with pytest.raises(websockets.ConnectionClosed) as closed:
+                while True:
+                    await busy.send("{}")
+                    await busy.recv()
+            assert closed.value.rcvd and closed.value.rcvd.code == 1001
+            assert time.monotonic() - started_s > 1.5, "it was closed though it was neither idle nor old"
             assert await code == 1001
-            assert busy.close_code == 1001
             assert time.monotonic() - started_s < 5
         reported = await disconnect_event(deployed, idle_id)
         assert (reported["disconnectStatusCode"], reported["disconnectReason"]) == (1001, "Going away")

@@ -130,7 +130,7 @@ class SqsPoller(Poller):
 def sqs_worker(mapping: EventSourceMappingConfiguration, *, enabled: bool) -> EsmWorker:
     """The worker LocalStack's provider starts, stops and deletes."""
     worker = EsmWorker(mapping, poller=None, enabled=enabled, user_state_reason=EsmStateReason.USER_INITIATED)
-    worker.poller = SqsPoller(mapping, stopped=worker._shutdown_event)  # noqa: SLF001 - cleared when it is started
+    worker.poller = SqsPoller(mapping, stopped=worker._shutdown_event)
     return worker
 
 

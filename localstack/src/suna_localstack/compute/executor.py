@@ -54,7 +54,7 @@ _CODE_ROOTS = _CodeRoots()
 class ProcessExecutor(RuntimeExecutor):
     """Runs a function's code as a process of this machine, as its own user."""
 
-    def __init__(self, id: str, function_version: FunctionVersion) -> None:  # noqa: A002 - LocalStack's name
+    def __init__(self, id: str, function_version: FunctionVersion) -> None:
         super().__init__(id=id, function_version=function_version)
         self._scratch_dir = runtime.state_dir() / "environments" / id
         self._code = _CODE_ROOTS.get(function_version)

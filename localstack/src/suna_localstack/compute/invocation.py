@@ -11,7 +11,7 @@ from localstack.services.plugins import SERVICE_PLUGINS
 
 def lambda_service() -> LambdaService:
     """LocalStack's Lambda service, started if it is not yet."""
-    return SERVICE_PLUGINS.require("lambda")._provider.lambda_service  # noqa: SLF001 - there is no public way
+    return SERVICE_PLUGINS.require("lambda")._provider.lambda_service
 
 
 def invoke(function_arn: str, payload: bytes) -> InvocationResult:

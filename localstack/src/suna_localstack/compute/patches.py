@@ -1,12 +1,15 @@
 """Patches of LocalStack's Lambda service."""
 
 import base64
+import threading
 from collections.abc import Callable
 
 from localstack.services.lambda_.event_source_mapping.esm_worker import EsmWorker
 from localstack.services.lambda_.event_source_mapping.esm_worker_factory import EsmWorkerFactory
+from localstack.services.lambda_.invocation import execution_environment
 from localstack.services.lambda_.invocation.execution_environment import ExecutionEnvironment
 from localstack.services.lambda_.invocation.lambda_models import Invocation, InvocationResult
+from localstack.services.lambda_.invocation.lambda_service import LambdaService
 from localstack.utils.aws.arns import parse_arn
 from localstack.utils.patch import patch
 
@@ -37,3 +40,21 @@ def poll_queues_concurrently() -> None:
         if source_arn and parse_arn(source_arn)["service"] == "sqs":
             return sqs_worker(self.esm_config, enabled=self.enabled)
         return get_esm_worker(self)
+
+
+class _DaemonTimer(threading.Timer):
+    daemon = True
+
+
+def let_the_process_end() -> None:
+    """End with the process what holds nothing worth keeping once the workers are killed.
+
+    LocalStack would wait for each function's threads, seconds for a few and forever for a keep-alive timer.
+    """
+    execution_environment.Timer = _DaemonTimer
+
+    def stop(self: LambdaService) -> None:
+        self.task_executor.shutdown(wait=False, cancel_futures=True)
+        self.assignment_service.provisioning_pool.shutdown(wait=False, cancel_futures=True)
+
+    LambdaService.stop = stop

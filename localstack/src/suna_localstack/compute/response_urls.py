@@ -7,9 +7,10 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures import Future
 
-from localstack import config
 from localstack.http import Request, Response, route
 from localstack.services.edge import ROUTER
+
+from localstack import config
 
 _PATH = "/_suna/cloudformation-response"
 

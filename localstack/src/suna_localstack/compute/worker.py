@@ -37,7 +37,7 @@ class WorkerSpec:
 
 
 class Worker:
-    """Life cycle: ``start`` -> ``initialise`` -> ``invoke``, any number of times -> ``kill``; it may end at any time."""
+    """Life cycle: ``start``, ``initialise``, ``invoke`` any number of times, ``kill``; it may end at any time."""
 
     def __init__(self, spec: WorkerSpec) -> None:
         self._spec = spec

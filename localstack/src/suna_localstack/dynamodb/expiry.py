@@ -11,7 +11,7 @@ from moto.dynamodb.models.table import Table
 
 LOG = logging.getLogger(__name__)
 
-_SERVICE = {"type": "Service", "principalId": "dynamodb.amazonaws.com"}
+_SERVICE = {"Type": "Service", "PrincipalId": "dynamodb.amazonaws.com"}
 """What AWS puts into the stream record of an expired item, so that it can be told from a deletion."""
 
 

@@ -7,7 +7,6 @@ from typing import Any
 from localstack.utils.patch import patch as replace
 from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.models.table import StreamRecord, StreamShard, Table
-from moto.dynamodbstreams.models import DynamoDBStreamsBackend
 
 from suna_localstack.dynamodb import moto_transactions
 
@@ -51,11 +50,3 @@ def _patch_streams() -> None:
         record = StreamRecord(self.table, view_type, event_name, old, new, sequence_number)
         record.record["awsRegion"] = self.table.region_name
         self.items.append(record)
-
-    @replace(DynamoDBStreamsBackend.get_shard_iterator)
-    def _get_shard_iterator(
-        get_shard_iterator: Any, self: Any, arn: str, shard_id: str, kind: str, sequence_number: str | None = None
-    ) -> Any:
-        # The original computes with the number as it comes, which is a string.
-        number = None if sequence_number is None else int(sequence_number)
-        return get_shard_iterator(self, arn, shard_id, kind, number)

@@ -4,7 +4,6 @@ import asyncio
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
-from localstack.aws.api import CommonServiceException, ServiceException
 from localstack.aws.api.lambda_ import TooManyRequestsException
 from localstack.services.lambda_.invocation.lambda_service import LambdaService
 from localstack.services.plugins import SERVICE_PLUGINS
@@ -31,7 +30,7 @@ class InProcessBackend:
 
 def _lambda_service() -> LambdaService:
     # LocalStack keeps the provider on its Service wrapper and offers no public way to it.
-    return SERVICE_PLUGINS.require("lambda")._provider.lambda_service  # pyright: ignore[reportOptionalMemberAccess]
+    return SERVICE_PLUGINS.require("lambda")._provider.lambda_service  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _invoke(function_arn: str, payload: bytes) -> bytes:
@@ -50,8 +49,8 @@ def _invoke(function_arn: str, payload: bytes) -> bytes:
         )
     except TooManyRequestsException as error:
         raise FunctionThrottledError(str(error)) from error
-    except (ServiceException, CommonServiceException) as error:
-        raise InvocationError(str(error)) from error
+    except Exception as error:  # LocalStack documents no base class of what invoking raises
+        raise InvocationError(f"{function_arn}: {error}") from error
     if result is None or result.is_error:
         raise InvocationError(f"{function_arn} failed: {result.payload if result else None!r}")
     answer = result.payload

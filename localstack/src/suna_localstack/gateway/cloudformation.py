@@ -7,7 +7,7 @@ API's operations take is taken from the resource's properties.
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, cast
 
 from botocore.client import BaseClient
 from localstack.services.cloudformation.resource_provider import (
@@ -63,13 +63,13 @@ TYPES = (
 class ApiGatewayV2ResourceProvider(ResourceProvider[Properties]):
     """Creates, updates and deletes resources of one type."""
 
-    TYPE: ClassVar[str]
-    SCHEMA: ClassVar[dict[str, Any]]
-    resource_type: ClassVar[ResourceType]
+    TYPE: str
+    SCHEMA: dict[str, Any]
+    resource_type: ResourceType
 
     def create(self, request: ResourceRequest[Properties]) -> ProgressEvent[Properties]:
         """Create the resource and read what GetAtt needs from the answer."""
-        kind, client = self.resource_type, request.aws_client_factory.apigatewayv2
+        kind, client = self.resource_type, _client(request)
         model = dict(request.desired_state)
         parameters = _accepted(client, f"Create{kind.name}", model)
         if kind.tagged:
@@ -80,7 +80,7 @@ class ApiGatewayV2ResourceProvider(ResourceProvider[Properties]):
 
     def update(self, request: ResourceRequest[Properties]) -> ProgressEvent[Properties]:
         """Update in place; properties that address the resource never change here."""
-        kind, client = self.resource_type, request.aws_client_factory.apigatewayv2
+        kind, client = self.resource_type, _client(request)
         previous = request.previous_state or {}
         model = {**request.desired_state, kind.identifier: previous[kind.identifier]}
         model |= {name: previous[name] for name in kind.attributes if name in previous}
@@ -92,7 +92,7 @@ class ApiGatewayV2ResourceProvider(ResourceProvider[Properties]):
 
     def delete(self, request: ResourceRequest[Properties]) -> ProgressEvent[Properties]:
         """Delete; a resource (or its API) that is gone is deleted already."""
-        kind, client = self.resource_type, request.aws_client_factory.apigatewayv2
+        kind, client = self.resource_type, _client(request)
         address = {name: request.desired_state[name] for name in (*kind.parents, kind.identifier)}
         with contextlib.suppress(client.exceptions.NotFoundException):
             _operation(client, f"delete_{_snake(kind.name)}")(**address)
@@ -100,7 +100,7 @@ class ApiGatewayV2ResourceProvider(ResourceProvider[Properties]):
 
     def read(self, request: ResourceRequest[Properties]) -> ProgressEvent[Properties]:
         """Return the resource's current properties."""
-        kind, client = self.resource_type, request.aws_client_factory.apigatewayv2
+        kind, client = self.resource_type, _client(request)
         address = {name: request.desired_state[name] for name in (*kind.parents, kind.identifier)}
         answer = _operation(client, f"get_{_snake(kind.name)}")(**address)
         answer.pop("ResponseMetadata", None)
@@ -109,13 +109,18 @@ class ApiGatewayV2ResourceProvider(ResourceProvider[Properties]):
     def _update_tags(self, request: ResourceRequest[Properties], model: Properties, previous: Properties) -> None:
         if self.resource_type.name != "Api":
             return  # moto keeps a stage's tags on the stage, where UpdateStage cannot change them
-        client = request.aws_client_factory.apigatewayv2
+        client = _client(request)
         arn = f"arn:aws:apigateway:{request.region_name}::/apis/{model['ApiId']}"
         wanted, had = model.get("Tags") or {}, previous.get("Tags") or {}
         if removed := sorted(set(had) - set(wanted)):
             client.untag_resource(ResourceArn=arn, TagKeys=removed)
         if wanted:
             client.tag_resource(ResourceArn=arn, Tags=wanted)
+
+
+def _client(request: ResourceRequest[Properties]) -> Any:
+    """Return the boto3 client; its operations are made at run time, so no type knows them."""
+    return cast(Any, request.aws_client_factory.apigatewayv2)
 
 
 def _accepted(client: BaseClient, operation: str, model: Properties) -> Properties:

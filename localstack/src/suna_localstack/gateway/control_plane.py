@@ -28,6 +28,7 @@ class ControlPlane:
         self._changed = threading.Condition()
         self._boot = secrets.token_hex(4)
         self._changes = 0
+        self._closed = False
         self._document: Json = {"version": self.version, "apis": []}
         self._apis = Apis()
 
@@ -53,11 +54,19 @@ class ControlPlane:
                 self._apis = view
                 self._changed.notify_all()
 
-    def wait_for_change(self, version: str, *, timeout_s: float) -> Json:
-        """Return the current document, at the latest after `timeout_s`, at once if it is not `version` any more."""
+    def wait_for_change(self, version: str, *, timeout_s: float) -> Json | None:
+        """Return the current document at once if it is not `version`, else when it changes, at the latest after
+        `timeout_s`; None once closed.
+        """
         with self._changed:
-            self._changed.wait_for(lambda: self.version != version, timeout_s)
-            return self._document
+            self._changed.wait_for(lambda: self._closed or self.version != version, timeout_s)
+            return None if self._closed else self._document
+
+    def close(self) -> None:
+        """Let go of everybody who waits: a request still open when LocalStack stops would keep it from exiting."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
 
 
 def _moto_apis() -> Iterator[tuple[Any, MotoApi]]:

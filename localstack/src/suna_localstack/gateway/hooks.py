@@ -1,9 +1,11 @@
 """Start and stop of the gateway with LocalStack."""
 
 import asyncio
+import json
 import logging
 import os
 import threading
+from typing import Any
 
 from localstack.http import Request, Response
 from localstack.runtime.hooks import on_infra_shutdown, on_infra_start
@@ -34,9 +36,18 @@ class GatewayThread:
         self.port = 0
 
     def start(self) -> None:
-        """Start listening; raises what kept it from listening (OSError: the port is taken)."""
+        """Start listening.
+
+        Raises
+        ------
+        OSError
+            The port is taken; the message says what to do.
+        """
         self._thread.start()
         self._started.wait()
+        if isinstance(self._error, OSError):
+            message = f"cannot listen on port {self._settings.port} for API Gateway; choose another SUNA_GATEWAY_PORT"
+            raise OSError(self._error.errno, message) from None
         if self._error:
             raise self._error
 
@@ -67,16 +78,18 @@ class GatewayThread:
 _running: list[GatewayThread] = []
 
 
-def _serve_apis(request: Request) -> Response:
+def _serve_apis(request: Request, **_: Any) -> Response:
     """Answer a standalone gateway: what is deployed, at the latest when it changes (long poll)."""
     document = CONTROL_PLANE.wait_for_change(request.args.get("after", ""), timeout_s=_LONGEST_POLL_S)
-    return Response.for_json(document)
+    if document is None:
+        return Response(status=503)
+    return Response(json.dumps(document), content_type="application/json")
 
 
 @on_infra_start()
 def start_gateway() -> None:
     """Start the data plane, unless `SUNA_GATEWAY_MODE=standalone` leaves it to a process of its own."""
-    ROUTER.add(APIS_PATH, _serve_apis, methods=["GET"])
+    ROUTER.add(APIS_PATH, _serve_apis, methods=["GET"])  # pyright: ignore[reportCallIssue, reportArgumentType]
     if os.environ.get(_MODE_VARIABLE, "in-process") == "standalone":
         return
     thread = GatewayThread(GatewaySettings.from_environment())
@@ -86,8 +99,9 @@ def start_gateway() -> None:
     LOG.info("API Gateway listens on http://127.0.0.1:%d", thread.port)
 
 
-@on_infra_shutdown()
+@on_infra_shutdown(priority=100)  # before the functions' workers are stopped: `$disconnect` needs them
 def stop_gateway() -> None:
     """Close all WebSockets with 1001, attempt their `$disconnect`, stop listening."""
+    CONTROL_PLANE.close()
     while _running:
         _running.pop().stop()

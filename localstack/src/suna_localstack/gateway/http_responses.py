@@ -3,9 +3,11 @@
 import base64
 import binascii
 import json
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+")
 _DROPPED = frozenset({"connection", "content-length", "transfer-encoding", "keep-alive", "upgrade"})
 
 
@@ -56,7 +58,7 @@ def parse_status(value: Any) -> int:
         status = int(value)
     except (TypeError, ValueError) as error:
         raise MalformedAnswerError(f"statusCode {value!r} is not a number") from error
-    if isinstance(value, bool | float) or not 100 <= status <= 599:
+    if isinstance(value, bool | float) or not 200 <= status <= 599:
         raise MalformedAnswerError(f"statusCode {value!r} is not an HTTP status")
     return status
 
@@ -69,6 +71,8 @@ def _headers(answer: dict[str, Any]) -> list[tuple[str, str]]:
         *((name.lower(), _header_value(value)) for name, value in headers.items() if value is not None),
         *(("set-cookie", _header_value(cookie)) for cookie in cookies),
     ]
+    if not all(_TOKEN.fullmatch(name) for name, _ in pairs):
+        raise MalformedAnswerError("a header's name holds characters that names may not hold")
     return [(name, value) for name, value in pairs if name not in _DROPPED]
 
 

@@ -1,7 +1,7 @@
 """The services `apigatewayv2` and `apigatewaymanagementapi` of LocalStack, as its plugin entry points."""
 
 import os
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 
 import requests
@@ -26,13 +26,15 @@ class _ApiGatewayV2:
 
     def dispatch(self, context: RequestContext, request: Any) -> Any:
         """Run one operation under the lock and publish what it changed."""
-        name = context.operation.name
+        name = _operation_name(context)
         with CONTROL_PLANE.lock:
             try:
                 own = OPERATIONS.get(name)
                 answer = own(context, request) if own else call_moto(context)
             except RESTError as error:
-                raise CommonServiceException(error.error_type, error.message, status_code=int(error.code)) from error
+                raise CommonServiceException(
+                    error.error_type, error.message, status_code=int(error.code or 400)
+                ) from error
             if not name.startswith(_READING_PREFIXES):
                 CONTROL_PLANE.publish()
         return answer
@@ -66,8 +68,12 @@ def gateway_url() -> str:
 
 
 def _service(provider: _ApiGatewayV2 | _ManagementApi) -> Service:
-    operations = load_service(provider.service).operation_names
-    return Service.for_provider(provider, dispatch_table_factory=lambda own: dict.fromkeys(operations, own.dispatch))
+    names: list[str] = list(cast(Any, load_service(provider.service).operation_names))
+    return Service.for_provider(provider, dispatch_table_factory=lambda _: dict.fromkeys(names, provider.dispatch))
+
+
+def _operation_name(context: RequestContext) -> str:
+    return str(cast(Any, context.operation).name)
 
 
 @aws_provider(api="apigatewayv2", name="moto")

@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from websockets.frames import CloseCode, Opcode
+from websockets.frames import CloseCode, Frame, Opcode
 from websockets.protocol import Protocol, Side, State
 
 from suna_localstack.gateway.settings import GatewaySettings
@@ -140,7 +140,7 @@ class Session:
         """Take bytes from the client."""
         self._protocol.receive_data(data)
         for frame in self._protocol.events_received():
-            if frame.opcode in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
+            if isinstance(frame, Frame) and frame.opcode in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
                 self._data_frame(frame.opcode, bytes(frame.data), frame.fin)
         self._flush()
         self._regulate_reading()

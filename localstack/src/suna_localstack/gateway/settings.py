@@ -2,8 +2,8 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Self
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self
 
 _PREFIX = "SUNA_GATEWAY_"
 
@@ -62,15 +62,14 @@ class GatewaySettings:
         ValueError
             A number is malformed; the message names the variable.
         """
-        values: dict[str, str | int | float] = {}
+        defaults = cls()
+        values: dict[str, Any] = {}
         for field in fields(cls):
             name = _PREFIX + field.name.upper()
-            raw = environment.get(name, "")
-            if not raw:
-                continue
-            convert = type(field.default)
+            convert = type(getattr(defaults, field.name))
             try:
-                values[field.name] = convert(raw)
+                if raw := environment.get(name):
+                    values[field.name] = convert(raw)
             except ValueError as error:
-                raise ValueError(f"{name}={raw!r} is not a valid {convert.__name__}") from error
-        return cls(**values)  # pyright: ignore[reportArgumentType]
+                raise ValueError(f"{name}={environment[name]!r} is not a valid {convert.__name__}") from error
+        return replace(defaults, **values)

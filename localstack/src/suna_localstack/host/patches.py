@@ -1,11 +1,12 @@
 """Patches of LocalStack's runtime."""
 
-from localstack import config
 from localstack.runtime.runtime import LocalstackRuntime
 from localstack.runtime.server.twisted import TwistedRuntimeServer
 from rolo.gateway import Gateway
 from rolo.serving.twisted import TwistedGateway
 from twisted.internet import endpoints, reactor
+
+from localstack import config
 
 
 def _register(
@@ -28,4 +29,4 @@ def _init_gateway_server(self: LocalstackRuntime) -> None:
 def serve_plain_http_on_configured_host() -> None:
     """Make the AWS endpoint listen on ``GATEWAY_LISTEN``'s host, without TLS."""
     TwistedRuntimeServer.register = _register
-    LocalstackRuntime._init_gateway_server = _init_gateway_server  # noqa: SLF001
+    LocalstackRuntime._init_gateway_server = _init_gateway_server

@@ -5,9 +5,10 @@ import sys
 import time
 from pathlib import Path
 
-from localstack import config
 from localstack.aws import spec
 from localstack.services.plugins import SERVICE_PLUGINS
+
+from localstack import config
 
 _IN_ORDER_OF_USE = (
     "sts",
@@ -43,7 +44,7 @@ def load_services() -> None:
 
 def _build_service_index() -> None:
     folder = Path(config.dirs.static_libs)
-    index = folder / spec._get_catalog_filename()  # noqa: SLF001 - the name says which versions it is for
+    index = folder / spec._get_catalog_filename()
     if index.exists() or not os.access(folder.parent if not folder.exists() else folder, os.W_OK):
         return
     folder.mkdir(parents=True, exist_ok=True)

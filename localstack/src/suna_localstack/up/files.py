@@ -44,7 +44,7 @@ def try_lock(path: Path) -> int | None:
 @contextlib.asynccontextmanager
 async def locked(path: Path) -> AsyncIterator[None]:
     """Hold the lock file ``path``, waiting for another stack of this clone if it has it."""
-    while (descriptor := try_lock(path)) is None:  # noqa: ASYNC110 - nobody tells us when another process is done
+    while (descriptor := try_lock(path)) is None:
         await asyncio.sleep(0.1)
     try:
         yield

@@ -12,6 +12,7 @@ from collections import deque
 from suna_localstack.services.postgres import PostgresStateInvalid
 from suna_localstack.services.process import ChildDied
 from suna_localstack.services.redis_install import RedisCannotBeBuilt
+from suna_localstack.up import synthesis
 from suna_localstack.up.boot import Boot
 from suna_localstack.up.errors import StackError
 from suna_localstack.up.files import try_lock, write_json
@@ -19,7 +20,7 @@ from suna_localstack.up.folders import Folders
 from suna_localstack.up.processes import MARK, end_leftovers, identity, marked, record_children, record_start
 from suna_localstack.up.progress import Progress
 from suna_localstack.up.stack import Part, Stack
-from suna_localstack.up.surroundings import check_folder, check_wishes, child_environment
+from suna_localstack.up.surroundings import check_folder, check_node, check_wishes, child_environment
 
 _RESTARTS = 5
 _RESTART_WINDOW_S = 60.0
@@ -60,6 +61,7 @@ class Supervisor:
         started = time.monotonic()
         try:
             if not await self._boot_or_stop():
+                self._failure = "the start was interrupted"
                 return 130
             self._progress.ready(time.monotonic() - started)
             self._progress.close()
@@ -96,6 +98,8 @@ class Supervisor:
         end_leftovers(self._folders)
         record_start(self._folders, self._stack_id)
         wishes = check_wishes(self._folders)
+        if synthesis.is_needed(self._folders):
+            check_node()
         self._boot = Boot(
             folders=self._folders,
             stack_id=self._stack_id,

@@ -22,6 +22,7 @@ def _connect(event):
         raise RuntimeError("crash")
     if "malformed" in query:
         return {"statusCode": "many"}
+    time.sleep(float(query.get("sleep_s", 0)))
     if "post" in query:
         _note({"post": _post(event, b"too early")})
     headers = {"Sec-WebSocket-Protocol": query["subprotocol"]} if "subprotocol" in query else {}

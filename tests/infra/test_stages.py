@@ -1,0 +1,50 @@
+"""The stages' settings, and the contradictions that they refuse."""
+
+from dataclasses import replace
+
+import pytest
+
+from infra.stages import KEPT_FREE_CONNECTIONS, LARGE, LOCAL, SMALL, STAGES, Stage, StageError
+
+
+@pytest.mark.parametrize("stage", STAGES.values(), ids=STAGES)
+def test_connections_of_every_function_at_full_concurrency_fit_the_database(stage: Stage) -> None:
+    by_hand = sum(
+        function.concurrency * (stage.postgres_pool_size + function.lease_connections)
+        for function in stage.functions.values()
+    )
+
+    assert stage.connections_needed == by_hand
+    assert by_hand + KEPT_FREE_CONNECTIONS <= stage.max_connections
+
+
+def test_executors_count_the_connection_that_renews_their_lease() -> None:
+    for stage in STAGES.values():
+        with_lease = {name for name, function in stage.functions.items() if function.lease_connections}
+        assert with_lease == {"QueueRunner", "WorkflowRunner", "Summarizer"}
+
+
+def test_a_pool_too_large_for_the_cluster_is_refused() -> None:
+    with pytest.raises(StageError, match="database connections"):
+        replace(SMALL, postgres_pool_size=10)
+
+
+def test_a_pausing_cluster_accepts_fewer_connections() -> None:
+    assert LARGE.cloud is not None
+    pausing = replace(LARGE.cloud.database, min_acu=0)
+
+    assert pausing.max_connections < LARGE.cloud.database.max_connections
+
+
+def test_event_sources_over_the_reserved_concurrency_are_refused() -> None:
+    with pytest.raises(StageError, match="QueueRunner"):
+        replace(LOCAL, queues=replace(LOCAL.queues, runs_concurrency=100))
+
+
+def test_a_lease_ends_before_the_workflow_is_given_up() -> None:
+    for stage in STAGES.values():
+        assert stage.lease_s < stage.wake_by_s
+
+
+def test_half_of_an_accounts_default_concurrency_stays_free_with_stage_small() -> None:
+    assert sum(function.concurrency for function in SMALL.functions.values()) <= 500

@@ -1,0 +1,66 @@
+"""LocalStack's processes: where they listen, and that none outlives it."""
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import botocore.exceptions
+import psutil
+import pytest
+
+from tests.localstack.compute.conftest import ROLE, Function
+from tests.localstack.server import LocalStack, eventually, localstack_server
+
+WARM_START_S = 15
+
+
+def test_everything_listens_on_the_loopback_interface(localstack: LocalStack, deploy: Callable[..., Function]) -> None:
+    deploy("functions.runtime.handler").invoke()
+    process = psutil.Process(localstack.process.pid)
+
+    listening = {
+        connection.laddr
+        for member in (process, *process.children(recursive=True))
+        for connection in member.net_connections()
+        if connection.status == psutil.CONN_LISTEN
+    }
+
+    assert (localstack.port) in {address.port for address in listening}
+    assert len(listening) >= 2
+    assert {address.ip for address in listening} == {"127.0.0.1"}
+
+
+@pytest.mark.parametrize("end", ["terminate", "kill"])
+def test_no_process_is_left(tmp_path: Path, code_root: Path, end: str) -> None:
+    pids_file = tmp_path / "pids"
+    began = time.monotonic()
+    with localstack_server(tmp_path) as own:
+        assert time.monotonic() - began < WARM_START_S
+        client = own.client("lambda")
+        code = {"S3Bucket": "hot-reload", "S3Key": str(code_root)}
+        handler = "functions.runtime.handler"
+        client.create_function(
+            FunctionName="f", Runtime="python3.13", Role=ROLE, Handler=handler, Code=code, Timeout=60
+        )
+        client.get_waiter("function_active_v2").wait(FunctionName="f", WaiterConfig={"Delay": 0.05})
+        client.invoke(FunctionName="f", Payload=b"{}")
+        thread = threading.Thread(target=_invoke_hanging, args=[client, pids_file])
+        thread.start()
+        eventually(lambda: pids_file.exists() and pids_file.read_text())
+        children = psutil.Process(own.process.pid).children(recursive=True)
+        assert set(map(int, pids_file.read_text().split())) <= {child.pid for child in children}
+
+        getattr(own.process, end)()
+        own.process.wait(20)
+        thread.join(20)
+
+    _, alive = psutil.wait_procs(children, timeout=5)
+    assert not alive
+
+
+def _invoke_hanging(client, pids_file: Path) -> None:
+    try:
+        client.invoke(FunctionName="f", Payload=f'{{"do": "hang", "pids": "{pids_file}"}}'.encode())
+    except (botocore.exceptions.ClientError, botocore.exceptions.HTTPClientError):
+        return  # LocalStack ends while it runs

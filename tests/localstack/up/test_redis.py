@@ -1,0 +1,88 @@
+"""The embedded Redis, as real processes."""
+
+from pathlib import Path
+
+import psutil
+import pytest
+import redis
+from redis.cluster import RedisCluster
+from redis.exceptions import ClusterCrossSlotError
+
+from suna_localstack.services import redis_install
+from suna_localstack.services.external import ExternalServiceUnusable, check_redis
+from suna_localstack.services.ports import HOST, free_port
+from suna_localstack.services.process import Child, Command
+from suna_localstack.services.redis import find_binary, start_redis
+from tests.localstack.up.commands import alive
+
+
+async def test_is_a_cluster_of_one_on_loopback_only(tmp_path: Path, redis_folder: Path, children: list) -> None:
+    binary = find_binary(redis_folder)
+    assert binary is not None
+    server = await start_redis(tmp_path / "redis", server=binary, log=tmp_path / "redis.log", marks={})
+    children.append(server.child)
+
+    client = RedisCluster.from_url(server.url)
+    client.set("{thread}:a", "1")
+    listening = {
+        (entry.laddr.ip, entry.laddr.port)
+        for entry in psutil.Process(server.child.pid).net_connections("inet")
+        if entry.status == psutil.CONN_LISTEN
+    }
+
+    assert client.mget("{thread}:a", "{thread}:b") == [b"1", None]
+    with pytest.raises(ClusterCrossSlotError), redis.Redis(host=HOST, port=server.port) as plain:
+        plain.mget("{one}:a", "{two}:b")
+    assert listening == {(HOST, server.port), (HOST, server.port + 10000)}
+    assert check_redis(server.url) is True
+    client.close()
+
+
+async def test_comes_back_on_the_same_port_with_all_slots(tmp_path: Path, redis_folder: Path, children: list) -> None:
+    binary = find_binary(redis_folder)
+    assert binary is not None
+    first = await start_redis(tmp_path / "redis", server=binary, log=tmp_path / "redis.log", marks={})
+    first.child.process.kill()
+    await first.child.process.wait()
+
+    second = await start_redis(tmp_path / "redis", server=binary, log=tmp_path / "redis.log", marks={}, port=first.port)
+    children.append(second.child)
+
+    assert second.url == first.url
+    assert check_redis(second.url) is True
+    assert not alive(first.child.pid)
+
+
+async def test_a_redis_of_the_user_need_not_be_a_cluster(tmp_path: Path, redis_folder: Path, children: list) -> None:
+    binary = find_binary(redis_folder)
+    assert binary is not None
+    port = free_port()
+    argv = [str(binary), "--port", str(port), "--bind", HOST, "--requirepass", "right", "--save", ""]
+    child = await Child.start(Command(name="Redis", argv=argv, log=tmp_path / "log", env={}, cwd=tmp_path))
+    children.append(child)
+
+    async def usable() -> bool:
+        try:
+            return check_redis(f"redis://:right@{HOST}:{port}/0") is False
+        except ExternalServiceUnusable:
+            return False
+
+    await child.ready(usable, timeout_s=10)
+    for url, reason in {
+        f"redis://:wrong@{HOST}:{port}/0": "refuses the password",
+        f"redis://{HOST}:{port}/0": "refuses the password",
+        f"redis://{HOST}:1/0": "Connection refused",
+        f"http://{HOST}:{port}": "is no Redis URL",
+    }.items():
+        with pytest.raises(ExternalServiceUnusable, match=reason) as raised:
+            check_redis(url)
+        assert "wrong" not in str(raised.value)
+
+
+def test_a_missing_compiler_is_named_with_the_ways_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CC", raising=False)
+
+    assert redis_install.is_needed(tmp_path)
+    with pytest.raises(redis_install.RedisCannotBeBuilt, match=r"gcc and make is missing: .* redis-server .*REDIS_URL"):
+        redis_install.install_command(tmp_path, uv="uv", python=Path("python"))

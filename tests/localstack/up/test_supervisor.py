@@ -1,0 +1,191 @@
+"""The whole stack as real processes: starts, crashes, ends. One stack serves the tests of this module in order."""
+
+import asyncio
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import psycopg
+import pytest
+import requests
+
+from suna_localstack.services.ports import is_open
+from suna_localstack.up.deployment import client
+from suna_localstack.up.processes import marked
+from tests.localstack.up.commands import ROOT, alive, eventually, up
+
+
+def processes_of(stack: dict[str, Any]) -> list[int]:
+    """Every process of a running stack: the supervisor, its children and theirs."""
+    supervisor = psutil.Process(stack["supervisor_pid"])
+    return [supervisor.pid, *(process.pid for process in supervisor.children(recursive=True))]
+
+
+def ports_of(stack: dict[str, Any]) -> list[int]:
+    gateway = int(stack["base_url"].rsplit(":", 1)[1])
+    return [gateway, *(part["port"] for part in stack["processes"])]
+
+
+def nothing_left(stack: dict[str, Any], pids: list[int]) -> bool:
+    """Neither a process that was there, nor one with the stack's mark, nor an open port."""
+    return (
+        not marked(stack["stack_id"])
+        and not any(alive(pid) for pid in pids)
+        and not any(is_open(port) for port in ports_of(stack))
+    )
+
+
+def read_stack(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "stack.json").read_text())
+
+
+def part(stack: dict[str, Any], name: str) -> dict[str, Any]:
+    return next(entry for entry in stack["processes"] if entry["name"] == name)
+
+
+@pytest.fixture(scope="module")
+def stack(local_dir: Path) -> Iterator[dict[str, Any]]:
+    """A stack started by `up`."""
+    result = up(local_dir, "up")
+    assert result.returncode == 0, result.stderr
+    assert "Ready after" in result.stdout
+    return read_stack(local_dir)
+
+
+def test_describes_itself_to_its_owner_only(stack: dict[str, Any], local_dir: Path) -> None:
+    expected = "base_url http_url websocket_url database_url redis_url aws_endpoint_url model_url token jwt_secret"
+
+    assert set(expected.split()) <= set(stack)
+    assert stat.S_IMODE((local_dir / "stack.json").stat().st_mode) == 0o600
+    stacks = client("cloudformation", stack["aws_endpoint_url"]).describe_stacks(StackName=stack["stack_name"])
+    assert stacks["Stacks"][0]["StackStatus"] == "CREATE_COMPLETE"
+    assert requests.get(f"{stack['model_url']}/jwks.json", timeout=5).json()["keys"]
+
+
+def test_listens_on_loopback_only(stack: dict[str, Any]) -> None:
+    listening = set()
+    for pid in processes_of(stack):
+        for entry in psutil.Process(pid).net_connections("inet"):
+            if entry.status == psutil.CONN_LISTEN:
+                listening.add(entry.laddr.ip)
+
+    assert listening == {"127.0.0.1"}
+
+
+def test_a_second_up_finds_it_running(stack: dict[str, Any], local_dir: Path) -> None:
+    result = up(local_dir, "up")
+
+    assert result.returncode == 0
+    assert "running already" in result.stdout
+    assert read_stack(local_dir)["supervisor_pid"] == stack["supervisor_pid"]
+
+
+def test_status_names_processes_and_addresses(stack: dict[str, Any], local_dir: Path) -> None:
+    result = up(local_dir, "status")
+
+    assert result.returncode == 0
+    for entry in stack["processes"]:
+        assert str(entry["pid"]) in result.stdout
+    assert stack["base_url"] in result.stdout
+
+
+def test_logs_show_every_source_with_its_name(stack: dict[str, Any], local_dir: Path) -> None:
+    result = up(local_dir, "logs", "--no-follow")
+
+    assert result.returncode == 0
+    sources = {line.split("|")[0].strip() for line in result.stdout.splitlines()}
+    assert {"postgres", "redis", "localstack", "model"} <= sources
+
+
+@pytest.mark.parametrize("name", ["redis", "postgres", "model"])
+async def test_a_server_that_dies_is_restarted_on_its_port(stack: dict[str, Any], local_dir: Path, name: str) -> None:
+    before = part(read_stack(local_dir), name)
+    os.kill(before["pid"], signal.SIGKILL)
+
+    def restarted() -> bool:
+        now = part(read_stack(local_dir), name) if name in (local_dir / "stack.json").read_text() else before
+        return now["pid"] != before["pid"] and is_open(now["port"])
+
+    await eventually(restarted)
+
+    assert part(read_stack(local_dir), name)["port"] == before["port"]
+    assert up(local_dir, "status").returncode == 0
+    if name == "postgres":
+        with psycopg.connect(stack["database_url"]) as connection:
+            assert connection.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").fetchone() != (0,)
+
+
+def test_a_start_after_a_kill_cleans_up_and_keeps_tokens_valid(stack: dict[str, Any], local_dir: Path) -> None:
+    killed = read_stack(local_dir)
+    left = processes_of(killed)
+    assert len(left) >= 5
+    os.kill(killed["supervisor_pid"], signal.SIGKILL)
+
+    assert up(local_dir, "up").returncode == 0
+    fresh = read_stack(local_dir)
+
+    assert not any(alive(pid) for pid in left)
+    assert fresh["supervisor_pid"] != killed["supervisor_pid"]
+    assert (fresh["jwt_secret"], fresh["account_id"]) == (killed["jwt_secret"], killed["account_id"])
+
+
+def test_nothing_survives_a_killed_supervisor_and_down(stack: dict[str, Any], local_dir: Path) -> None:
+    current = read_stack(local_dir)
+    pids = processes_of(current)
+    os.kill(current["supervisor_pid"], signal.SIGKILL)
+
+    assert up(local_dir, "down").returncode == 0
+
+    assert nothing_left(current, pids)
+    assert not (local_dir / "stack.json").exists()
+    assert up(local_dir, "status").returncode == 1
+
+
+async def test_two_starts_at_once_give_one_stack_and_down_leaves_nothing(tmp_path: Path) -> None:
+    first, second = await asyncio.gather(*(asyncio.to_thread(up, tmp_path, "up") for _ in range(2)))
+    try:
+        loser = first if first.returncode else second
+        assert sorted((first.returncode, second.returncode)) == [0, 1]
+        assert "wait for it" in loser.stderr
+        current = read_stack(tmp_path)
+        pids = processes_of(current)
+    finally:
+        down = up(tmp_path, "down")
+
+    assert down.stdout == "the stack is stopped\n"
+    assert nothing_left(current, pids)
+    assert "nothing is running" in up(tmp_path, "down").stdout
+
+
+async def test_the_end_of_localstack_ends_the_stack(tmp_path: Path) -> None:
+    assert up(tmp_path, "up").returncode == 0
+    current = read_stack(tmp_path)
+    pids = processes_of(current)
+
+    os.kill(part(current, "localstack")["pid"], signal.SIGKILL)
+    await eventually(lambda: nothing_left(current, pids), timeout_s=30)
+
+    assert "LocalStack stopped (signal 9)" in (tmp_path / "logs" / "supervisor.log").read_text()
+
+
+async def test_run_ends_with_its_killed_parent(tmp_path: Path) -> None:
+    script = "import subprocess, sys; subprocess.run([sys.executable, '-m', 'suna_localstack.up', 'run'])"
+    environment = {**os.environ, "SUNA_LOCAL_DIR": str(tmp_path)}
+    parent = subprocess.Popen(  # noqa: ASYNC220 - killed right here
+        [sys.executable, "-c", script], cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+    )
+    await eventually((tmp_path / "stack.json").exists, timeout_s=60)
+    current = read_stack(tmp_path)
+    pids = processes_of(current)
+
+    parent.kill()
+    parent.wait()
+
+    await eventually(lambda: nothing_left(current, pids), timeout_s=30)

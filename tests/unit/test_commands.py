@@ -1,0 +1,160 @@
+"""Commands: whatever a client sends gets one answer, and what is wrong with it is named."""
+
+import json
+from typing import Any, get_args
+from uuid import uuid4
+
+import pytest
+from langchain_protocol import ErrorCode
+from langchain_protocol.protocol import CommandResponse, ErrorResponse
+from pydantic import TypeAdapter
+
+from functions.api import commands
+from functions.api.commands import Caller, execute
+
+OVER_HTTP = Caller(account_id="account", thread_id=uuid4())
+OVER_WEBSOCKET = Caller(account_id="account", thread_id=uuid4(), connection_id="R0oXAdfD0kwCH6w=")
+
+
+def _command(**fields: Any) -> str:
+    return json.dumps({"id": 1, "method": "ping", "params": {}, **fields})
+
+
+async def test_ping_is_answered_in_the_protocols_form() -> None:
+    answer = await execute(_command(id=7), OVER_WEBSOCKET)
+    assert answer == {"type": "success", "id": 7, "result": {}}
+    TypeAdapter(CommandResponse).validate_python(answer)
+
+
+async def test_params_may_be_left_out_and_other_fields_are_ignored() -> None:
+    answer = await execute('{"id": 0, "method": "ping", "meta": {"trace": "x"}}', OVER_WEBSOCKET)
+    assert answer == {"type": "success", "id": 0, "result": {}}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "hello",
+        "{",
+        "[]",
+        '"ping"',
+        "7",
+        "null",
+        '[{"id": 1, "method": "ping"}]',
+        pytest.param("[" * 100_000, id="nested beyond reason"),
+        pytest.param('{"id": ' + "1" * 5_000 + ', "method": "ping"}', id="a number of 5,000 digits"),
+    ],
+)
+async def test_what_is_no_json_object_is_refused_with_the_form_of_a_command(body: str) -> None:
+    answer = await execute(body, OVER_WEBSOCKET)
+    assert (answer["type"], answer["id"], answer["error"]) == ("error", None, "invalid_argument")
+    assert '{"id": 1, "method": "...", "params": {...}}' in answer["message"]
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ('{"method": "ping"}', "id"),
+        ('{"id": null, "method": "ping"}', "id"),
+        ('{"id": "one", "method": "ping"}', "id"),
+        ('{"id": 1.5, "method": "ping"}', "id"),
+        ('{"id": -1, "method": "ping"}', "id"),
+        ('{"id": {}, "method": "ping"}', "id"),
+        ('{"id": 1}', "method"),
+        ('{"id": 1, "method": null}', "method"),
+        ('{"id": 1, "method": ["ping"]}', "method"),
+        ('{"id": 1, "method": "' + "p" * 101 + '"}', "method"),
+        ('{"id": 1, "method": "ping", "params": []}', "params"),
+        ('{"id": 1, "method": "ping", "params": "x"}', "params"),
+    ],
+)
+async def test_an_envelope_that_is_not_valid_is_refused_by_its_field(body: str, field: str) -> None:
+    answer = await execute(body, OVER_WEBSOCKET)
+    assert (answer["type"], answer["error"]) == ("error", "invalid_argument")
+    assert answer["message"].startswith(f"{field}: ")
+
+
+@pytest.mark.parametrize(
+    ("params", "field"),
+    [
+        ({}, "channels"),
+        ({"channels": None}, "channels"),
+        ({"channels": "messages"}, "channels"),
+        ({"channels": []}, "channels"),
+        ({"channels": ["message"]}, "channels"),
+        ({"channels": ["messages", ""]}, "channels"),
+        ({"channels": [1]}, "channels.0"),
+        ({"channels": ["messages"] * 33}, "channels"),
+        ({"channels": ["messages"], "since": -1}, "since"),
+        ({"channels": ["messages"], "since": "now"}, "since"),
+        ({"channels": ["messages"], "since": 10**40}, "since"),
+    ],
+)
+async def test_a_subscription_that_is_not_valid_is_refused_by_its_field(params: dict[str, Any], field: str) -> None:
+    answer = await execute(_command(id=3, method="subscription.subscribe", params=params), OVER_WEBSOCKET)
+    assert (answer["type"], answer["id"], answer["error"]) == ("error", 3, "invalid_argument")
+    assert answer["message"].startswith(f"{field}: ")
+
+
+async def test_an_unknown_channel_is_answered_with_those_there_are() -> None:
+    answer = await execute(_command(method="subscription.subscribe", params={"channels": ["chat"]}), OVER_WEBSOCKET)
+    assert "'chat'" in answer["message"]
+    assert "lifecycle, messages" in answer["message"]
+
+
+async def test_an_unsubscription_names_its_subscription() -> None:
+    answer = await execute(_command(method="subscription.unsubscribe"), OVER_WEBSOCKET)
+    assert (answer["error"], answer["message"]) == ("invalid_argument", "subscription_id: Field required")
+
+
+@pytest.mark.parametrize(
+    ("params", "field"),
+    [
+        ({}, "assistant_id"),
+        ({"assistant_id": 7}, "assistant_id"),
+        ({"assistant_id": "agent", "input": 7}, "input"),
+        ({"assistant_id": "agent", "input": {"messages": [{"role": "user"}]}}, "input.messages.0.content"),
+        ({"assistant_id": "agent", "input": {"messages": [{"content": "x"}]}}, "input.messages.0"),
+    ],
+)
+async def test_a_run_that_is_not_valid_is_refused_by_its_field(params: dict[str, Any], field: str) -> None:
+    answer = await execute(_command(method="run.start", params=params), OVER_HTTP)
+    assert answer["error"] == "invalid_argument"
+    assert answer["message"].startswith(f"{field}: ")
+
+
+async def test_subscribing_over_http_is_refused_with_the_way_to_do_it() -> None:
+    answer = await execute(_command(method="subscription.subscribe", params={"channels": ["messages"]}), OVER_HTTP)
+    assert answer["error"] == "not_supported"
+    assert "/threads/{thread_id}/stream/events" in answer["message"]
+
+
+@pytest.mark.parametrize("method", ["Ping", "threads.delete", ""])
+async def test_an_unknown_command_is_answered_with_those_there_are(method: str) -> None:
+    answer = await execute(_command(id=9, method=method), OVER_WEBSOCKET)
+    assert (answer["id"], answer["error"]) == (9, "unknown_command")
+    assert "ping, run.start, subscription.subscribe, subscription.unsubscribe" in answer["message"]
+
+
+@pytest.mark.parametrize("method", ["input.inject", "subscription.reconnect", "state.fork", "agent.getTree"])
+async def test_a_command_of_the_protocol_that_is_not_served_says_so(method: str) -> None:
+    answer = await execute(_command(method=method), OVER_WEBSOCKET)
+    assert (answer["error"], answer["message"]) == ("not_supported", f"{method!r} is not supported")
+
+
+async def test_a_fault_of_ours_is_answered_without_its_details(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(_params: object, _caller: object) -> dict[str, Any]:
+        raise RuntimeError("password=hunter2")
+
+    monkeypatch.setitem(commands._HANDLERS, "ping", broken)
+    answer = await execute(_command(id=4), OVER_WEBSOCKET)
+    assert (answer["id"], answer["error"]) == (4, "unknown_error")
+    assert "hunter2" not in json.dumps(answer)
+
+
+@pytest.mark.parametrize("body", ["", "[]", '{"id": 1}', _command(method="x"), _command(method="state.get")])
+async def test_every_error_is_of_the_protocols_type(body: str) -> None:
+    answer = await execute(body, OVER_WEBSOCKET)
+    TypeAdapter(ErrorResponse).validate_python(answer)
+    assert answer["error"] in {word for literal in get_args(ErrorCode) for word in get_args(literal)}

@@ -1,0 +1,93 @@
+"""The one table of how errors look from outside."""
+
+import importlib
+import pkgutil
+from collections.abc import Iterator
+from types import ModuleType
+from typing import get_args
+
+import pytest
+from langchain_protocol import ErrorCode
+
+import functions.api
+import shared
+from functions.api.errors import INTERNAL, appearance
+from shared.errors import (
+    BodyTooLargeError,
+    ConflictError,
+    InvalidRequestError,
+    LeaseHeldError,
+    LeaseLostError,
+    LogRefusedError,
+    MigrationError,
+    NotFoundError,
+    SunaError,
+    UnauthenticatedError,
+)
+
+# What no client causes and no client is told about: only executors and deployments meet these.
+INSIDE = {SunaError, LeaseLostError, LeaseHeldError, LogRefusedError, MigrationError}
+
+ERROR_CODES = {word for literal in get_args(ErrorCode) for word in get_args(literal)}
+
+
+def _import_all(package: ModuleType) -> None:
+    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+        # litellm takes seconds, a function's root configures its process: neither defines errors.
+        if module.name != "shared.llm" and not module.name.endswith(".main"):
+            importlib.import_module(module.name)
+
+
+def _classes(root: type[SunaError]) -> Iterator[type[SunaError]]:
+    yield root
+    for child in root.__subclasses__():
+        yield from _classes(child)
+
+
+_import_all(shared)
+_import_all(functions.api)
+ERRORS = sorted(set(_classes(SunaError)), key=lambda kind: kind.__name__)
+
+
+@pytest.mark.parametrize("kind", ERRORS, ids=lambda kind: kind.__name__)
+def test_every_error_has_an_appearance(kind: type[SunaError]) -> None:
+    look = appearance(kind())
+    assert (look == INTERNAL) == (kind in INSIDE)
+    assert 400 <= look.status <= 599
+    assert look.command_error in ERROR_CODES
+
+
+@pytest.mark.parametrize("kind", ERRORS, ids=lambda kind: kind.__name__)
+def test_an_errors_docstring_is_its_message(kind: type[SunaError]) -> None:
+    assert kind().message == (kind.__doc__ or "").splitlines()[0]
+    assert str(kind()) == kind().message
+    assert kind("another").message == "another"
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "code"),
+    [
+        (InvalidRequestError, 422, "invalid_argument"),
+        (UnauthenticatedError, 401, "unauthenticated"),
+        (NotFoundError, 404, "not_found"),
+        (ConflictError, 409, "conflict"),
+        (BodyTooLargeError, 413, "body_too_large"),
+    ],
+)
+def test_what_clients_rely_on(kind: type[SunaError], status: int, code: str) -> None:
+    look = appearance(kind())
+    assert (look.status, look.code) == (status, code)
+
+
+def test_whoever_gets_a_503_is_told_when_to_come_back() -> None:
+    unavailable = [look for look in map(appearance, (kind() for kind in ERRORS)) if look.status == 503]
+    assert unavailable
+    assert all(dict(look.headers)["retry-after"].isdigit() for look in unavailable)
+
+
+def test_a_subclass_looks_like_its_base_and_a_stranger_is_internal() -> None:
+    class GoneError(NotFoundError):
+        """It was there once."""
+
+    assert appearance(GoneError()) == appearance(NotFoundError())
+    assert appearance(KeyError("thread")) == INTERNAL
