@@ -76,8 +76,8 @@ bench-first-token: setup ## Added latency from POST to the first token at the cl
 synth: $(DEV_STAMP) $(NODE_STAMP) ## CloudFormation template of STAGE=small (or large, local)
 	@exec node_modules/.bin/cdk synth --quiet --app "$(DEV) -m infra.app" -c stage=$(STAGE) --output .local/cdk.out/$(STAGE)-cli
 
-bundle: $(DEV_STAMP) ## The functions' zip contents for AWS (arm64), size-checked
-	@exec $(DEV) -m infra.bundling
+bundle: $(DEV_STAMP) ## The functions' bundles for AWS (arm64), size-checked
+	@set -e; for group in api runner summarizer; do $(DEV) -m infra.bundling --group $$group --platform aarch64; done
 
 cost: $(DEV_STAMP) ## Idle cost of each stage, from the dated price file
 	@exec $(DEV) scripts/cost.py

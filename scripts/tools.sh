@@ -16,7 +16,8 @@ if ! "$python" -m pip --version >/dev/null 2>&1; then
     fi
     python=$fresh/venv/bin/python
 fi
-"$python" -m pip --disable-pip-version-check install --quiet --require-hashes --no-deps --target "$fresh" -r scripts/uv.txt
+"$python" -m pip --disable-pip-version-check install --quiet --root-user-action=ignore \
+    --require-hashes --no-deps --target "$fresh" -r scripts/uv.txt
 touch "$fresh/.stamp"
 rm -rf .local/tools
 mv "$fresh" .local/tools

@@ -22,8 +22,8 @@ MERGE_S = 0.1
 _BUFFER = 256
 _BATCH = 64
 
-# Far below the 64 KB that an event may have, whatever the characters cost in UTF-8 and JSON.
-_LONGEST_DELTA = 8_000
+# Below the 64 KB that an event may have, whatever the characters cost: JSON escapes an emoji in 12 bytes.
+_LONGEST_DELTA = 5_000
 
 DeltaKind = Literal["text", "reasoning"]
 
@@ -66,6 +66,7 @@ class Publisher:
         self._delta_sent_at: float | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._writer: asyncio.Task[None] | None = None
+        self._given_up = False
         self.last_seq = claim.last_seq
 
     def start(self) -> None:
@@ -73,11 +74,14 @@ class Publisher:
         self._writer = asyncio.create_task(self._write())
 
     async def publish(self, event: Event) -> None:
-        """Publish an event after all deltas before it; waits while the log is behind."""
-        while self._pending is not None:
-            await self._queue.put(self._take_pending())
+        """Publish an event after all deltas before it; waits while the log is behind.
+
+        Raises:
+            LeaseLostError: nothing more will be written.
+        """
+        await self._put_pending()
         self._delta_sent_at = None
-        await self._queue.put(event)
+        await self._put(event)
 
     def delta(self, index: int, kind: DeltaKind, text: str) -> None:
         """Publish more of block ``index``, merged with what follows within 100 ms. Never waits."""
@@ -95,15 +99,20 @@ class Publisher:
             self._timer = loop.call_at(due, self._flush)
 
     async def drain(self) -> None:
-        """Wait until everything published is logged, and one more number is reserved: the run's last event's."""
-        while self._pending is not None:
-            await self._queue.put(self._take_pending())
-        await self._queue.join()
+        """Wait until everything published is logged, and one more number is reserved: the run's last event's.
+
+        Raises:
+            LeaseLostError: something published will never be logged.
+        """
+        await self._put_pending()
+        await self.drain_last()
         await self._reserve(1)
 
     async def drain_last(self) -> None:
-        """Wait until the run's last event is logged; its number was reserved by :meth:`drain`."""
+        """Wait until the run's last event is logged; its number was reserved by :meth:`drain`. Raises as that."""
         await self._queue.join()
+        if self._given_up:
+            raise LeaseLostError
 
     async def close(self) -> None:
         """Stop writing; what was not drained is dropped."""
@@ -112,8 +121,20 @@ class Publisher:
             self._writer.cancel()
             await asyncio.gather(self._writer, return_exceptions=True)
 
+    async def _put_pending(self) -> None:
+        while self._pending is not None:
+            await self._put(self._take_pending())
+
+    async def _put(self, event: Event) -> None:
+        try:
+            await self._queue.put(event)
+        except asyncio.QueueShutDown:
+            raise LeaseLostError from None
+
     def _flush(self) -> None:
         self._cancel_timer()
+        if self._given_up:
+            return
         while self._pending is not None and not self._queue.full():
             self._queue.put_nowait(self._take_pending())
         if self._pending is not None:
@@ -141,22 +162,33 @@ class Publisher:
             while True:
                 await self._write_batch()
         except LeaseLostError:
-            self._on_lost()
+            self._give_up()
+        except Exception:
+            logger.exception("events cannot be written any more")
+            self._give_up()
+
+    def _give_up(self) -> None:
+        """Nobody may wait for a writer that has ended: whoever publishes or drains gets LeaseLostError from now on."""
+        self._given_up = True
+        self._queue.shutdown(immediate=True)
+        self._on_lost()
 
     async def _write_batch(self) -> None:
         batch = [await self._queue.get()]
         while len(batch) < _BATCH and not self._queue.empty():
             batch.append(self._queue.get_nowait())
-        await self._reserve(len(batch))
-        numbered = [
-            events.number(event, thread_id=self._claim.thread_id, seq=self.last_seq + place)
-            for place, event in enumerate(batch, start=1)
-        ]
-        self.last_seq += len(batch)
-        await self._append(numbered)
-        await self._delivery.offer(numbered)
-        for _ in batch:
-            self._queue.task_done()
+        try:
+            await self._reserve(len(batch))
+            numbered = [
+                events.number(event, thread_id=self._claim.thread_id, seq=self.last_seq + place)
+                for place, event in enumerate(batch, start=1)
+            ]
+            self.last_seq += len(batch)
+            await self._append(numbered)
+            await self._delivery.offer(numbered)
+        finally:
+            for _ in batch:
+                self._queue.task_done()
 
     async def _reserve(self, count: int) -> None:
         while self.last_seq + count > self._reserved:

@@ -139,7 +139,9 @@ async def test_reasoning_is_a_delta_of_its_own_kind(publishing: Publishing, cloc
     ]
 
 
-@pytest.mark.parametrize("character", ["x", "é", "\x01", '"', "😀"], ids=["ASCII", "accent", "control", "quote", "emoji"])
+@pytest.mark.parametrize(
+    "character", ["x", "é", "\x01", '"', "😀"], ids=["ASCII", "accent", "control", "quote", "emoji"]
+)
 async def test_a_long_delta_is_cut_so_that_no_event_is_over_64_kb(
     publishing: Publishing, memory: MemoryLog, clock: LoopClock, character: str
 ) -> None:
@@ -159,9 +161,7 @@ async def test_what_is_logged_is_what_is_delivered(publishing: Publishing, memor
     assert memory.delivered == memory.logged
 
 
-async def test_numbers_go_on_after_the_last_of_the_thread(
-    claim: Claim, memory: MemoryLog, clock: LoopClock
-) -> None:
+async def test_numbers_go_on_after_the_last_of_the_thread(claim: Claim, memory: MemoryLog, clock: LoopClock) -> None:
     found = Publishing(replace(claim, last_seq=41, reserved_seq=1041), memory)
     for index in range(3):
         await found.start_block(index)

@@ -71,9 +71,7 @@ def _claim(reserved: int) -> Claim:
 
 @given(steps=STEPS, reserved=st.integers(0, 20))
 @hypothesis_settings(max_examples=60, deadline=None)
-async def test_text_order_and_numbers_are_kept(
-    steps: list[Delta | NextBlock | Custom | Wait], reserved: int
-) -> None:
+async def test_text_order_and_numbers_are_kept(steps: list[Delta | NextBlock | Custom | Wait], reserved: int) -> None:
     claim = _claim(reserved)
     memory = MemoryLog()
     expected_text: dict[int, str] = {}

@@ -12,7 +12,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from localstack.aws.api.lambda_ import EventSourceMappingConfiguration, TooManyRequestsException
+from localstack.aws.api.lambda_ import TooManyRequestsException
 from localstack.services.lambda_.event_source_mapping.esm_worker import EsmStateReason, EsmWorker
 from localstack.services.lambda_.event_source_mapping.pollers.poller import Poller, parse_batch_item_failures
 from localstack.services.lambda_.event_source_mapping.pollers.sqs_poller import transform_into_events
@@ -32,16 +32,22 @@ _FIRST_BACKOFF_S = 0.1
 _LAST_BACKOFF_S = 2.0
 
 
+_UNUSED: Any = object()
+"""In the place of a client and a processor, which the base class would make; the queue is read without."""
+
+type Mapping = dict[str, Any]
+"""LocalStack's EventSourceMappingConfiguration."""
+
+
 class SqsPoller(Poller):
     """Reads a queue and invokes the function until ``stopped`` is set."""
 
-    def __init__(self, mapping: EventSourceMappingConfiguration, *, stopped: threading.Event) -> None:
-        # The base class makes a client and a processor unless it is given them; neither is used here.
+    def __init__(self, mapping: Mapping, *, stopped: threading.Event) -> None:
         super().__init__(
             source_arn=mapping["EventSourceArn"],
             source_parameters={"FilterCriteria": mapping.get("FilterCriteria", {})},
-            source_client=object(),
-            processor=object(),
+            source_client=_UNUSED,
+            processor=_UNUSED,
         )
         self._function_arn = mapping["FunctionArn"]
         self._batch_size = mapping["BatchSize"]
@@ -127,9 +133,9 @@ class SqsPoller(Poller):
             return set()
 
 
-def sqs_worker(mapping: EventSourceMappingConfiguration, *, enabled: bool) -> EsmWorker:
+def sqs_worker(mapping: Any, *, enabled: bool) -> EsmWorker:
     """The worker LocalStack's provider starts, stops and deletes."""
-    worker = EsmWorker(mapping, poller=None, enabled=enabled, user_state_reason=EsmStateReason.USER_INITIATED)
+    worker = EsmWorker(mapping, poller=_UNUSED, enabled=enabled, user_state_reason=EsmStateReason.USER_INITIATED)
     worker.poller = SqsPoller(mapping, stopped=worker._shutdown_event)
     return worker
 

@@ -4,7 +4,7 @@ import os
 import shutil
 import threading
 from pathlib import Path
-from typing import TypedDict
+from typing import Any
 
 from localstack.aws.api.lambda_ import PackageType
 from localstack.services.lambda_.invocation.execution_environment import STARTUP_TIMEOUT_SEC
@@ -17,16 +17,6 @@ from suna_localstack.compute.function_log import FunctionLog
 from suna_localstack.compute.outcome import Invocation
 from suna_localstack.compute.sandbox import FunctionSpec, Sandbox
 
-InvokePayload = TypedDict(
-    "InvokePayload",
-    {
-        "invoke-id": str,
-        "invoked-function-arn": str,
-        "payload": str,
-        "trace-id": str,
-    },
-)
-
 
 class _CodeRoots:
     """The code of each function version, shared by its execution environments."""
@@ -36,7 +26,7 @@ class _CodeRoots:
         self._roots: dict[str, CodeRoot] = {}
 
     def get(self, version: FunctionVersion) -> CodeRoot:
-        code = version.config.code
+        code: Any = version.config.code
         path = Path(code.get_unzipped_code_location()).resolve()
         with self._lock:
             if str(path) not in self._roots:
@@ -71,7 +61,7 @@ class ProcessExecutor(RuntimeExecutor):
             version=self.function_version.id.qualifier,
             timeout_s=config.timeout,
             memory_mb=config.memory_size,
-            command=runtime.command(config.handler),
+            command=runtime.command(config.handler or ""),
             environment=runtime.environment(env_vars, code_root=self._code.path, scratch_dir=self._scratch_dir),
             code=self._code,
         )
@@ -87,7 +77,7 @@ class ProcessExecutor(RuntimeExecutor):
         _CODE_ROOTS.refresh(self._code)
         self._sandbox = event_loop.run(start(), timeout_s=STARTUP_TIMEOUT_SEC)
 
-    def invoke(self, payload: InvokePayload) -> InvocationResult:
+    def invoke(self, payload: dict[str, str]) -> InvocationResult:
         """Run one invocation, on new code if it has changed."""
         invocation = Invocation(
             request_id=payload["invoke-id"],
@@ -124,7 +114,7 @@ class ProcessExecutor(RuntimeExecutor):
     @classmethod
     def prepare_version(cls, function_version: FunctionVersion) -> None:
         """Unzip the code, once a version; refuse what cannot run here."""
-        config = function_version.config
+        config: Any = function_version.config
         if config.package_type != PackageType.Zip or config.layers:
             message = "Container images and layers cannot run as a local process"
             raise LambdaRuntimeException(message)

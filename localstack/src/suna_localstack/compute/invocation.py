@@ -1,6 +1,7 @@
 """Invoking a function from inside LocalStack's process, without a request to its own endpoint."""
 
 import uuid
+from typing import Any
 
 from localstack.aws.api.lambda_ import InvocationType
 from localstack.services.lambda_.api_utils import function_locators_from_arn
@@ -11,7 +12,8 @@ from localstack.services.plugins import SERVICE_PLUGINS
 
 def lambda_service() -> LambdaService:
     """LocalStack's Lambda service, started if it is not yet."""
-    return SERVICE_PLUGINS.require("lambda")._provider.lambda_service
+    service: Any = SERVICE_PLUGINS.require("lambda")
+    return service._provider.lambda_service
 
 
 def invoke(function_arn: str, payload: bytes) -> InvocationResult:
@@ -29,7 +31,8 @@ def invoke(function_arn: str, payload: bytes) -> InvocationResult:
     localstack.aws.api.lambda_.ResourceNotFoundException
         There is no such function.
     """
-    name, qualifier, account, region = function_locators_from_arn(function_arn)
+    locators: tuple[Any, ...] = function_locators_from_arn(function_arn)
+    name, qualifier, account, region = locators
     result = lambda_service().invoke(
         function_name=name,
         qualifier=qualifier,

@@ -5,10 +5,13 @@ A long poll over HTTP would hold a thread of the endpoint for each mapping, and 
 
 import contextlib
 import time
+from typing import Any
 
 from localstack.aws.api.sqs import MessageSystemAttributeName
 from localstack.services.sqs.models import ReceiveMessageResult, SqsQueue, sqs_stores, to_sqs_api_message
 from localstack.utils.aws.arns import parse_arn
+
+_ALL_ATTRIBUTES: Any = [MessageSystemAttributeName.All]
 
 
 class QueueMissingError(Exception):
@@ -48,19 +51,20 @@ class QueueSource:
                 queue.remove(receipt_handle)
 
     def _receive(self, count: int, wait_s: float) -> list[dict]:
-        queue = self._queue()
+        queue: Any = self._queue()
         result = queue.receive(count, wait_s)
         self._move_dead_letters(queue, result)
         messages: list[dict] = []
         for message, receipt_handle in zip(result.successful, result.receipt_handles, strict=True):
-            received = to_sqs_api_message(message, [MessageSystemAttributeName.All], ["All"])
+            received = to_sqs_api_message(message, _ALL_ATTRIBUTES, ["All"])
             messages.append({**received, "ReceiptHandle": receipt_handle})
         return messages
 
-    def _move_dead_letters(self, queue: SqsQueue, result: ReceiveMessageResult) -> None:
+    def _move_dead_letters(self, queue: Any, result: ReceiveMessageResult) -> None:
         if not result.dead_letter_messages:
             return
-        target = _find(queue.redrive_policy["deadLetterTargetArn"])
+        target: Any = _find(queue.redrive_policy["deadLetterTargetArn"])
+        dead: Any
         for dead in result.dead_letter_messages:
             dead.message["Attributes"][MessageSystemAttributeName.DeadLetterQueueSourceArn] = queue.arn
             target.put(
@@ -74,7 +78,7 @@ class QueueSource:
 
 
 def _find(arn: str) -> SqsQueue:
-    parts = parse_arn(arn)
+    parts: Any = parse_arn(arn)
     queue = sqs_stores[parts["account"]][parts["region"]].queues.get(parts["resource"])
     if queue is None:
         raise QueueMissingError(arn)

@@ -34,9 +34,8 @@ def patch() -> None:
     def iter_queues(_self: QueueUpdateWorker) -> list[SqsQueue]:
         return [queue for _, _, store in sqs_stores.iter_stores() for queue in list(store.queues.values())]
 
-    QueueUpdateWorker.start = start
-    QueueUpdateWorker.stop = stop
-    QueueUpdateWorker.iter_queues = iter_queues
+    worker: Any = QueueUpdateWorker
+    worker.start, worker.stop, worker.iter_queues = start, stop, iter_queues
     for method in (StandardQueue.put, SqsQueue.add_inflight_message):
         replace(method)(_under_lock)
 

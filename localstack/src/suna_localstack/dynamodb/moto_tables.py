@@ -30,7 +30,7 @@ def _patch_tables() -> None:
     @replace(DynamoDBBackend.update_item)
     def _update_item(update_item: Any, self: DynamoDBBackend, table_name: str, *args: Any, **kwargs: Any) -> Any:
         # An update that makes an item puts its keys first: two records of an insertion where AWS has one.
-        table = self.get_table(table_name)
+        table: Any = self.get_table(table_name)
         before = len(table.stream_shard.items) if table.stream_shard else 0
         item = update_item(self, table_name, *args, **kwargs)
         if table.stream_shard and len(table.stream_shard.items) == before + 2:
@@ -42,11 +42,11 @@ def _patch_tables() -> None:
 
 def _patch_streams() -> None:
     @replace(StreamShard.add)
-    def _add(_add: Any, self: StreamShard, old: Any, new: Any) -> None:
+    def _add(_add: Any, self: Any, old: Any, new: Any) -> None:
         # The original imports moto's own Lambda, which takes seconds, to call functions that only moto knows.
         event_name = "INSERT" if old is None else "REMOVE" if new is None else "MODIFY"
         view_type = self.table.stream_specification["StreamViewType"]
         sequence_number = self.starting_sequence_number + len(self.items)
-        record = StreamRecord(self.table, view_type, event_name, old, new, sequence_number)
+        record: Any = StreamRecord(self.table, view_type, event_name, old, new, sequence_number)
         record.record["awsRegion"] = self.table.region_name
         self.items.append(record)

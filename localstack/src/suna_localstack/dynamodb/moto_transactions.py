@@ -25,7 +25,7 @@ _TRANSACTION = _Transaction()
 
 def patch() -> None:
     """Replace moto's rollback."""
-    Table.__deepcopy__ = _deepcopy
+    setattr(Table, "__deepcopy__", _deepcopy)  # noqa: B010 - it has none to be typed by
 
     @replace(DynamoDBBackend.transact_write_items)
     def _transact_write_items(
@@ -50,7 +50,7 @@ def patch() -> None:
 def _deepcopy(self: Table, memo: dict[int, Any]) -> Table:
     if _TRANSACTION.active:
         return self
-    clone = Table.__new__(Table)
+    clone: Any = Table.__new__(Table)
     memo[id(self)] = clone
     clone.__dict__.update(copy.deepcopy(self.__dict__, memo))
     return clone

@@ -1,9 +1,12 @@
 """The providers' operations: moto's, one at a time, and the few that moto leaves wrong."""
+# With expand=False LocalStack passes the request whole, which its generated interface does not know.
+# pyright: reportIncompatibleMethodOverride=false
 
 import json
 import threading
 import time
 from dataclasses import dataclass
+from typing import Any
 
 from localstack.aws.api import CommonServiceException, RequestContext, ServiceRequest, ServiceResponse, handler
 from localstack.aws.api.dynamodb import (
@@ -34,7 +37,7 @@ def dispatch_table(provider: object) -> DispatchTable:
     return ForwardingFallbackDispatcher(provider, _moto)
 
 
-def _moto(context: RequestContext, _request: ServiceRequest) -> Answer:
+def _moto(context: RequestContext, request: ServiceRequest) -> Any:
     with _LOCK:
         if context.protocol == "json":
             # moto's answer is what goes over the wire: no need to parse it and to write it again.
@@ -98,23 +101,18 @@ class TablesProvider(DynamodbApi, ServiceLifecycleHook):
     @handler("UpdateTable", expand=False)
     def update_table(self, context: RequestContext, request: UpdateTableInput) -> Answer:
         """CloudFormation's GlobalTable adds the region of the table itself as a replica, which is there already."""
-        updates = request.get("ReplicaUpdates")
+        updates: Any = request.get("ReplicaUpdates")
         if not updates:
             return _moto(context, request)
         regions = {change["RegionName"] for update in updates for change in update.values()}
         if regions != {context.region}:
             message = f"Replicas in other regions are not supported: {sorted(regions - {context.region})!r}"
             raise CommonServiceException("ValidationException", message)
+        local: Any = {name: value for name, value in request.items() if name != "ReplicaUpdates"}
         with _LOCK:
-            return call_moto_with_request(
-                context, UpdateTableInput(TableName=request["TableName"], **_without_replicas(request))
-            )
+            return call_moto_with_request(context, local)
 
     def _forget_old_tokens(self) -> None:
         oldest = time.monotonic() - _TOKEN_LIFE_S
         while self._replays and (first := next(iter(self._replays.items())))[1].seen_at_s < oldest:
             del self._replays[first[0]]
-
-
-def _without_replicas(request: UpdateTableInput) -> dict[str, object]:
-    return {name: value for name, value in request.items() if name not in {"TableName", "ReplicaUpdates"}}

@@ -83,7 +83,7 @@ class Boot:
             if not redis_install.is_needed(self.folders.redis):
                 return
             with self.progress.phase("Redis") as detail:
-                detail.append("compiled, once")
+                detail.append("installed; compiled the first time")
                 await run_task(
                     "compiling Redis",
                     redis_install.install_command(
