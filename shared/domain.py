@@ -73,7 +73,8 @@ class Claim:
     """What the holder of a run's lease knows: whom it works for, and the fence it writes under.
 
     ``epoch`` fences the thread's event log; ``last_seq`` is the number after which this holder's events begin, and
-    ``reserved_seq`` the last one it may use before it reserves more. ``lease_s`` counts from the claim.
+    ``reserved_seq`` the last one it may use before it reserves more. ``lease_s`` counts from the claim; ``running_s``
+    is how long ago the run was first claimed.
     """
 
     agent_run_id: UUID
@@ -90,3 +91,4 @@ class Claim:
     last_seq: int
     reserved_seq: int
     lease_s: float
+    running_s: float

@@ -7,6 +7,7 @@ from typing import Self
 
 # Kept back for handing over: the last commit, StartExecution, and the delivery of what is on its way.
 RESERVE_S = 8.0
+LOW_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -14,20 +15,28 @@ class Budget:
     """A deadline by the monotonic clock, with the reserve already taken off."""
 
     deadline: float
+    total_s: float
     clock: Callable[[], float] = time.monotonic
 
     @classmethod
     def of_function(cls, remaining_s: float, *, clock: Callable[[], float] = time.monotonic) -> Self:
         """The budget of a function that is ended in ``remaining_s``; short-lived ones keep back a third."""
-        return cls(clock() + remaining_s - min(RESERVE_S, remaining_s / 3), clock)
+        usable_s = remaining_s - min(RESERVE_S, remaining_s / 3)
+        return cls(clock() + usable_s, usable_s, clock)
 
     def at_most(self, seconds: float | None) -> "Budget":
         """This budget, or ``seconds`` from now if that is less."""
         if seconds is None:
             return self
-        return Budget(min(self.deadline, self.clock() + seconds), self.clock)
+        seconds = min(seconds, self.left_s)
+        return Budget(self.clock() + seconds, seconds, self.clock)
 
     @property
     def left_s(self) -> float:
         """Seconds left, never below zero."""
         return max(0.0, self.deadline - self.clock())
+
+    @property
+    def low(self) -> bool:
+        """Whether what is left is better not begun with: a turn that is cut off is paid for twice."""
+        return self.left_s <= min(LOW_S, self.total_s / 4)

@@ -1,77 +1,187 @@
-"""From a model's chunks to content blocks: what is streamed to clients, and the message that is kept."""
+"""From a model's chunks to content blocks and tool calls: what clients see at once, and what is kept."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID
 
+from functions.runner.calls.model import ToolCall
+from functions.runner.calls.native import NativeCalls
+from functions.runner.calls.xml import XmlCalls
+from shared.agent_config import ProcessorConfig
 from shared.domain import Json
 from shared.stream import events
 from shared.stream.publisher import DeltaKind, Publisher
 
+# An event is 64 KB at most; the whole text is under the message's id.
+_LONGEST_FINISHED_TEXT = 12_000
 
-@dataclass
-class Block:
-    """A content block of the message that is being received. Blocks of one message never interleave."""
-
-    index: int
-    kind: DeltaKind
-    text: str = ""
-
-    def content(self, *, empty: bool = False) -> Json:
-        """The block on the wire."""
-        return {"type": self.kind, self.kind: "" if empty else self.text}
+CUT_AT_CALLS = "xml_tool_limit"
 
 
 @dataclass
 class Response:
-    """What the model said."""
+    """What the model has said, so far.
 
-    blocks: list[Block] = field(default_factory=list[Block])
+    ``text`` is the answer as the model wrote it, XML calls included; ``calls`` in the order of their completion.
+    """
+
+    text: str = ""
+    reasoning: str = ""
+    calls: list[ToolCall] = field(default_factory=list[ToolCall])
     finish_reason: str | None = None
     usage: Json | None = None
 
-    def text(self, kind: Literal["text", "reasoning"] = "text") -> str:
-        """All of one kind."""
-        return "".join(block.text for block in self.blocks if block.kind == kind)
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to keep."""
+        return not self.text.strip() and not self.calls
+
+    def content(self, *, text_end: int | None = None) -> Json:
+        """The message as the model is given it, with the text up to ``text_end``."""
+        content: Json = {"role": "assistant", "content": self.text[:text_end] or None}
+        native = [call for call in self.calls if call.form == "native"]
+        if native:
+            content["tool_calls"] = [
+                {
+                    "id": call.call_id,
+                    "type": "function",
+                    # What is not JSON is refused by providers in a conversation; the call's result quotes it.
+                    "function": {"name": call.name, "arguments": call.raw if call.problem is None else "{}"},
+                }
+                for call in native
+            ]
+        return content
+
+
+@dataclass
+class _Block:
+    index: int
+    kind: DeltaKind
+    text: str = ""
 
 
 class ResponseProcessor:
-    """Streams one response of the model."""
+    """Streams one response of the model. ``on_call`` is awaited for each call as soon as it is complete."""
 
-    def __init__(self, publisher: Publisher, *, agent_run_id: UUID) -> None:
+    def __init__(
+        self,
+        config: ProcessorConfig,
+        publisher: Publisher,
+        *,
+        agent_run_id: UUID,
+        message_id: UUID,
+        schema_of: Callable[[str], Json | None],
+        on_call: Callable[[Response, ToolCall], Awaitable[None]],
+    ) -> None:
+        self._config = config
         self._publisher = publisher
         self._run_id = agent_run_id
+        self._on_call = on_call
+        self._native = NativeCalls(str(message_id))
+        self._xml = XmlCalls(str(message_id), schema_of) if config.xml_tool_calling else None
+        self._block: _Block | None = None
+        self._blocks = 0
+        self.response = Response()
 
     async def process(self, chunks: AsyncIterator[Any]) -> Response:
         """Publish the chunks as they come; returns the whole response. Raises what the stream raises."""
-        response = Response()
+        response = self.response
         async for chunk in chunks:
-            usage = getattr(chunk, "usage", None)
-            if usage is not None:
+            if (usage := getattr(chunk, "usage", None)) is not None:
                 response.usage = _usage(usage)
             for choice in chunk.choices[:1]:
-                await self._more(response, "reasoning", getattr(choice.delta, "reasoning_content", None))
-                await self._more(response, "text", choice.delta.content)
                 response.finish_reason = choice.finish_reason or response.finish_reason
-        await self._finish_block(response)
+                await self._reasoning(getattr(choice.delta, "reasoning_content", None))
+                await self._text(choice.delta.content)
+                await self._tool_calls(choice.delta.tool_calls)
+            if self._calls_exhausted():
+                response.finish_reason = CUT_AT_CALLS
+                break
+        await self._finish()
         return response
 
-    async def _more(self, response: Response, kind: DeltaKind, text: str | None) -> None:
+    async def close(self) -> None:
+        """Publish the end of an open block: the response is cut off, but what there is of it stands."""
+        await self._finish_block()
+
+    async def _reasoning(self, text: str | None) -> None:
+        if text:
+            self.response.reasoning += text
+            await self._show("reasoning", text)
+
+    async def _text(self, text: str | None) -> None:
         if not text:
             return
-        if not response.blocks or response.blocks[-1].kind != kind:
-            await self._finish_block(response)
-            block = Block(len(response.blocks), kind)
-            response.blocks.append(block)
-            await self._publisher.publish(events.block_start(self._run_id, block.index, block.content(empty=True)))
-        response.blocks[-1].text += text
-        self._publisher.delta(response.blocks[-1].index, kind, text)
+        self.response.text += text
+        if self._xml is None:
+            await self._show("text", text)
+            return
+        for visible, call in self._xml.feed(text):
+            await self._show("text", visible)
+            if call is not None:
+                await self._call(call)
 
-    async def _finish_block(self, response: Response) -> None:
-        if response.blocks:
-            block = response.blocks[-1]
-            await self._publisher.publish(events.block_finish(self._run_id, block.index, block.content()))
+    async def _tool_calls(self, deltas: list[Any] | None) -> None:
+        if deltas and self._config.native_tool_calling:
+            for call in self._native.feed(deltas):
+                await self._call(call)
+
+    async def _finish(self) -> None:
+        if self._xml is not None and self.response.finish_reason != CUT_AT_CALLS:
+            for visible, call in self._xml.finish():
+                await self._show("text", visible)
+                if call is not None:
+                    await self._call(call)
+        for call in self._native.finish():
+            await self._call(call)
+        await self._finish_block()
+
+    def _calls_exhausted(self) -> bool:
+        most = self._config.max_xml_tool_calls
+        return 0 < most <= sum(call.form == "xml" for call in self.response.calls)
+
+    async def _call(self, call: ToolCall) -> None:
+        if self._calls_exhausted() and call.form == "xml":
+            return
+        await self._finish_block()
+        chunk: Json = {"type": "tool_call_chunk", "id": call.call_id, "name": call.name, "args": ""}
+        await self._publisher.publish(events.block_start(self._run_id, self._blocks, chunk))
+        await self._publisher.publish(events.block_finish(self._run_id, self._blocks, _wire_call(call)))
+        self._blocks += 1
+        self.response.calls.append(call)
+        await self._on_call(self.response, call)
+
+    async def _show(self, kind: DeltaKind, text: str) -> None:
+        if not text:
+            return
+        if self._block is None or self._block.kind != kind:
+            await self._finish_block()
+            self._block = _Block(self._blocks, kind)
+            self._blocks += 1
+            await self._publisher.publish(
+                events.block_start(self._run_id, self._block.index, {"type": kind, kind: ""})
+            )
+        self._block.text += text
+        self._publisher.delta(self._block.index, kind, text)
+
+    async def _finish_block(self) -> None:
+        if self._block is not None:
+            block, self._block = self._block, None
+            content: Json = {"type": block.kind, block.kind: block.text[:_LONGEST_FINISHED_TEXT]}
+            await self._publisher.publish(events.block_finish(self._run_id, block.index, content))
+
+
+def _wire_call(call: ToolCall) -> Json:
+    if call.problem is None:
+        return {"type": "tool_call", "id": call.call_id, "name": call.name, "args": call.arguments or {}}
+    return {
+        "type": "invalid_tool_call",
+        "id": call.call_id,
+        "name": call.name,
+        "args": call.raw[:_LONGEST_FINISHED_TEXT],
+        "error": call.problem,
+    }
 
 
 def _usage(usage: Any) -> Json:

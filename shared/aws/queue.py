@@ -52,7 +52,7 @@ class RunMessage:
                 account_id=str(fields["account_id"]),
                 request_id=fields.get("request_id"),
             )
-        except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+        except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
             raise ValueError(f"not a run message: {body[:200]!r}") from error
 
 

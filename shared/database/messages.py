@@ -66,6 +66,19 @@ async def insert(
     return _message(row)
 
 
+async def replace(connection: Connection, *, message_id: UUID, content: Json, metadata: Json) -> None:
+    """Write what an open message of the caller's run has become."""
+    await connection.execute(_SQL["replace"], message_id, json.dumps(content), json.dumps(metadata))
+
+
+async def turns(
+    connection: Connection, *, thread_id: UUID, run_number: int, agent_run_id: UUID
+) -> tuple[int, int]:
+    """How often the model has answered in a run, and how many of its last answers were cut off at their length."""
+    row = await connection.fetchrow(_SQL["turns"], thread_id, run_number, agent_run_id)
+    return (0, 0) if row is None else (row["turns"], row["cut"])
+
+
 async def page(
     connection: Connection, *, thread_id: UUID, account_id: str, limit: int, offset: int = 0
 ) -> list[Message]:

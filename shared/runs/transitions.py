@@ -69,6 +69,7 @@ def _claim(row: asyncpg.Record, *, lease_s: float) -> Claim:
         last_seq=row["last_seq"],
         reserved_seq=row["reserved_seq"],
         lease_s=lease_s,
+        running_s=row["running_s"],
     )
 
 

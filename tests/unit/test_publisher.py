@@ -277,7 +277,9 @@ async def test_a_newer_epoch_ends_the_publishing(publishing: Publishing, memory:
     await clock.advance(0)
     assert publishing.lost == 1
     # Nothing that was refused is delivered, and nothing is said afterwards.
-    await publishing.start_block(1)
+    with pytest.raises(LeaseLostError):
+        await publishing.start_block(1)
+    publishing.publisher.delta(1, "text", "too late")
     await clock.advance(1)
     assert (memory.delivered, len(memory.calls)) == ([], 1)
 

@@ -8,6 +8,20 @@ SELECT $1, $2, $3, $4, coalesce(max(m.position) + 1, 0), $5, $6, $7, $8, $9::jso
 FROM messages m WHERE m.thread_id = $2 AND m.run_number = $4
 RETURNING *
 
+-- name: replace
+-- What an open message has become. Its counts are void.
+UPDATE messages SET content = $2::jsonb, metadata = $3::jsonb WHERE message_id = $1
+
+-- name: turns
+-- How often the model has answered in a run, and how many of its last answers were cut off at their length.
+WITH answers AS (
+    SELECT position, metadata ->> 'finish_reason' = 'length' AS cut
+    FROM messages WHERE thread_id = $1 AND run_number = $2 AND agent_run_id = $3 AND type = 'assistant'
+)
+SELECT count(*) AS turns,
+       count(*) FILTER (WHERE cut AND position > coalesce((SELECT max(position) FROM answers WHERE NOT cut), -1)) AS cut
+FROM answers
+
 -- name: list
 SELECT * FROM messages
 WHERE thread_id = $1 AND account_id = $2

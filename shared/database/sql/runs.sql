@@ -63,7 +63,8 @@ WITH claimed AS (
     FROM claimed WHERE t.thread_id = claimed.thread_id
     RETURNING t.thread_id, t.epoch, t.last_seq, t.reserved_seq
 )
-SELECT claimed.*, numbered.epoch, numbered.last_seq, numbered.reserved_seq
+SELECT claimed.*, numbered.epoch, numbered.last_seq, numbered.reserved_seq,
+    extract(epoch FROM clock_timestamp() - claimed.started_at)::float8 AS running_s
 FROM claimed JOIN numbered USING (thread_id)
 
 -- name: hold
@@ -151,5 +152,6 @@ WITH ended AS (
     FROM ended WHERE t.thread_id = ended.thread_id
     RETURNING t.thread_id, t.epoch, t.last_seq - 1 AS last_seq, t.reserved_seq
 )
-SELECT ended.*, numbered.epoch, numbered.last_seq, numbered.reserved_seq
+SELECT ended.*, numbered.epoch, numbered.last_seq, numbered.reserved_seq,
+    extract(epoch FROM clock_timestamp() - ended.started_at)::float8 AS running_s
 FROM ended JOIN numbered USING (thread_id)

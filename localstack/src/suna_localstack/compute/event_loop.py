@@ -17,17 +17,6 @@ def _loop() -> asyncio.AbstractEventLoop:
     return loop
 
 
-def run[T](coroutine: Coroutine[object, object, T], *, timeout_s: float | None = None) -> T:
-    """Run a coroutine on the loop from any other thread, and wait for its result.
-
-    Raises
-    ------
-    TimeoutError
-        The coroutine took longer than ``timeout_s``; it is cancelled.
-    """
-    future = asyncio.run_coroutine_threadsafe(coroutine, _loop())
-    try:
-        return future.result(timeout_s)
-    except TimeoutError:
-        future.cancel()
-        raise
+def run[T](coroutine: Coroutine[object, object, T]) -> T:
+    """Run a coroutine on the loop from any other thread, and wait for its result."""
+    return asyncio.run_coroutine_threadsafe(coroutine, _loop()).result()

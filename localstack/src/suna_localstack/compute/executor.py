@@ -33,10 +33,6 @@ class _CodeRoots:
                 self._roots[str(path)] = CodeRoot(path, hot_reload=code.is_hot_reloading())
             return self._roots[str(path)]
 
-    def refresh(self, root: CodeRoot) -> None:
-        with self._lock:
-            root.refresh()
-
 
 _CODE_ROOTS = _CodeRoots()
 
@@ -60,6 +56,8 @@ class ProcessExecutor(RuntimeExecutor):
         function = FunctionSpec(
             version=self.function_version.id.qualifier,
             timeout_s=config.timeout,
+            # LocalStack has a timer of its own, that would leave the worker to itself.
+            initialisation_limit_s=STARTUP_TIMEOUT_SEC - 1,
             memory_mb=config.memory_size,
             command=runtime.command(config.handler or ""),
             environment=runtime.environment(env_vars, code_root=self._code.path, scratch_dir=self._scratch_dir),
@@ -74,8 +72,8 @@ class ProcessExecutor(RuntimeExecutor):
             await sandbox.start()
             return sandbox
 
-        _CODE_ROOTS.refresh(self._code)
-        self._sandbox = event_loop.run(start(), timeout_s=STARTUP_TIMEOUT_SEC)
+        self._code.refresh()
+        self._sandbox = event_loop.run(start())
 
     def invoke(self, payload: dict[str, str]) -> InvocationResult:
         """Run one invocation, on new code if it has changed."""
@@ -87,7 +85,7 @@ class ProcessExecutor(RuntimeExecutor):
             client_context=self.client_context,
         )
         self.client_context = None
-        _CODE_ROOTS.refresh(self._code)
+        self._code.refresh()
         result, logs = event_loop.run(self._started().invoke(invocation))
         return InvocationResult(
             request_id=invocation.request_id, payload=result.payload, is_error=result.is_error, logs=logs

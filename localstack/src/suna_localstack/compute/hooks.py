@@ -8,7 +8,7 @@ def patch_compute() -> None:
     """Patch LocalStack's Lambda and SQS services."""
     from suna_localstack.compute import patches, sqs_timing  # noqa: PLC0415
 
-    patches.let_the_process_end()
+    patches.stop_at_once()
     patches.pass_client_context()
     patches.poll_queues_concurrently()
     sqs_timing.patch()

@@ -38,7 +38,7 @@ def _error(error_type: str, message: str, *, log_line: str | None = None) -> Out
     return Outcome(payload=payload, is_error=True, log_line=log_line)
 
 
-def timed_out(request_id: str, *, timeout_s: int, timestamp: str) -> Outcome:
+def timed_out(request_id: str, *, timeout_s: float, timestamp: str) -> Outcome:
     """The function ran into its time limit."""
     message = f"{timestamp} {request_id} Task timed out after {timeout_s:.2f} seconds"
     return _error("Sandbox.Timedout", message, log_line=message)

@@ -1,12 +1,10 @@
 """Patches of LocalStack's Lambda service."""
 
 import base64
-import threading
 from collections.abc import Callable
 
 from localstack.services.lambda_.event_source_mapping.esm_worker import EsmWorker
 from localstack.services.lambda_.event_source_mapping.esm_worker_factory import EsmWorkerFactory
-from localstack.services.lambda_.invocation import execution_environment
 from localstack.services.lambda_.invocation.execution_environment import ExecutionEnvironment
 from localstack.services.lambda_.invocation.lambda_models import Invocation, InvocationResult
 from localstack.services.lambda_.invocation.lambda_service import LambdaService
@@ -42,16 +40,8 @@ def poll_queues_concurrently() -> None:
         return get_esm_worker(self)
 
 
-class _DaemonTimer(threading.Timer):
-    daemon = True
-
-
-def let_the_process_end() -> None:
-    """End with the process what holds nothing worth keeping once the workers are killed.
-
-    LocalStack would wait for each function's threads, seconds for a few and forever for a keep-alive timer.
-    """
-    execution_environment.Timer = _DaemonTimer
+def stop_at_once() -> None:
+    """Leave each function's threads to end with the process: LocalStack would wait for them, one after the other."""
 
     def stop(self: LambdaService) -> None:
         self.task_executor.shutdown(wait=False, cancel_futures=True)

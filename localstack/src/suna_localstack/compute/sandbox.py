@@ -20,6 +20,7 @@ class FunctionSpec:
 
     version: str
     timeout_s: int
+    initialisation_limit_s: float
     memory_mb: int
     command: list[str]
     environment: dict[str, str]
@@ -38,7 +39,7 @@ class Sandbox:
         self._worker: Worker | None = None
         self._generation = -1
         self._initialisation_ms: float | None = None
-        self._failed_initialisation: Outcome | int | None = None
+        self._failed_initialisation: Outcome | WorkerExitedError | TimeoutError | None = None
         self._busy = asyncio.Lock()
         self._stopped = False
 
@@ -58,11 +59,15 @@ class Sandbox:
                     output=self._log.output,
                 )
             )
-            await self._worker.start()
             try:
-                self._failed_initialisation = await self._worker.initialise()
-            except WorkerExitedError as error:
-                self._failed_initialisation = error.return_code
+                await self._worker.start()
+                async with asyncio.timeout(self._function.initialisation_limit_s):
+                    self._failed_initialisation = await self._worker.initialise()
+            except (WorkerExitedError, TimeoutError) as error:
+                self._failed_initialisation = error
+            except OSError:
+                await self._discard_worker()
+                raise
             self._initialisation_ms = (time.perf_counter() - began) * 1000
             if self._stopped:
                 await self._discard_worker()
@@ -91,11 +96,10 @@ class Sandbox:
             if (failed := self._failed_initialisation) is not None:
                 self._failed_initialisation = None
                 await self._discard_worker()
-                if isinstance(failed, int):
-                    failed = outcome.exited(invocation.request_id, return_code=failed)
+                result = self._initialisation_outcome(invocation.request_id, failed)
                 self._write_start(invocation, pid=0)
-                self._write_end(invocation, failed, duration_ms=0.0, memory_mb=0)
-                return failed
+                self._write_end(invocation, result, duration_ms=0.0, memory_mb=0)
+                return result
             if (worker := self._worker) is None:
                 return None
             began = time.perf_counter()
@@ -117,6 +121,16 @@ class Sandbox:
             memory_mb = _peak_memory_mb(worker.pid)
             self._write_end(invocation, result, duration_ms=(time.perf_counter() - began) * 1000, memory_mb=memory_mb)
             return result
+
+    def _initialisation_outcome(self, request_id: str, failed: Outcome | WorkerExitedError | TimeoutError) -> Outcome:
+        match failed:
+            case WorkerExitedError():
+                return outcome.exited(request_id, return_code=failed.return_code)
+            case TimeoutError():
+                limit_s = self._function.initialisation_limit_s
+                return outcome.timed_out(request_id, timeout_s=limit_s, timestamp=_now())
+            case _:
+                return failed
 
     async def _discard_worker(self) -> None:
         if self._worker is not None:

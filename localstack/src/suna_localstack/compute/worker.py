@@ -104,8 +104,9 @@ class Worker:
 
     async def kill(self) -> None:
         """End the worker and whatever it has started, and wait for its end."""
-        GROUPS.kill(self.pid)
-        await self._exited
+        if self.pid:
+            GROUPS.kill(self.pid)
+            await self._exited
         self._read_output()
         asyncio.get_running_loop().remove_reader(self._output)
         os.close(self._output)

@@ -6,6 +6,7 @@ Prints ``Ready.`` once the AWS endpoint answers; SIGTERM and SIGINT end it, with
 import argparse
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
@@ -42,7 +43,13 @@ def main() -> None:
     # LocalStack reads its configuration when it is imported.
     from localstack.runtime.main import main as run_localstack  # noqa: PLC0415
 
-    run_localstack()
+    try:
+        run_localstack()
+    except SystemExit as end:
+        # Taking the interpreter down in order costs seconds, and waits for keep-alive timers; nothing is left to save.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(end.code if isinstance(end.code, int) else 1)
 
 
 if __name__ == "__main__":

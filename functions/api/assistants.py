@@ -1,0 +1,119 @@
+"""Which agent a run gets: an assistant's configuration, with what the run overrides, checked against the catalogue."""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from pydantic import ValidationError
+
+from shared.agent_config import DEFAULT_AGENT, DEFAULT_ASSISTANT_ID, AgentConfig
+from shared.database import assistants, connection
+from shared.errors import InvalidRequestError, NotFoundError
+
+# A new deployment of the runner may know more; it is asked again after a minute, and at once for an unknown name.
+_CATALOGUE_LIFE_S = 60.0
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """What the runner can use; ``None``: it has not said yet, and will refuse by itself what it does not know."""
+
+    tools: frozenset[str] | None
+    models: frozenset[str] | None
+    providers: frozenset[str] | None
+    read_at: float
+
+    def problem(self, config: AgentConfig) -> str | None:
+        """The first name in ``config`` that means nothing here."""
+        for tool in config.tools:
+            if self.tools is not None and tool not in self.tools:
+                return f"there is no tool {tool!r}; there are {', '.join(sorted(self.tools))}"
+        for model in [*([config.model] if config.model else []), *config.fallback_models]:
+            if not self._knows_model(model):
+                return f"there is no model {model!r}: name one as litellm does, for example 'openai/gpt-4o'"
+        return None
+
+    def _knows_model(self, model: str) -> bool:
+        if self.models is None or self.providers is None:
+            return True
+        provider, slash, name = model.partition("/")
+        return model in self.models or (bool(slash and name) and provider in self.providers)
+
+
+_read: list[Catalogue] = []
+
+
+async def _catalogue(*, fresh: bool) -> Catalogue:
+    if fresh or not _read or time.monotonic() - _read[-1].read_at > _CATALOGUE_LIFE_S:
+        async with connection() as taken:
+            tools: list[dict[str, Any]] | None = await assistants.catalogue(taken, "tools")
+            models: dict[str, list[str]] | None = await assistants.catalogue(taken, "models")
+        _read[:] = [
+            Catalogue(
+                tools=None if tools is None else frozenset(tool["name"] for tool in tools),
+                models=None if models is None else frozenset(models["models"]),
+                providers=None if models is None else frozenset(models["providers"]),
+                read_at=time.monotonic(),
+            )
+        ]
+    return _read[-1]
+
+
+async def check(config: AgentConfig) -> AgentConfig:
+    """``config``, if everything it names exists.
+
+    Raises:
+        InvalidRequestError: a tool or model does not.
+    """
+    problem = (await _catalogue(fresh=False)).problem(config)
+    if problem is not None:
+        problem = (await _catalogue(fresh=True)).problem(config)
+    if problem is not None:
+        raise InvalidRequestError(problem)
+    return config
+
+
+async def agent_of(*, account_id: str, assistant_id: str, overrides: dict[str, Any]) -> AgentConfig:
+    """The agent of a run.
+
+    Args:
+        account_id: the caller's.
+        assistant_id: a UUID, or ``agent`` for the assistant that everybody has.
+        overrides: fields of :class:`AgentConfig`.
+
+    Raises:
+        InvalidRequestError: there is no such assistant, or the overrides are not valid.
+    """
+    if assistant_id == DEFAULT_ASSISTANT_ID:
+        base = DEFAULT_AGENT
+    else:
+        base = await _stored(account_id=account_id, assistant_id=assistant_id)
+    if not overrides and base is DEFAULT_AGENT:
+        return base
+    return await check(parse(overrides, base=base))
+
+
+async def _stored(*, account_id: str, assistant_id: str) -> AgentConfig:
+    try:
+        async with connection() as taken:
+            found = await assistants.get(taken, assistant_id=UUID(assistant_id), account_id=account_id)
+    except (ValueError, NotFoundError) as error:
+        raise InvalidRequestError(
+            f"there is no assistant {assistant_id!r}: create one, or use {DEFAULT_ASSISTANT_ID!r}"
+        ) from error
+    return found.config
+
+
+def parse(fields: dict[str, Any], *, base: AgentConfig | None = None) -> AgentConfig:
+    """``fields`` as a configuration, over ``base``.
+
+    Raises:
+        InvalidRequestError: a field does not exist or has a wrong value; the message names it.
+    """
+    try:
+        return (base or AgentConfig()).overridden(fields)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        field = ".".join(str(part) for part in problem["loc"])
+        raise InvalidRequestError(f"config.configurable.{field}: {problem['msg']}") from error

@@ -1,0 +1,102 @@
+"""One answer of a model, whatever it takes: limits in time, retries with backoff, fallback models."""
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+
+from shared.agent_config import AgentConfig
+from shared.domain import Json
+from shared.llm import ContextWindowExceededError, Llm, ModelError, error_of, is_passing
+
+# Tries a model gets before the next one's turn, and what is waited between them.
+TRIES = 3
+_FIRST_BACKOFF_S = 0.5
+_LONGEST_BACKOFF_S = 8.0
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One try: which model, and how long to wait before."""
+
+    model: str
+    backoff_s: float
+
+
+def attempts(config: AgentConfig, *, default_model: str) -> list[Attempt]:
+    """The tries of one answer, in order: each model several times, each time after a longer, jittered pause."""
+    return [
+        Attempt(model, _backoff_s(number))
+        for model in (config.model or default_model, *config.fallback_models)
+        for number in range(TRIES)
+    ]
+
+
+def _backoff_s(number: int) -> float:
+    if number == 0:
+        return 0.0
+    longest = min(_LONGEST_BACKOFF_S, _FIRST_BACKOFF_S * 2**number)
+    return random.uniform(longest / 2, longest)  # noqa: S311 - jitter
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a try failed. ``passing``: the same try may succeed later; ``overflow``: the context is too long for it."""
+
+    error: Json
+    passing: bool
+    overflow: bool = False
+
+    @classmethod
+    def of(cls, error: Exception) -> "Failure":
+        """The failure that ``error`` of a model is."""
+        if isinstance(error, TimeoutError):
+            told = {"code": "model_timeout", "message": "the model did not go on within its time limit"}
+            return cls(told, passing=True)
+        return cls(error_of(error), passing=is_passing(error), overflow=isinstance(error, ContextWindowExceededError))
+
+
+FAILURES = (ModelError, TimeoutError)
+
+
+async def chunks_within(
+    llm: Llm, *, config: AgentConfig, model: str, messages: list[Json], tools: list[Json]
+) -> AsyncGenerator[Any]:
+    """The chunks of one try.
+
+    Raises:
+        TimeoutError: the first or the next chunk took longer than ``model_idle_s``, or all of them longer than
+            ``model_call_s``.
+        ModelError: what the provider said.
+    """
+    limits = config.limits
+    async with asyncio.timeout(limits.model_call_s):
+        async with asyncio.timeout(limits.model_idle_s):
+            stream = await llm.stream(
+                model=model,
+                messages=messages,
+                tools=tools,
+                temperature=config.temperature,
+                max_tokens=config.max_tokens,
+                provider_key=config.provider_key,
+            )
+        async with aclosing(_until_done(stream, limits.model_idle_s)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+
+async def _until_done(stream: AsyncIterator[Any], idle_s: float) -> AsyncGenerator[Any]:
+    try:
+        while True:
+            async with asyncio.timeout(idle_s):
+                chunk = await anext(stream, None)
+            if chunk is None:
+                return
+            yield chunk
+    finally:
+        # The provider stops generating (and charging) when its connection is closed.
+        close = getattr(stream, "aclose", None)
+        if close is not None:
+            await close()

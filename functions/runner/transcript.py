@@ -1,0 +1,149 @@
+"""What a run writes into its thread. Each method is one transaction that holds the run."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from uuid import UUID, uuid4
+
+from functions.runner.calls.model import ToolCall
+from functions.runner.tools.result import ToolResult
+from shared.agent_config import XmlAddingStrategy
+from shared.database import Connection, messages, tool_executions
+from shared.database.tool_executions import ExecutionStatus, ToolExecution
+from shared.domain import Claim, Json
+from shared.runs.transitions import holding
+
+
+class Transcript:
+    """Writes the messages and tool executions of one claimed run.
+
+    Every method raises ``LeaseLostError`` if the run is somebody else's by now; then nothing was written.
+    """
+
+    def __init__(self, claim: Claim, *, xml_adding_strategy: XmlAddingStrategy) -> None:
+        self._claim = claim
+        self._xml_adding_strategy = xml_adding_strategy
+        self._open: set[UUID] = set()
+
+    async def keep(
+        self,
+        message_id: UUID,
+        *,
+        content: Json,
+        metadata: Json,
+        thread_run_id: UUID,
+        begun: Sequence[tuple[ToolCall, ExecutionStatus]] = (),
+    ) -> None:
+        """Keep the assistant's message as it is so far, together with the calls in it that begin now.
+
+        So a call that may have had effects is always preceded, in the database, by the words that made it.
+        """
+        claim = self._claim
+        async with holding(claim) as connection:
+            if message_id in self._open:
+                await messages.replace(connection, message_id=message_id, content=content, metadata=metadata)
+            else:
+                await messages.insert(
+                    connection,
+                    message_id=message_id,
+                    thread_id=claim.thread_id,
+                    account_id=claim.account_id,
+                    run_number=claim.number,
+                    type="assistant",
+                    content=content,
+                    metadata=metadata,
+                    agent_run_id=claim.agent_run_id,
+                    thread_run_id=thread_run_id,
+                )
+            for call, status in begun:
+                await tool_executions.begin(
+                    connection,
+                    self._execution(call, message_id, status),
+                    thread_id=claim.thread_id,
+                    account_id=claim.account_id,
+                )
+        self._open.add(message_id)
+
+    def _execution(self, call: ToolCall, message_id: UUID, status: ExecutionStatus) -> ToolExecution:
+        return ToolExecution(
+            agent_run_id=self._claim.agent_run_id,
+            call_id=call.call_id,
+            assistant_message_id=message_id,
+            run_number=self._claim.number,
+            call_index=call.index,
+            name=call.name,
+            arguments=call.arguments or {},
+            form=call.form,
+            status=status,
+            result=None,
+        )
+
+    async def unanswered(self) -> list[ToolExecution]:
+        """The thread's calls whose results do not stand among its messages yet."""
+        claim = self._claim
+        async with holding(claim) as connection:
+            return await tool_executions.unanswered(
+                connection, thread_id=claim.thread_id, account_id=claim.account_id
+            )
+
+    async def start(self, execution: ToolExecution) -> ToolExecution:
+        """A call that was pending, or awaited approval and has it, starts."""
+        async with holding(self._claim) as connection:
+            await tool_executions.start(
+                connection, agent_run_id=execution.agent_run_id, call_id=execution.call_id
+            )
+        return replace(execution, status="started")
+
+    async def finish(self, execution: ToolExecution, result: ToolResult) -> None:
+        """Record a result that has to wait for its turn among the messages."""
+        async with holding(self._claim) as connection:
+            await self._finish(connection, execution, result)
+
+    async def answer(self, results: Sequence[tuple[ToolExecution, ToolResult]]) -> None:
+        """Record results and put them among the messages, in this order."""
+        async with holding(self._claim) as connection:
+            for execution, result in results:
+                await self._finish(connection, execution, result)
+                await self._insert_result(connection, execution, result)
+
+    async def _finish(self, connection: Connection, execution: ToolExecution, result: ToolResult) -> None:
+        await tool_executions.finish(
+            connection,
+            agent_run_id=execution.agent_run_id,
+            call_id=execution.call_id,
+            result={"success": result.success, "output": result.output},
+        )
+
+    async def _insert_result(self, connection: Connection, execution: ToolExecution, result: ToolResult) -> None:
+        claim = self._claim
+        await messages.insert(
+            connection,
+            message_id=uuid4(),
+            thread_id=claim.thread_id,
+            account_id=claim.account_id,
+            # Behind the call's own message, also when a later run answers it.
+            run_number=execution.run_number,
+            type="tool",
+            content=self._result_content(execution, result),
+            metadata={
+                "assistant_message_id": str(execution.assistant_message_id),
+                "tool_call_id": execution.call_id,
+                "tool_name": execution.name,
+                "success": result.success,
+            },
+            agent_run_id=execution.agent_run_id,
+        )
+        await tool_executions.answered(
+            connection, agent_run_id=execution.agent_run_id, call_id=execution.call_id
+        )
+
+    def _result_content(self, execution: ToolExecution, result: ToolResult) -> Json:
+        if execution.form == "native":
+            return {
+                "role": "tool",
+                "tool_call_id": execution.call_id,
+                "name": execution.name,
+                "content": result.text(),
+            }
+        role = "assistant" if self._xml_adding_strategy == "assistant_message" else "user"
+        body = f'<tool_result name="{execution.name}" call_id="{execution.call_id}">\n{result.text()}\n</tool_result>'
+        return {"role": role, "content": body}

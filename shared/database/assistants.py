@@ -1,0 +1,160 @@
+"""Assistants and their versions in PostgreSQL, and the catalogue of what they may use."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+import asyncpg
+
+from shared.agent_config import AgentConfig
+from shared.database.pool import Connection
+from shared.database.queries import queries
+from shared.domain import Json
+from shared.errors import NotFoundError
+
+_SQL = queries("assistants")
+
+CatalogueKind = Literal["tools", "models"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Assistant:
+    """An assistant in one of its versions."""
+
+    assistant_id: UUID
+    version: int
+    name: str
+    description: str | None
+    config: AgentConfig
+    metadata: Json
+    created_at: datetime
+    updated_at: datetime
+
+
+def _assistant(row: asyncpg.Record) -> Assistant:
+    return Assistant(
+        assistant_id=row["assistant_id"],
+        version=row["version"],
+        name=row["name"],
+        description=row["description"],
+        config=AgentConfig.model_validate_json(row["config"]),
+        metadata=json.loads(row["metadata"]),
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+    )
+
+
+def _missing(assistant_id: UUID) -> NotFoundError:
+    return NotFoundError(f"assistant {str(assistant_id)!r} not found")
+
+
+async def create(
+    connection: Connection,
+    *,
+    assistant_id: UUID,
+    account_id: str,
+    name: str,
+    description: str | None,
+    config: AgentConfig,
+    metadata: Json,
+) -> bool:
+    """Create an assistant in version 1; False if the id is taken, by whomever."""
+    if await connection.fetchval(_SQL["insert"], assistant_id, account_id, json.dumps(metadata)) is None:
+        return False
+    await connection.execute(
+        _SQL["insert_version"], assistant_id, 1, name, description, config.model_dump_json(exclude_unset=True)
+    )
+    return True
+
+
+async def get(
+    connection: Connection, *, assistant_id: UUID, account_id: str, version: int | None = None
+) -> Assistant:
+    """The assistant in ``version``, or the one that runs get.
+
+    Raises:
+        NotFoundError: the account has no such assistant, or it has no such version.
+    """
+    row = await connection.fetchrow(_SQL["get"], assistant_id, account_id, version)
+    if row is None:
+        raise _missing(assistant_id)
+    return _assistant(row)
+
+
+async def search(
+    connection: Connection, *, account_id: str, metadata: Json, name: str | None, limit: int, offset: int
+) -> list[Assistant]:
+    """The account's assistants that contain ``metadata`` and have ``name`` in theirs, newest first."""
+    rows = await connection.fetch(_SQL["search"], account_id, json.dumps(metadata), name, limit, offset)
+    return [_assistant(row) for row in rows]
+
+
+async def versions(
+    connection: Connection, *, assistant_id: UUID, account_id: str, limit: int, offset: int
+) -> list[Assistant]:
+    """All versions of an assistant, newest first."""
+    rows: Sequence[asyncpg.Record] = await connection.fetch(_SQL["versions"], assistant_id, account_id, limit, offset)
+    return [_assistant(row) for row in rows]
+
+
+async def add_version(
+    connection: Connection,
+    *,
+    assistant_id: UUID,
+    account_id: str,
+    name: str | None,
+    description: str | None,
+    config: AgentConfig | None,
+    metadata: Json,
+) -> Assistant:
+    """A new version, which runs get from now on; what is ``None`` stays as it is. Inside a transaction.
+
+    Raises:
+        NotFoundError: the account has no such assistant.
+    """
+    newest = await connection.fetchval(_SQL["lock"], assistant_id, account_id)
+    if newest is None:
+        raise _missing(assistant_id)
+    present = await get(connection, assistant_id=assistant_id, account_id=account_id)
+    await connection.execute(
+        _SQL["insert_version"],
+        assistant_id,
+        newest + 1,
+        name or present.name,
+        present.description if description is None else description,
+        (config or present.config).model_dump_json(exclude_unset=True),
+    )
+    await connection.execute(_SQL["set_version"], assistant_id, newest + 1, json.dumps(metadata))
+    return await get(connection, assistant_id=assistant_id, account_id=account_id)
+
+
+async def set_version(connection: Connection, *, assistant_id: UUID, account_id: str, version: int) -> Assistant:
+    """Have runs get ``version`` from now on. Raises :class:`NotFoundError`. Inside a transaction."""
+    await connection.fetchval(_SQL["lock"], assistant_id, account_id)
+    await get(connection, assistant_id=assistant_id, account_id=account_id, version=version)
+    await connection.execute(_SQL["set_version"], assistant_id, version, "{}")
+    return await get(connection, assistant_id=assistant_id, account_id=account_id)
+
+
+async def delete(connection: Connection, *, assistant_id: UUID, account_id: str) -> None:
+    """Delete an assistant; runs that were recorded with it keep what they were recorded with.
+
+    Raises:
+        NotFoundError: the account has no such assistant.
+    """
+    if await connection.fetchval(_SQL["delete"], assistant_id, account_id) is None:
+        raise _missing(assistant_id)
+
+
+async def catalogue(connection: Connection, kind: CatalogueKind) -> Any:
+    """What the runner has said it can do; ``None`` before it has ever started."""
+    content: str | None = await connection.fetchval(_SQL["catalogue"], kind)
+    return None if content is None else json.loads(content)
+
+
+async def write_catalogue(connection: Connection, kind: CatalogueKind, content: Any) -> None:
+    """Say what the runner can do."""
+    await connection.execute(_SQL["write_catalogue"], kind, json.dumps(content))

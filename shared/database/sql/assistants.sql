@@ -1,0 +1,47 @@
+-- name: insert
+INSERT INTO assistants (assistant_id, account_id, metadata) VALUES ($1, $2, $3::jsonb)
+ON CONFLICT (assistant_id) DO NOTHING
+RETURNING assistant_id
+
+-- name: insert_version
+INSERT INTO assistant_versions (assistant_id, version, name, description, config) VALUES ($1, $2, $3, $4, $5::jsonb)
+
+-- name: get
+SELECT a.assistant_id, a.metadata, a.created_at, a.updated_at, v.version, v.name, v.description, v.config
+FROM assistants a JOIN assistant_versions v USING (assistant_id)
+WHERE a.assistant_id = $1 AND a.account_id = $2 AND v.version = coalesce($3, a.version)
+
+-- name: search
+SELECT a.assistant_id, a.metadata, a.created_at, a.updated_at, v.version, v.name, v.description, v.config
+FROM assistants a JOIN assistant_versions v USING (assistant_id, version)
+WHERE a.account_id = $1 AND a.metadata @> $2::jsonb
+  AND ($3::text IS NULL OR strpos(lower(v.name), lower($3)) > 0)
+ORDER BY a.created_at DESC, a.assistant_id
+LIMIT $4 OFFSET $5
+
+-- name: versions
+SELECT a.assistant_id, a.metadata, a.created_at, v.created_at AS updated_at, v.version, v.name, v.description, v.config
+FROM assistants a JOIN assistant_versions v USING (assistant_id)
+WHERE a.assistant_id = $1 AND a.account_id = $2
+ORDER BY v.version DESC
+LIMIT $3 OFFSET $4
+
+-- name: lock
+SELECT (SELECT max(v.version) FROM assistant_versions v WHERE v.assistant_id = a.assistant_id) AS newest
+FROM assistants a WHERE a.assistant_id = $1 AND a.account_id = $2
+FOR UPDATE
+
+-- name: set_version
+UPDATE assistants SET version = $2, metadata = metadata || $3::jsonb, updated_at = now() WHERE assistant_id = $1
+
+-- name: delete
+DELETE FROM assistants WHERE assistant_id = $1 AND account_id = $2 RETURNING assistant_id
+
+-- name: catalogue
+SELECT content FROM catalogue WHERE kind = $1
+
+-- name: write_catalogue
+-- Only if it differs: the runner says it at every cold start.
+INSERT INTO catalogue (kind, content) VALUES ($1, $2::jsonb)
+ON CONFLICT (kind) DO UPDATE SET content = excluded.content, updated_at = now()
+WHERE catalogue.content <> excluded.content

@@ -1,0 +1,105 @@
+"""Executions of tools in PostgreSQL: begun before the tool, finished after it, answered when the model can see it."""
+
+import json
+from dataclasses import dataclass
+from typing import Any, Literal
+from uuid import UUID
+
+from shared.database.pool import Connection
+from shared.database.queries import queries
+from shared.domain import Json
+
+_SQL = queries("tool_executions")
+
+ExecutionStatus = Literal["pending", "awaiting", "started", "finished"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToolExecution:
+    """One call of a tool. ``result``: ``{"success", "output"}`` once it is finished."""
+
+    agent_run_id: UUID
+    call_id: str
+    assistant_message_id: UUID
+    run_number: int
+    call_index: int
+    name: str
+    arguments: Json
+    form: Literal["native", "xml"]
+    status: ExecutionStatus
+    result: Json | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Awaiting:
+    """A call that waits for somebody's approval."""
+
+    call_id: str
+    name: str
+    arguments: Json
+
+
+async def begin(
+    connection: Connection, execution: ToolExecution, *, thread_id: UUID, account_id: str
+) -> None:
+    """Record a call that is about to start, or that waits for approval."""
+    await connection.execute(
+        _SQL["begin"],
+        execution.agent_run_id,
+        execution.call_id,
+        thread_id,
+        account_id,
+        execution.assistant_message_id,
+        execution.call_index,
+        execution.name,
+        json.dumps(execution.arguments),
+        execution.form,
+        execution.status,
+    )
+
+
+async def start(connection: Connection, *, agent_run_id: UUID, call_id: str) -> bool:
+    """A call that was pending or awaiting starts; False if it is neither (any more)."""
+    return await connection.fetchval(_SQL["start"], agent_run_id, call_id) is not None
+
+
+async def finish(connection: Connection, *, agent_run_id: UUID, call_id: str, result: Json) -> None:
+    """Record a call's result; the first one stands."""
+    await connection.execute(_SQL["finish"], agent_run_id, call_id, json.dumps(result))
+
+
+async def answered(connection: Connection, *, agent_run_id: UUID, call_id: str) -> None:
+    """Note, in the transaction that inserts it, that the result stands among the messages."""
+    await connection.execute(_SQL["answered"], agent_run_id, call_id)
+
+
+async def unanswered(connection: Connection, *, thread_id: UUID, account_id: str) -> list[ToolExecution]:
+    """The thread's calls whose results do not stand among its messages yet, in the order in which they belong there."""
+    rows = await connection.fetch(_SQL["unanswered"], thread_id, account_id)
+    return [
+        ToolExecution(
+            agent_run_id=row["agent_run_id"],
+            call_id=row["call_id"],
+            assistant_message_id=row["assistant_message_id"],
+            run_number=row["run_number"],
+            call_index=row["call_index"],
+            name=row["name"],
+            arguments=json.loads(row["arguments"]),
+            form=row["form"],
+            status=row["status"],
+            result=_json(row["result"]),
+        )
+        for row in rows
+    ]
+
+
+def _json(text: str | None) -> Any:
+    return None if text is None else json.loads(text)
+
+
+async def awaiting(connection: Connection, *, thread_id: UUID, account_id: str) -> list[Awaiting]:
+    """The thread's calls that wait for approval."""
+    rows = await connection.fetch(_SQL["awaiting"], thread_id, account_id)
+    return [
+        Awaiting(call_id=row["call_id"], name=row["name"], arguments=json.loads(row["arguments"])) for row in rows
+    ]

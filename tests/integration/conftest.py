@@ -1,0 +1,143 @@
+"""Real servers for the session; a database, queues and an account of its own for each test."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from shared.aws.clients import dynamodb, secrets_manager, sqs
+from tests.integration import opened
+from tests.integration.databases import LEASE_S, Database, DatabaseServer
+from tests.integration.queues import QueueName, Queues
+from tests.integration.servers import Servers, servers
+
+SUBSCRIPTIONS_TABLE = "subscriptions"
+HS256_SECRET = "0123456789abcdef0123456789abcdef"
+
+_ENVIRONMENT = {
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_REGION": "us-east-1",
+    "STAGE": "local",
+    "LEASE_S": str(LEASE_S),
+    "WAKE_BY_S": "60",
+    "POSTGRES_POOL_SIZE": "4",
+    "SUBSCRIPTIONS_TABLE": SUBSCRIPTIONS_TABLE,
+    "CONNECTIONS_URL": "http://127.0.0.1:1",
+    "POWERTOOLS_SERVICE_NAME": "tests",
+}
+
+
+@pytest.fixture(scope="session")
+def running() -> Iterator[Servers]:
+    """The servers."""
+    with servers() as found:
+        yield found
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _environment(running: Servers) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name in os.environ.keys() & {"AWS_PROFILE", "AWS_SESSION_TOKEN"}:
+            patch.delenv(name)
+        urls = {"AWS_ENDPOINT_URL": running.aws_endpoint_url, "REDIS_URL": running.redis_url}
+        for name, value in (_ENVIRONMENT | urls).items():
+            patch.setenv(name, value)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+async def _opened(_environment: None) -> AsyncIterator[None]:
+    yield
+    await opened.close_everything()
+
+
+@pytest.fixture(scope="session")
+def database_server(running: Servers) -> DatabaseServer:
+    """Makes databases."""
+    return DatabaseServer(running.database_url)
+
+
+@pytest.fixture(scope="session")
+async def _template(database_server: DatabaseServer) -> AsyncIterator[str]:
+    async with database_server.template() as name:
+        yield name
+
+
+async def store_secret(text: str) -> str:
+    """Put a secret into Secrets Manager; returns its ARN."""
+    client: Any = await secrets_manager()
+    answer = await client.create_secret(Name=uuid4().hex, SecretString=text)
+    return answer["ARN"]
+
+
+@asynccontextmanager
+async def using(secret: str) -> AsyncIterator[None]:
+    """Have the code under test use the database of ``secret``."""
+    with pytest.MonkeyPatch.context() as patch:
+        await opened.close_database()
+        patch.setenv("DATABASE_SECRET_ARN", await store_secret(secret))
+        yield
+        await opened.close_database()
+
+
+@pytest.fixture
+async def database(database_server: DatabaseServer, _template: str) -> AsyncIterator[Database]:
+    """A migrated database of the test's own, which the code under test uses too."""
+    async with database_server.database(template=_template) as found, using(found.secret()):
+        yield found
+
+
+@pytest.fixture
+async def empty_database(database_server: DatabaseServer) -> AsyncIterator[Database]:
+    """A database without a schema."""
+    async with database_server.database() as found:
+        yield found
+
+
+async def create_queues() -> dict[QueueName, str]:
+    """Three new queues; returns their URLs."""
+    client: Any = await sqs()
+    names: tuple[QueueName, ...] = ("runs", "retry", "watch")
+    answers = await asyncio.gather(*(client.create_queue(QueueName=f"{name}-{uuid4().hex}") for name in names))
+    return {name: answer["QueueUrl"] for name, answer in zip(names, answers, strict=True)}
+
+
+@pytest.fixture
+async def queues(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Queues]:
+    """Queues of the test's own."""
+    urls = await create_queues()
+    for name, url in urls.items():
+        monkeypatch.setenv(f"{name.upper()}_QUEUE_URL", url)
+    opened.forget_settings()
+    yield Queues(urls)
+    client: Any = await sqs()
+    for url in urls.values():
+        await client.delete_queue(QueueUrl=url)
+
+
+@pytest.fixture(scope="session")
+async def subscriptions_table(_opened: None) -> str:
+    """The table of subscriptions: its items are told apart by thread and connection."""
+    client: Any = await dynamodb()
+    await client.create_table(
+        TableName=SUBSCRIPTIONS_TABLE,
+        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("thread_id", "connection_id")],
+        KeySchema=[
+            {"AttributeName": "thread_id", "KeyType": "HASH"},
+            {"AttributeName": "connection_id", "KeyType": "RANGE"},
+        ],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    return SUBSCRIPTIONS_TABLE
+
+
+@pytest.fixture
+def account_id() -> str:
+    """An account of the test's own."""
+    return f"account-{uuid4()}"

@@ -1,0 +1,29 @@
+"""What the code under test opens once a process, closed and forgotten between tests."""
+
+from shared import settings
+from shared.aws import clients, secrets
+from shared.database import pool
+from shared.stream import log
+
+
+def forget_settings() -> None:
+    """Have the environment read anew."""
+    for read in (settings.settings, settings.queue_settings, settings.stream_settings, settings.auth_settings):
+        read.cache_clear()
+
+
+async def close_database() -> None:
+    """Close the pool, and forget where the database was."""
+    while pool._pools:
+        await pool._pools.pop().close()
+    secrets._fetched.clear()
+    forget_settings()
+
+
+async def close_everything() -> None:
+    """Close the rest, at the end of the session."""
+    await close_database()
+    await clients._clients()._stack.aclose()
+    clients._clients.cache_clear()
+    await log._redis().aclose()
+    log._redis.cache_clear()

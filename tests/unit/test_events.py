@@ -1,0 +1,136 @@
+"""Every event we build, against the protocol's own types."""
+
+import json
+import math
+from collections.abc import Callable
+from typing import Any, get_args
+from uuid import UUID, uuid4
+
+import pytest
+from langchain_protocol import protocol
+from pydantic import ConfigDict, TypeAdapter, with_config
+
+from shared.stream import events
+from shared.stream.events import CHANNELS, Channel, Event
+
+# Some of the protocol's types are open: there `_strict` forbids nothing, as the protocol wants it.
+pytestmark = pytest.mark.filterwarnings("ignore::pydantic.warnings.TypedDictExtraConfigWarning")
+
+RUN_ID, THREAD_ID, MESSAGE_ID = uuid4(), uuid4(), uuid4()
+USAGE = {"input_tokens": 1, "output_tokens": 2, "total_tokens": 3}
+ERROR = {"code": "model_error", "message": "it broke"}
+TEXT = {"type": "text", "text": "hello"}
+
+# Each builder, with the type of its data and of the whole event.
+BUILT: list[tuple[str, Event, Any, Any]] = [
+    ("running", events.lifecycle(RUN_ID, "running"), protocol.LifecycleData, protocol.LifecycleEvent),
+    ("completed", events.lifecycle(RUN_ID, "completed"), protocol.LifecycleData, protocol.LifecycleEvent),
+    ("interrupted", events.lifecycle(RUN_ID, "interrupted"), protocol.LifecycleData, protocol.LifecycleEvent),
+    ("failed", events.lifecycle(RUN_ID, "failed", error=ERROR), protocol.LifecycleData, protocol.LifecycleEvent),
+    (
+        "message-start",
+        events.message_start(RUN_ID, MESSAGE_ID, metadata={"model": "openai/scripted"}),
+        protocol.MessageStartData,
+        protocol.MessagesEvent,
+    ),
+    ("block-start", events.block_start(RUN_ID, 0, TEXT), protocol.ContentBlockStartData, protocol.MessagesEvent),
+    (
+        "text-delta",
+        events.block_delta(RUN_ID, 0, {"type": "text-delta", "text": "he"}),
+        protocol.ContentBlockDeltaData,
+        protocol.MessagesEvent,
+    ),
+    (
+        "reasoning-delta",
+        events.block_delta(RUN_ID, 0, {"type": "reasoning-delta", "reasoning": "hm"}),
+        protocol.ContentBlockDeltaData,
+        protocol.MessagesEvent,
+    ),
+    ("block-finish", events.block_finish(RUN_ID, 0, TEXT), protocol.ContentBlockFinishData, protocol.MessagesEvent),
+    ("message-finish", events.message_finish(RUN_ID, USAGE), protocol.MessageFinishData, protocol.MessagesEvent),
+    ("without usage", events.message_finish(RUN_ID, None), protocol.MessageFinishData, protocol.MessagesEvent),
+    ("message-error", events.message_error(RUN_ID, **ERROR), protocol.MessageErrorData, protocol.MessagesEvent),
+    ("custom", events.custom(RUN_ID, "takeover", {"attempt": 2}), protocol.CustomData, protocol.CustomEvent),
+]
+
+
+def _frame(event: Event, *, seq: int = 43) -> dict[str, Any]:
+    return json.loads(events.number(event, thread_id=THREAD_ID, seq=seq).frame)
+
+
+def _strict(kind: Any) -> Callable[[object], Any]:
+    """A validator that takes no field that the type does not have."""
+    return TypeAdapter(with_config(ConfigDict(extra="forbid"))(kind)).validate_python
+
+
+@pytest.mark.parametrize(("event", "data_type"), [built[1:3] for built in BUILT], ids=[built[0] for built in BUILT])
+def test_the_data_is_of_the_protocols_type_and_has_nothing_else(event: Event, data_type: Any) -> None:
+    _strict(data_type)(_frame(event)["params"]["data"])
+
+
+@pytest.mark.parametrize(("event", "event_type"), [built[1::2] for built in BUILT], ids=[built[0] for built in BUILT])
+def test_the_frame_is_of_the_protocols_type(event: Event, event_type: Any) -> None:
+    frame = _frame(event)
+    TypeAdapter(event_type).validate_python(frame)
+    TypeAdapter(protocol.Event).validate_python(frame)
+
+
+def test_the_check_above_can_fail() -> None:
+    delta = {"event": "content-block-delta", "index": 0, "delta": {"type": "text-delta", "text": "he"}}
+    for wrong in ({**delta, "delta": {"type": "text-delta"}}, {**delta, "more": 1}, {**delta, "event": "delta"}):
+        with pytest.raises(ValueError, match="validation error"):
+            _strict(protocol.ContentBlockDeltaData)(wrong)
+
+
+def test_every_builder_is_checked() -> None:
+    builders = {
+        name
+        for name, found in vars(events).items()
+        if callable(found) and getattr(found, "__annotations__", {}).get("return") is Event
+    }
+    called = {
+        "lifecycle",
+        "message_start",
+        "block_start",
+        "block_delta",
+        "block_finish",
+        "message_finish",
+        "message_error",
+        "custom",
+    }
+    assert builders == called, "add the new builder to BUILT"
+
+
+def test_the_envelope() -> None:
+    frame = _frame(events.message_finish(RUN_ID, USAGE), seq=43)
+    assert {name: frame[name] for name in ("type", "event_id", "seq", "method")} == {
+        "type": "event",
+        "event_id": f"{THREAD_ID}:43",
+        "seq": 43,
+        "method": "messages",
+    }
+    assert frame["params"]["namespace"] == []
+    assert UUID(frame["params"]["run_id"]) == RUN_ID
+
+
+def test_the_timestamp_is_in_milliseconds() -> None:
+    timestamp = _frame(events.lifecycle(RUN_ID, "running"))["params"]["timestamp"]
+    assert math.floor(math.log10(timestamp)) == 12
+
+
+def test_the_same_event_under_the_same_number_is_the_same_bytes() -> None:
+    event = events.lifecycle(RUN_ID, "running")
+    first, again = (events.number(event, thread_id=THREAD_ID, seq=1) for _ in range(2))
+    assert first == again
+    assert "\n" not in first.frame
+
+
+def test_input_is_the_one_channel_whose_method_is_called_otherwise() -> None:
+    for channel in get_args(Channel):
+        method = Event(channel=channel, data={}, run_id=RUN_ID).method
+        assert method == ("input.requested" if channel == "input" else channel)
+
+
+def test_the_channels_are_the_protocols() -> None:
+    words = {word for option in get_args(protocol.Channel) for word in get_args(option) if isinstance(word, str)}
+    assert {word for word in words if not word.startswith("custom:")} == CHANNELS == set(get_args(Channel))
