@@ -6,7 +6,9 @@ Context: `stage` (`local`, `small`, `large`; default `local`) and, for stage `lo
 
 from __future__ import annotations
 
+import json
 import sys
+from pathlib import Path
 
 from aws_cdk import App
 
@@ -15,6 +17,9 @@ from infra.nag import accept, enforce
 from infra.stack import SunaStack
 from infra.stages import STAGES
 
+SETTINGS = Path(__file__).resolve().parent.parent / "cdk.json"
+ASSETS_IN_PLACE = "aws:cdk:disable-asset-staging"
+PATHS_IN_METADATA = "aws:cdk:enable-path-metadata"
 CODE = ("hot-reload", "bundle")
 
 
@@ -34,15 +39,26 @@ def build(app: App) -> SunaStack:
     return stack
 
 
+def new_app(*, stage: str, outdir: Path) -> App:
+    """An app as the command line makes it from `cdk.json`, but that bundles are named in place instead of copied."""
+    settings: dict[str, object] = json.loads(SETTINGS.read_text(encoding="utf-8"))["context"]
+    return App(
+        analytics_reporting=False,
+        outdir=str(outdir),
+        context={**settings, "stage": stage, ASSETS_IN_PLACE: True, PATHS_IN_METADATA: True},
+    )
+
+
 def main() -> int:
     """Synthesize; one line on standard error and status 1 where that is not possible."""
     app = App(analytics_reporting=False)
     try:
         build(app)
-    except (BundleError, ValueError) as error:
+        app.synth()
+    except (BundleError, ValueError, RuntimeError) as error:
+        # RuntimeError is what the CDK's own errors come as; cdk-nag's findings, printed before, are among them.
         sys.stderr.write(f"error: {error}\n")
         return 1
-    app.synth()
     return 0
 
 

@@ -48,10 +48,13 @@ ACCEPTED: tuple[Accepted, ...] = (
         paths=("Workflow/StateMachine/Role",),
         reason="Log delivery and X-Ray actions of a state machine know no resource (Step Functions Developer Guide)",
     ),
-    Accepted(
-        rule="AwsSolutions-IAM5[Resource::<FunctionsSummarizerFunction27673D8D.Arn>:*]",
-        paths=("Workflow/StateMachine/Role",),
-        reason="Versions of the one function that the step invokes",
+    *(
+        Accepted(
+            rule=f"AwsSolutions-IAM5[Resource::<{function}.Arn>:*]",
+            paths=("Workflow/StateMachine/Role",),
+            reason="Versions of the one function that a step invokes",
+        )
+        for function in ("FunctionsSummarizerFunction27673D8D", "FunctionsWorkflowRunnerFunction19DE7400")
     ),
     Accepted(
         rule=_CONNECTIONS,

@@ -1,7 +1,8 @@
 """What a bundle leaves out of its installed dependencies, each with its reason.
 
 Lambda allows 250 MB unzipped; litellm alone brings 82 MB, botocore 26 MB. Everything here is proven unneeded by the
-smoke tests of `tests/infra/test_bundles.py`, which run a bundle of this machine's platform with nothing else on its path.
+smoke tests of `tests/infra/test_bundles.py`, which run a bundle of this machine's platform with nothing else on the
+path.
 """
 
 from __future__ import annotations

@@ -31,8 +31,8 @@ class FunctionSettings:
 
     concurrency: reserved concurrency, the most environments that run at once.
     lease_connections: connections an environment opens beside its pool: executors renew their lease on one of its own.
-    snap_start: whether cold starts resume from a snapshot. It serves where a user waits for the import of FastAPI or
-        litellm; it costs by memory and month, so not where nobody waits.
+    snap_start: whether cold starts resume from a snapshot. It costs by memory and month (about 4 USD a GB), so it is
+        on where a user waits for the import of FastAPI (Http) or litellm (QueueRunner), and nowhere else.
     """
 
     memory_mb: int
@@ -174,15 +174,13 @@ SMALL = Stage(
     queues=QueueSettings(runs_concurrency=20, retry_concurrency=2, watch_concurrency=6),
     functions={
         "Http": FunctionSettings(memory_mb=1024, timeout_s=30, concurrency=50, snap_start=True),
-        "WebSocket": FunctionSettings(memory_mb=1024, timeout_s=30, concurrency=50, snap_start=True),
+        "WebSocket": FunctionSettings(memory_mb=1024, timeout_s=30, concurrency=50),
         "Watch": FunctionSettings(memory_mb=512, timeout_s=60, concurrency=10),
         "Migrate": FunctionSettings(memory_mb=512, timeout_s=300, concurrency=1),
         "QueueRunner": FunctionSettings(
             memory_mb=2048, timeout_s=900, concurrency=22, lease_connections=1, snap_start=True
         ),
-        "WorkflowRunner": FunctionSettings(
-            memory_mb=2048, timeout_s=900, concurrency=15, lease_connections=1, snap_start=True
-        ),
+        "WorkflowRunner": FunctionSettings(memory_mb=2048, timeout_s=900, concurrency=15, lease_connections=1),
         "Summarizer": FunctionSettings(memory_mb=2048, timeout_s=300, concurrency=5, lease_connections=1),
     },
     cloud=CloudSettings(database=DatabaseSettings(min_acu=0, max_acu=4, pause_after_s=1800)),
@@ -200,15 +198,13 @@ LARGE = Stage(
     queues=QueueSettings(runs_concurrency=200, retry_concurrency=10, watch_concurrency=20),
     functions={
         "Http": FunctionSettings(memory_mb=1792, timeout_s=30, concurrency=200, snap_start=True),
-        "WebSocket": FunctionSettings(memory_mb=1024, timeout_s=30, concurrency=150, snap_start=True),
+        "WebSocket": FunctionSettings(memory_mb=1024, timeout_s=30, concurrency=150),
         "Watch": FunctionSettings(memory_mb=512, timeout_s=60, concurrency=24),
         "Migrate": FunctionSettings(memory_mb=512, timeout_s=300, concurrency=1),
         "QueueRunner": FunctionSettings(
             memory_mb=3008, timeout_s=900, concurrency=210, lease_connections=1, snap_start=True
         ),
-        "WorkflowRunner": FunctionSettings(
-            memory_mb=3008, timeout_s=900, concurrency=100, lease_connections=1, snap_start=True
-        ),
+        "WorkflowRunner": FunctionSettings(memory_mb=3008, timeout_s=900, concurrency=100, lease_connections=1),
         "Summarizer": FunctionSettings(memory_mb=2048, timeout_s=300, concurrency=40, lease_connections=1),
     },
     cloud=CloudSettings(

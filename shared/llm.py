@@ -24,7 +24,7 @@ from litellm.exceptions import (  # noqa: E402
     RateLimitError,
     Timeout,
 )
-from openai import OpenAIError  # noqa: E402
+from openai import APIStatusError, OpenAIError  # noqa: E402
 
 gc.enable()
 
@@ -43,8 +43,13 @@ _CODES: tuple[tuple[type[Exception], str], ...] = (
     (BadRequestError, "model_bad_request"),
 )
 _acompletion: Any = litellm.acompletion  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+_model_list: Any = litellm.model_list  # pyright: ignore[reportUnknownMemberType]
+_provider_list: Any = litellm.provider_list  # pyright: ignore[reportUnknownMemberType]
 # Every exception of litellm that a provider can cause is one of openai's.
-MODEL_ERRORS = (OpenAIError,)
+ModelError = OpenAIError
+
+# A request that got one of these may succeed later as it is; so may one that got no answer at all.
+_PASSING_STATUSES = frozenset({408, 409, 425, 429})
 
 REQUEST_TIMEOUT_S = 60.0
 
@@ -73,11 +78,22 @@ class Llm:
         async for _ in answer:
             pass
 
-    async def stream(self, *, model: str, messages: Sequence[Json]) -> AsyncIterator[Any]:
+    async def stream(
+        self,
+        *,
+        model: str,
+        messages: Sequence[Json],
+        tools: Sequence[Json] = (),
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+        provider_key: str | None = None,
+    ) -> AsyncIterator[Any]:
         """Chunks of a completion, OpenAI's shape; the last one has the usage.
 
+        ``provider_key``: the name of a key in the provider secret, in place of the provider's usual one.
+
         Raises:
-            litellm.exceptions: see :func:`error_of`.
+            ModelError: see :func:`error_of`.
         """
         await self._load_keys()
         answer: Any = await _acompletion(
@@ -86,8 +102,14 @@ class Llm:
             stream=True,
             stream_options={"include_usage": True},
             timeout=REQUEST_TIMEOUT_S,
+            # Retries are the loop's business: it knows what has been streamed already.
             num_retries=0,
+            max_retries=0,
             drop_params=True,
+            **({"tools": list(tools)} if tools else {}),
+            **({} if temperature is None else {"temperature": temperature}),
+            **({} if max_tokens is None else {"max_tokens": max_tokens}),
+            **({} if provider_key is None else {"api_key": os.environ.get(provider_key, "")}),
         )
         return answer
 
@@ -107,6 +129,24 @@ class Llm:
             keys: dict[str, str] = json.loads(await secret(self._settings.provider_secret_arn))
             os.environ.update(keys)
         self._ready = True
+
+
+def known_models() -> list[str]:
+    """The models that litellm lists by name."""
+    return sorted({str(model) for model in _model_list})
+
+
+def known_providers() -> list[str]:
+    """The providers that a model's name may begin with, before a slash: they serve models that nobody lists, too."""
+    return sorted({str(getattr(provider, "value", provider)) for provider in _provider_list})
+
+
+def is_passing(error: Exception) -> bool:
+    """Whether the same request may succeed later: the provider is busy, broken or away, not the request wrong."""
+    status = getattr(error, "status_code", None)
+    if isinstance(error, APIStatusError) and isinstance(status, int):
+        return status in _PASSING_STATUSES or status >= 500
+    return True
 
 
 def error_of(error: Exception) -> Json:

@@ -9,6 +9,7 @@ from prompt_toolkit import PromptSession
 from prompt_toolkit.patch_stdout import patch_stdout
 from rich.console import Console
 from rich.markdown import Markdown
+from rich.text import Text
 from websockets.exceptions import WebSocketException
 
 from clients.terminal.conversation import Conversation, RefusedError
@@ -19,7 +20,7 @@ from clients.terminal.stack import NoStackError, Stack
 async def ask_once(question: str, console: Console, thread_id: str | None) -> int:
     """One question, one answer; the exit code says whether the run completed."""
     async with Conversation(Stack.running(), thread_id) as conversation:
-        console.print(f"[bold]You:[/] {question}", highlight=False)
+        console.print(Text.assemble(("You: ", "bold"), question))
         answer = await show(conversation.ask(question), console)
     return 0 if answer.error is None else 1
 
@@ -54,11 +55,11 @@ def main() -> int:
             return asyncio.run(ask_once(arguments.once, console, arguments.thread))
         return asyncio.run(chat(console, arguments.thread))
     except NoStackError as error:
-        console.print(str(error), style="red")
+        console.print(Text(str(error), style="red"))
     except RefusedError as error:
-        console.print(f"The service refused: {error}", style="red")
+        console.print(Text(f"The service refused: {error}", style="red"))
     except (OSError, WebSocketException, httpx.HTTPError) as error:
-        console.print(f"The stack is out of reach ({error!r}): see 'make status' and 'make logs'", style="red")
+        console.print(Text(f"The stack is out of reach ({error!r}): see 'make status' and 'make logs'", style="red"))
     except KeyboardInterrupt:
         return 130
     return 1

@@ -1,25 +1,105 @@
 """Starting runs: one service under every interface that can start one."""
 
+import json
+from dataclasses import dataclass, field
+from typing import Any, cast
 from uuid import UUID
 
+from pydantic import ValidationError
+
+from functions.api.assistants import agent_of
 from functions.api.wire import RunCreate
+from shared.agent_config import AgentConfig, RunConfig, RunOptions
+from shared.database import connection, tool_executions
+from shared.database.tool_executions import Awaiting
 from shared.domain import AgentRun
-from shared.runs.record import NewRun, record_run
+from shared.errors import InvalidRequestError
+from shared.runs.record import NewMessage, NewRun, record_run
+
+_APPROVALS = {"approve": True, "approved": True, "yes": True, "decline": False, "declined": False, "no": False}
+
+
+@dataclass(frozen=True)
+class Resumption:
+    """What an answer means: approvals by call id, and what is said to the agent."""
+
+    approvals: dict[str, bool] = field(default_factory=dict[str, bool])
+    message: str | None = None
 
 
 async def start_run(*, account_id: str, thread_id: UUID, body: RunCreate) -> AgentRun:
-    """Record and dispatch a run. Raises as :func:`shared.runs.record.record_run`."""
+    """Record and dispatch a run.
+
+    Raises:
+        InvalidRequestError: an assistant, model, tool or setting that it names does not exist.
+        SunaError: as :func:`shared.runs.record.record_run`.
+    """
+    given = body.config.configurable
+    agent = await agent_of(
+        account_id=account_id,
+        assistant_id=body.assistant_id,
+        overrides={name: value for name, value in given.items() if name in AgentConfig.model_fields},
+    )
+    messages = [message.new_message() for message in (body.input.messages if body.input else [])]
+    resumption = Resumption()
+    if body.command is not None and body.command.resume is not None:
+        async with connection() as taken:
+            awaiting = await tool_executions.awaiting(taken, thread_id=thread_id, account_id=account_id)
+        resumption = interpret(body.command.resume, awaiting)
+        if resumption.message is not None:
+            messages.append(NewMessage(type="user", content={"role": "user", "content": resumption.message}))
+    config = RunConfig(agent=agent, options=_options(given), resume=resumption.approvals)
     return await record_run(
         NewRun(
             account_id=account_id,
             thread_id=thread_id,
             assistant_id=body.assistant_id,
-            messages=[message.new_message() for message in (body.input.messages if body.input else [])],
-            model=body.config.configurable.model,
-            config=body.config.configurable.model_dump(exclude_none=True),
+            messages=messages,
+            model=agent.model,
+            config=config.model_dump(mode="json", exclude_unset=True),
             metadata=body.metadata,
             multitask_strategy=body.multitask_strategy,
             create_thread=body.if_not_exists == "create",
             after_s=body.after_seconds,
         )
     )
+
+
+def _options(given: dict[str, Any]) -> RunOptions:
+    try:
+        return RunOptions.model_validate(
+            {name: value for name, value in given.items() if name in RunOptions.model_fields}
+        )
+    except ValidationError as error:
+        problem = error.errors()[0]
+        field_name = ".".join(str(part) for part in problem["loc"])
+        raise InvalidRequestError(f"config.configurable.{field_name}: {problem['msg']}") from error
+
+
+def interpret(resume: Any, awaiting: list[Awaiting]) -> Resumption:
+    """What ``resume`` says: true or false, ``approve`` or ``decline``, to all that waits, or to each by its call id.
+
+    Anything else, or an answer while nothing waits for approval, is said to the agent.
+    """
+    if awaiting:
+        if (verdict := _verdict(resume)) is not None:
+            return Resumption({call.call_id: verdict for call in awaiting})
+        if isinstance(resume, dict):
+            by_id = cast("dict[str, Any]", resume)
+            verdicts = {call.call_id: _verdict(by_id.get(call.call_id)) for call in awaiting}
+            given = {call_id: verdict for call_id, verdict in verdicts.items() if verdict is not None}
+            if given:
+                return Resumption(given)
+    return Resumption(message=resume if isinstance(resume, str) else json.dumps(resume))
+
+
+def _verdict(answer: Any) -> bool | None:
+    match answer:
+        case bool():
+            return answer
+        case str():
+            return _APPROVALS.get(answer.strip().lower())
+        case {"approved": bool(verdict)}:
+            return verdict
+        case _:
+            return None

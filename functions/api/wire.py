@@ -1,7 +1,8 @@
 """Shapes on the wire, as ``langgraph-sdk`` speaks them, and the one mapping of our words to theirs."""
 
+import math
 from datetime import datetime
-from typing import Annotated, Any, Literal, cast
+from typing import Any, Literal, cast
 from uuid import UUID, uuid4
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -69,6 +70,26 @@ class ErrorBody(BaseModel):
 class _Body(BaseModel):
     # Clients send fields of newer versions and of features that have no meaning here; they are ignored.
     model_config = ConfigDict(extra="ignore")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _can_be_stored(cls, value: Any) -> Any:
+        """PostgreSQL holds neither U+0000 nor half a surrogate pair, and JSON has no number that is not one."""
+        rest: list[Any] = [value]
+        while rest:
+            item = rest.pop()
+            if isinstance(item, str):
+                if "\0" in item:
+                    raise ValueError("text must not contain the character U+0000")
+                item.encode()
+            elif isinstance(item, float) and not math.isfinite(item):
+                raise ValueError("NaN and Infinity are not JSON")
+            elif isinstance(item, dict):
+                fields = cast("dict[Any, Any]", item)
+                rest += (*fields.keys(), *fields.values())
+            elif isinstance(item, list):
+                rest += cast("list[Any]", item)
+        return value
 
 
 class ThreadCreate(_Body):
@@ -138,19 +159,19 @@ class RunInput(_Body):
 
 
 class RunConfig(_Body):
-    """``config`` of a run. ``configurable`` holds what a run may override.
+    """``config`` of a run.
 
-    ``model``: a litellm model name. ``queue_time_s``: seconds the queue's runner may work on the run before it is
-    handed to the workflow (default: as long as its function lasts; 0: from the start).
+    ``configurable``: fields of :class:`shared.agent_config.AgentConfig` that the run overrides, and those of
+    :class:`shared.agent_config.RunOptions`; what is neither is ignored, for clients put ids of their own there.
     """
 
-    class Configurable(_Body):
-        """What a run may override."""
+    configurable: dict[str, Any] = Field(default_factory=dict[str, Any])
 
-        model: str | None = Field(default=None, min_length=1, max_length=200)
-        queue_time_s: Annotated[float, Field(ge=0, le=900)] | None = None
 
-    configurable: Configurable = Field(default_factory=Configurable)
+class RunCommand(_Body):
+    """``command`` of a run. ``resume``: the answer to what the thread is interrupted by."""
+
+    resume: Any = None
 
 
 class RunCreate(_Body):
@@ -158,6 +179,7 @@ class RunCreate(_Body):
 
     assistant_id: str = Field(min_length=1, max_length=200)
     input: RunInput | None = None
+    command: RunCommand | None = None
     config: RunConfig = Field(default_factory=RunConfig)
     metadata: dict[str, Any] = Field(default_factory=dict[str, Any])
     multitask_strategy: MultitaskStrategy = "enqueue"

@@ -5,11 +5,15 @@ import json
 import time
 from dataclasses import dataclass
 
+from functions.runner import catalogue
+from functions.runner.agent import Agent
 from functions.runner.budget import Budget
 from functions.runner.outcome import Outcome
 from functions.runner.thread_manager import ThreadManager
+from functions.runner.tools.errors import UnknownToolError
 from shared.aws import clients
 from shared.aws.queue import RunMessage
+from shared.context.manager import ContextManager
 from shared.database.pool import open_pool
 from shared.domain import Claim, Executor
 from shared.errors import LeaseLostError
@@ -68,8 +72,17 @@ class Interruption:
 class Execution:
     """Executes runs; one a process."""
 
-    def __init__(self, *, llm: Llm, keeper: LeaseKeeper, lease_s: float, wake_by_s: float) -> None:
+    def __init__(
+        self,
+        *,
+        llm: Llm,
+        context_manager: ContextManager,
+        keeper: LeaseKeeper,
+        lease_s: float,
+        wake_by_s: float,
+    ) -> None:
         self._llm = llm
+        self._context_manager = context_manager
         self._keeper = keeper
         self._lease_s = lease_s
         self._wake_by_s = wake_by_s
@@ -79,6 +92,7 @@ class Execution:
         await self._llm.warm_up()
         if settings().connects_at_init:
             await asyncio.gather(open_pool(), open_log(), clients.sqs(), clients.dynamodb(), clients.step_functions())
+            await catalogue.publish()
 
     async def execute(
         self, message: RunMessage, *, executor: Executor, budget: Budget, handover_no: int | None = None
@@ -122,12 +136,12 @@ class Execution:
     ) -> Executed:
         await publisher.publish(events.lifecycle(claim.agent_run_id, "running"))
         outcome = await self._advance(claim, publisher, interruption, budget)
+        for interrupt_id, payload in outcome.interrupts:
+            await publisher.publish(events.input_requested(claim.agent_run_id, interrupt_id, payload=payload))
         await publisher.drain()
         if outcome.status is None:
             return await self._hand_over(claim, publisher, outcome)
-        await transitions.finish(
-            claim, status=outcome.status, error=outcome.error, usage=outcome.usage, last_seq=publisher.last_seq + 1
-        )
+        await transitions.finish(claim, status=outcome.status, error=outcome.error, last_seq=publisher.last_seq + 1)
         await publisher.publish(_terminal_event(claim, outcome))
         await publisher.drain_last()
         await settle(agent_run_id=claim.agent_run_id, thread_id=claim.thread_id)
@@ -135,22 +149,31 @@ class Execution:
         return Executed(outcome=outcome.kind)
 
     async def _advance(self, claim: Claim, publisher: Publisher, interruption: Interruption, budget: Budget) -> Outcome:
-        """Advance until it ends or is interrupted."""
-        manager = ThreadManager(claim, llm=self._llm, publisher=publisher)
-        queue_time_s = claim.config.get("queue_time_s") if claim.executor == "queue" else None
-        task = asyncio.create_task(manager.advance(budget.at_most(queue_time_s)))
-        interruption.guard(task)
+        """Advance until the run ends or is interrupted."""
         try:
-            return await task
-        except asyncio.CancelledError:
-            if interruption.lost:
-                raise LeaseLostError from None
-            if interruption.stop is None:
-                raise
-            return Outcome("stopped", error={"code": interruption.stop, "message": "the run was stopped"})
-        finally:
-            if not task.done():
+            agent = await Agent.of(claim)
+        except UnknownToolError as error:
+            return Outcome("failed", error={"code": "unknown_tool", "message": error.message})
+        async with agent:
+            options = agent.options
+            capped_s = options.queue_time_s if claim.executor == "queue" else options.step_time_s
+            manager = ThreadManager(
+                claim, agent=agent, llm=self._llm, context_manager=self._context_manager, publisher=publisher
+            )
+            task = asyncio.create_task(manager.advance(budget.at_most(capped_s)))
+            interruption.guard(task)
+            try:
+                outcome = await task
+            except asyncio.CancelledError:
+                if interruption.lost:
+                    raise LeaseLostError from None
+                if interruption.stop is None:
+                    raise
+                await manager.cut_off("stopped")
+                outcome = Outcome("stopped", error={"code": interruption.stop, "message": "the run was stopped"})
+            finally:
                 task.cancel()
+            return outcome
 
     async def _hand_over(self, claim: Claim, publisher: Publisher, outcome: Outcome) -> Executed:
         """Give the run to the workflow, or from one of its steps to the next."""

@@ -4,10 +4,12 @@ import asyncio
 from functools import cache
 from typing import Any
 
+from functions.runner import catalogue
 from functions.runner.budget import Budget
 from functions.runner.execution import Execution
-from shared.aws import queue
+from shared.aws import custom_resource, queue
 from shared.aws.queue import RunMessage
+from shared.context.manager import ContextManager
 from shared.domain import Json
 from shared.errors import DatabaseUnavailableError, LeaseHeldError
 from shared.llm import Llm
@@ -23,10 +25,16 @@ UNAVAILABLE_S = 5.0
 
 
 @cache
+def _llm() -> Llm:
+    return Llm(model_settings())
+
+
+@cache
 def _execution() -> Execution:
     """The process's composition."""
     return Execution(
-        llm=Llm(model_settings()),
+        llm=_llm(),
+        context_manager=ContextManager(llm=_llm()),
         keeper=LeaseKeeper(lease_s=settings().lease_s),
         lease_s=settings().lease_s,
         wake_by_s=settings().wake_by_s,
@@ -40,8 +48,12 @@ run(_execution().warm_up())
 def queue_handler(event: dict[str, Any], context: Any) -> Json:
     """A batch of run messages, executed concurrently; answers SQS's partial batch response.
 
+    At deploy it is also a custom resource, which writes the catalogue.
+
     A message is reported as failed only if PostgreSQL was out of reach before the claim: after it, the watch repairs.
     """
+    if custom_resource.is_custom_resource(event):
+        return run(custom_resource.answer(event, physical_id="catalogue", act=catalogue.publish)) or {}
     budget = Budget.of_function(context.get_remaining_time_in_millis() / 1000)
     return run(_batch(event.get("Records", []), budget))
 

@@ -2,8 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,33 +60,25 @@ class Failure:
 FAILURES = (ModelError, TimeoutError)
 
 
-async def chunks_within(
+async def chunks_of(
     llm: Llm, *, config: AgentConfig, model: str, messages: list[Json], tools: list[Json]
 ) -> AsyncGenerator[Any]:
-    """The chunks of one try.
+    """The chunks of one try. Close it: the provider stops generating (and charging) when its connection is closed.
 
     Raises:
-        TimeoutError: the first or the next chunk took longer than ``model_idle_s``, or all of them longer than
-            ``model_call_s``.
+        TimeoutError: the first or the next chunk took longer than ``model_idle_s``.
         ModelError: what the provider said.
     """
-    limits = config.limits
-    async with asyncio.timeout(limits.model_call_s):
-        async with asyncio.timeout(limits.model_idle_s):
-            stream = await llm.stream(
-                model=model,
-                messages=messages,
-                tools=tools,
-                temperature=config.temperature,
-                max_tokens=config.max_tokens,
-                provider_key=config.provider_key,
-            )
-        async with aclosing(_until_done(stream, limits.model_idle_s)) as chunks:
-            async for chunk in chunks:
-                yield chunk
-
-
-async def _until_done(stream: AsyncIterator[Any], idle_s: float) -> AsyncGenerator[Any]:
+    idle_s = config.limits.model_idle_s
+    async with asyncio.timeout(idle_s):
+        stream = await llm.stream(
+            model=model,
+            messages=messages,
+            tools=tools,
+            temperature=config.temperature,
+            max_tokens=config.max_tokens,
+            provider_key=config.provider_key,
+        )
     try:
         while True:
             async with asyncio.timeout(idle_s):
@@ -96,7 +87,6 @@ async def _until_done(stream: AsyncIterator[Any], idle_s: float) -> AsyncGenerat
                 return
             yield chunk
     finally:
-        # The provider stops generating (and charging) when its connection is closed.
         close = getattr(stream, "aclose", None)
         if close is not None:
             await close()

@@ -1,5 +1,6 @@
 """How an advance ended."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,11 +20,14 @@ _STATUS: dict[Ended, RunStatus] = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """``kind`` ends the run, or says what the workflow has to do next. ``error``: ``{"code", "message"}``."""
+    """``kind`` ends the run, or says what the workflow has to do next.
+
+    ``error``: ``{"code", "message"}``. ``interrupts``: what somebody has to answer, as (interrupt id, payload).
+    """
 
     kind: Ended | Unfinished
     error: Json | None = None
-    usage: Json | None = None
+    interrupts: Sequence[tuple[str, Json]] = ()
 
     @property
     def status(self) -> RunStatus | None:

@@ -42,15 +42,7 @@ class Response:
         content: Json = {"role": "assistant", "content": self.text[:text_end] or None}
         native = [call for call in self.calls if call.form == "native"]
         if native:
-            content["tool_calls"] = [
-                {
-                    "id": call.call_id,
-                    "type": "function",
-                    # What is not JSON is refused by providers in a conversation; the call's result quotes it.
-                    "function": {"name": call.name, "arguments": call.raw if call.problem is None else "{}"},
-                }
-                for call in native
-            ]
+            content["tool_calls"] = [call.message_form() for call in native]
         return content
 
 
@@ -117,10 +109,7 @@ class ResponseProcessor:
         if self._xml is None:
             await self._show("text", text)
             return
-        for visible, call in self._xml.feed(text):
-            await self._show("text", visible)
-            if call is not None:
-                await self._call(call)
+        await self._shown_and_called(*self._xml.feed(text))
 
     async def _tool_calls(self, deltas: list[Any] | None) -> None:
         if deltas and self._config.native_tool_calling:
@@ -129,13 +118,15 @@ class ResponseProcessor:
 
     async def _finish(self) -> None:
         if self._xml is not None and self.response.finish_reason != CUT_AT_CALLS:
-            for visible, call in self._xml.finish():
-                await self._show("text", visible)
-                if call is not None:
-                    await self._call(call)
+            await self._shown_and_called(*self._xml.finish(cut_off=self.response.finish_reason == "length"))
         for call in self._native.finish():
             await self._call(call)
         await self._finish_block()
+
+    async def _shown_and_called(self, visible: str, calls: list[ToolCall]) -> None:
+        await self._show("text", visible)
+        for call in calls:
+            await self._call(call)
 
     def _calls_exhausted(self) -> bool:
         most = self._config.max_xml_tool_calls
@@ -159,9 +150,7 @@ class ResponseProcessor:
             await self._finish_block()
             self._block = _Block(self._blocks, kind)
             self._blocks += 1
-            await self._publisher.publish(
-                events.block_start(self._run_id, self._block.index, {"type": kind, kind: ""})
-            )
+            await self._publisher.publish(events.block_start(self._run_id, self._block.index, {"type": kind, kind: ""}))
         self._block.text += text
         self._publisher.delta(self._block.index, kind, text)
 

@@ -1,86 +1,196 @@
-"""The agent loop over one thread: build the context, let the model answer, keep the answer."""
+"""The agent loop over one thread: build the context, let the model answer, execute what it calls, again.
 
-from uuid import UUID, uuid4
+The messages are the checkpoint: where a run stands is read from them, so another attempt, or the workflow, goes on
+exactly there.
+"""
 
+import asyncio
+from uuid import uuid4
+
+from functions.runner.agent import Agent
 from functions.runner.budget import Budget
+from functions.runner.model_call import FAILURES, Attempt, Failure, attempts
 from functions.runner.outcome import Outcome
-from functions.runner.response_processor import Response, ResponseProcessor
-from shared.database import connection, messages
+from functions.runner.pending_calls import PendingCalls
+from functions.runner.tool_execution import ToolExecutor
+from functions.runner.transcript import Transcript
+from functions.runner.turn import Turn, TurnEnd
+from shared.context.manager import Context, ContextManager
+from shared.database import connection, messages, tool_executions
 from shared.domain import Claim, Json
-from shared.llm import MODEL_ERRORS, Llm, error_of
-from shared.runs.transitions import holding
-from shared.stream import events
+from shared.llm import Llm
 from shared.stream.publisher import Publisher
 from shared.telemetry import logger
 
+# What the model is told to go on with, after an answer that was cut off at its length. It is not kept.
+_CONTINUE: Json = {"role": "user", "content": "continue"}
+
+# An answer that ended so is not the run's last one.
+_TO_GO_ON = frozenset({"length", "error"})
+
 
 class ThreadManager:
-    """Advances one claimed run. The messages table is the checkpoint: nothing else has to survive."""
+    """Advances one claimed run."""
 
-    def __init__(self, claim: Claim, *, llm: Llm, publisher: Publisher) -> None:
+    def __init__(
+        self, claim: Claim, *, agent: Agent, llm: Llm, context_manager: ContextManager, publisher: Publisher
+    ) -> None:
         self._claim = claim
+        self._agent = agent
         self._llm = llm
+        self._context_manager = context_manager
         self._publisher = publisher
-        self._model = claim.model or llm.default_model
+        self._transcript = Transcript(claim, xml_adding_strategy=agent.config.processor.xml_adding_strategy)
+        self._executor = ToolExecutor(
+            claim, config=agent.config, registry=agent.registry, transcript=self._transcript, publisher=publisher
+        )
+        self._pending = PendingCalls(claim, agent=agent, executor=self._executor, transcript=self._transcript)
+        self._turn: Turn | None = None
 
     async def advance(self, budget: Budget) -> Outcome:
-        """Go on with the run until it ends or ``budget`` does.
+        """Go on with the run until it ends, or ``budget`` does, or its context is full.
 
         Raises:
             LeaseLostError: the run is somebody else's by now; nothing was written since.
         """
-        if budget.left_s <= 0:
-            return Outcome("out_of_time")
-        return await self._turn()
-
-    async def _turn(self) -> Outcome:
-        """One call of the model."""
-        claim = self._claim
-        message_id = uuid4()
-        await self._publisher.publish(
-            events.message_start(
-                claim.agent_run_id, message_id, metadata={"thread_id": str(claim.thread_id), "model": self._model}
-            )
-        )
+        config = self._agent.config
+        left_s = config.limits.run_s - self._claim.running_s
+        limit = asyncio.timeout(max(0.0, left_s))
         try:
-            chunks = await self._llm.stream(model=self._model, messages=await self._context())
-            processor = ResponseProcessor(self._publisher, agent_run_id=claim.agent_run_id)
-            response = await processor.process(chunks)
-        except MODEL_ERRORS as error:
-            told = error_of(error)
-            logger.warning("the model failed", extra={"model": self._model, "error": told})
-            await self._publisher.publish(events.message_error(claim.agent_run_id, **told))
-            return Outcome("failed", error=told)
-        await self._keep(response, message_id)
-        await self._publisher.publish(events.message_finish(claim.agent_run_id, response.usage))
-        return Outcome("completed", usage=response.usage)
+            async with limit:
+                return await self._within_budget(budget)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            await self.cut_off("timed_out")
+            message = f"the run has lasted longer than its limit of {config.limits.run_s:g} s"
+            return Outcome("timed_out", error={"code": "timed_out", "message": message})
 
-    async def _context(self) -> list[Json]:
+    async def _within_budget(self, budget: Budget) -> Outcome:
+        """The same, until the function's time ends in the middle of something."""
+        limit = asyncio.timeout(budget.left_s)
+        try:
+            async with limit:
+                return await self._loop(budget)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            await self._abandon()
+            return Outcome("out_of_time")
+
+    async def cut_off(self, reason: str) -> None:
+        """End in the middle, for good: what the model has said so far is kept, unfinished calls are answered."""
+        if self._turn is not None:
+            await self._turn.cut_off(reason)
+            self._turn = None
+        await self._pending.give_up(f"The run was ended ({reason}) before this call was finished.")
+
+    async def _abandon(self) -> None:
+        """End in the middle, to be gone on with by another executor."""
+        if self._turn is not None:
+            await self._turn.abandon({"code": "out_of_time", "message": "the answer is begun anew"})
+            self._turn = None
+
+    async def _loop(self, budget: Budget) -> Outcome:
+        outcome = await self._resume(budget)
+        while outcome is None:
+            if budget.low:
+                return Outcome("out_of_time")
+            outcome = await self._step(budget)
+        return outcome
+
+    async def _resume(self, budget: Budget) -> Outcome | None:
+        """Do what an earlier attempt, or an earlier run, has left undone; an outcome if that ends the run."""
+        outcome = await self._pending.resolve(budget)
+        if outcome is not None or self._claim.attempt == 1:
+            return outcome
         claim = self._claim
         async with connection() as taken:
-            kept = await messages.context(
-                taken, thread_id=claim.thread_id, account_id=claim.account_id, run_number=claim.number
+            last = await messages.last_of_run(
+                taken, thread_id=claim.thread_id, run_number=claim.number, agent_run_id=claim.agent_run_id
             )
-        return [message.content for message in kept]
+            if last is None or last.type == "user":
+                return None
+            calls = await tool_executions.of_message(taken, assistant_message_id=last.assistant_message_id)
+        if last.type == "assistant" and not calls and last.metadata.get("finish_reason") not in _TO_GO_ON:
+            return Outcome("completed")
+        return self._agent.outcome_of_calls([call for call in calls if call.result and call.result["success"]])
 
-    async def _keep(self, response: Response, message_id: UUID) -> None:
+    async def _step(self, budget: Budget) -> Outcome | None:
+        """One answer of the model and the tools it calls; an outcome if the run ends here."""
         claim = self._claim
-        content: Json = {"role": "assistant", "content": response.text()}
-        reasoning = response.text("reasoning")
-        async with holding(claim) as taken:
-            await messages.insert(
-                taken,
-                message_id=message_id,
-                thread_id=claim.thread_id,
-                account_id=claim.account_id,
-                run_number=claim.number,
-                type="assistant",
-                content=content,
-                metadata={
-                    "model": self._model,
-                    "finish_reason": response.finish_reason,
-                    **({"usage": response.usage} if response.usage else {}),
-                    **({"reasoning": reasoning} if reasoning else {}),
-                },
-                agent_run_id=claim.agent_run_id,
+        async with connection() as taken:
+            turns, cut = await messages.turns(
+                taken, thread_id=claim.thread_id, run_number=claim.number, agent_run_id=claim.agent_run_id
             )
+        ended = self._limit_reached(turns=turns, cut=cut)
+        if ended is not None:
+            return ended
+        context = await self._context()
+        if context.over_budget:
+            return Outcome("needs_summary")
+        end = await self._answer([*context.messages, _CONTINUE] if cut else context.messages)
+        if end.failure is not None:
+            # The provider counts differently: the same as if we had seen it coming, but only once.
+            overflow = end.failure.overflow and context.left_out == 0
+            return Outcome("needs_summary") if overflow else Outcome("failed", error=end.failure.error)
+        if end.contexts:
+            return await self._pending.execute(end.contexts, budget)
+        # Without `execute_tools` the calls are the client's to execute, and the run ends with them.
+        goes_on = end.response.finish_reason == "length" and not end.response.calls
+        return None if goes_on else Outcome("completed")
+
+    def _limit_reached(self, *, turns: int, cut: int) -> Outcome | None:
+        limits = self._agent.config.limits
+        if cut > limits.max_auto_continues:
+            return Outcome("completed")
+        if turns - cut >= limits.max_turns:
+            message = f"the run has taken {turns} turns, its limit is {limits.max_turns}"
+            return Outcome("failed", error={"code": "max_turns", "message": message})
+        return None
+
+    async def _context(self) -> Context:
+        return await self._context_manager.build(
+            self._claim,
+            model=self._agent.config.model or self._llm.default_model,
+            system=self._agent.system_prompt,
+            extra_tokens=self._agent.tool_tokens,
+        )
+
+    async def _answer(self, given: list[Json]) -> TurnEnd:
+        """Let the model answer: retries with backoff, then the fallback models."""
+        end: TurnEnd | None = None
+        tries = attempts(self._agent.config, default_model=self._llm.default_model)
+        dead_models: set[str] = set()
+        for attempt in tries:
+            if attempt.model in dead_models:
+                continue
+            await asyncio.sleep(attempt.backoff_s)
+            end = await self._try(attempt, given)
+            if end.failure is None or end.contexts:
+                break
+            if not end.failure.passing:
+                dead_models.add(attempt.model)
+        assert end is not None, "there is always a first model"  # noqa: S101
+        return end
+
+    async def _try(self, attempt: Attempt, given: list[Json]) -> TurnEnd:
+        turn = Turn(
+            self._claim,
+            agent=self._agent,
+            model=attempt.model,
+            message_id=uuid4(),
+            thread_run_id=uuid4(),
+            publisher=self._publisher,
+            transcript=self._transcript,
+            executor=self._executor,
+        )
+        self._turn = turn
+        try:
+            end = await turn.run(self._llm, given)
+        except FAILURES as error:
+            failure = Failure.of(error)
+            logger.warning("the model failed", extra={"model": attempt.model, "error": failure.error})
+            end = await turn.fail(failure)
+        self._turn = None
+        return end

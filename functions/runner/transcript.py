@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from uuid import UUID, uuid4
 
-from functions.runner.calls.model import ToolCall
 from functions.runner.tools.result import ToolResult
 from shared.agent_config import XmlAddingStrategy
 from shared.database import Connection, messages, tool_executions
-from shared.database.tool_executions import ExecutionStatus, ToolExecution
+from shared.database.tool_executions import ToolExecution
 from shared.domain import Claim, Json
 from shared.runs.transitions import holding
 
@@ -31,7 +30,7 @@ class Transcript:
         content: Json,
         metadata: Json,
         thread_run_id: UUID,
-        begun: Sequence[tuple[ToolCall, ExecutionStatus]] = (),
+        begun: Sequence[ToolExecution] = (),
     ) -> None:
         """Keep the assistant's message as it is so far, together with the calls in it that begin now.
 
@@ -54,42 +53,23 @@ class Transcript:
                     agent_run_id=claim.agent_run_id,
                     thread_run_id=thread_run_id,
                 )
-            for call, status in begun:
+            for execution in begun:
                 await tool_executions.begin(
-                    connection,
-                    self._execution(call, message_id, status),
-                    thread_id=claim.thread_id,
-                    account_id=claim.account_id,
+                    connection, execution, thread_id=claim.thread_id, account_id=claim.account_id
                 )
         self._open.add(message_id)
-
-    def _execution(self, call: ToolCall, message_id: UUID, status: ExecutionStatus) -> ToolExecution:
-        return ToolExecution(
-            agent_run_id=self._claim.agent_run_id,
-            call_id=call.call_id,
-            assistant_message_id=message_id,
-            run_number=self._claim.number,
-            call_index=call.index,
-            name=call.name,
-            arguments=call.arguments or {},
-            form=call.form,
-            status=status,
-            result=None,
-        )
 
     async def unanswered(self) -> list[ToolExecution]:
         """The thread's calls whose results do not stand among its messages yet."""
         claim = self._claim
         async with holding(claim) as connection:
-            return await tool_executions.unanswered(
-                connection, thread_id=claim.thread_id, account_id=claim.account_id
-            )
+            return await tool_executions.unanswered(connection, thread_id=claim.thread_id, account_id=claim.account_id)
 
     async def start(self, execution: ToolExecution) -> ToolExecution:
         """A call that was pending, or awaited approval and has it, starts."""
         async with holding(self._claim) as connection:
             await tool_executions.start(
-                connection, agent_run_id=execution.agent_run_id, call_id=execution.call_id
+                connection, assistant_message_id=execution.assistant_message_id, call_id=execution.call_id
             )
         return replace(execution, status="started")
 
@@ -108,7 +88,7 @@ class Transcript:
     async def _finish(self, connection: Connection, execution: ToolExecution, result: ToolResult) -> None:
         await tool_executions.finish(
             connection,
-            agent_run_id=execution.agent_run_id,
+            assistant_message_id=execution.assistant_message_id,
             call_id=execution.call_id,
             result={"success": result.success, "output": result.output},
         )
@@ -133,7 +113,7 @@ class Transcript:
             agent_run_id=execution.agent_run_id,
         )
         await tool_executions.answered(
-            connection, agent_run_id=execution.agent_run_id, call_id=execution.call_id
+            connection, assistant_message_id=execution.assistant_message_id, call_id=execution.call_id
         )
 
     def _result_content(self, execution: ToolExecution, result: ToolResult) -> Json:

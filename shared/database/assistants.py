@@ -70,9 +70,7 @@ async def create(
     return True
 
 
-async def get(
-    connection: Connection, *, assistant_id: UUID, account_id: str, version: int | None = None
-) -> Assistant:
+async def get(connection: Connection, *, assistant_id: UUID, account_id: str, version: int | None = None) -> Assistant:
     """The assistant in ``version``, or the one that runs get.
 
     Raises:

@@ -1,6 +1,7 @@
 """Messages in PostgreSQL."""
 
 import json
+from dataclasses import dataclass
 from uuid import UUID
 
 import asyncpg
@@ -8,6 +9,7 @@ import asyncpg
 from shared.database.pool import Connection
 from shared.database.queries import queries
 from shared.domain import Json, Message, MessageType
+from shared.errors import ConflictError
 
 _SQL = queries("messages")
 
@@ -47,21 +49,29 @@ async def insert(
     ``covers``: for a summary, the place of the last message it stands for.
 
     The caller holds what makes positions safe: the thread's row lock while a run is recorded, the run's row afterwards.
+
+    Raises:
+        ConflictError: the id, which clients may choose, is taken.
     """
-    row = await connection.fetchrow(
-        _SQL["insert"],
-        message_id,
-        thread_id,
-        account_id,
-        run_number,
-        agent_run_id,
-        thread_run_id,
-        type,
-        is_llm_message,
-        json.dumps(content),
-        json.dumps(metadata or {}),
-        *(covers or (None, None)),
-    )
+    try:
+        row = await connection.fetchrow(
+            _SQL["insert"],
+            message_id,
+            thread_id,
+            account_id,
+            run_number,
+            agent_run_id,
+            thread_run_id,
+            type,
+            is_llm_message,
+            json.dumps(content),
+            json.dumps(metadata or {}),
+            *(covers or (None, None)),
+        )
+    except asyncpg.UniqueViolationError as error:
+        if error.constraint_name != "messages_pkey":
+            raise
+        raise ConflictError(f"message {str(message_id)!r} already exists") from error
     assert row is not None, "INSERT ... SELECT of an aggregate returns exactly one row"  # noqa: S101
     return _message(row)
 
@@ -71,12 +81,33 @@ async def replace(connection: Connection, *, message_id: UUID, content: Json, me
     await connection.execute(_SQL["replace"], message_id, json.dumps(content), json.dumps(metadata))
 
 
-async def turns(
-    connection: Connection, *, thread_id: UUID, run_number: int, agent_run_id: UUID
-) -> tuple[int, int]:
+async def turns(connection: Connection, *, thread_id: UUID, run_number: int, agent_run_id: UUID) -> tuple[int, int]:
     """How often the model has answered in a run, and how many of its last answers were cut off at their length."""
     row = await connection.fetchrow(_SQL["turns"], thread_id, run_number, agent_run_id)
     return (0, 0) if row is None else (row["turns"], row["cut"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class LastOfRun:
+    """What a run has come to: its last message, and the assistant's message that this is, or is the result of."""
+
+    type: MessageType
+    metadata: Json
+    assistant_message_id: UUID
+
+
+async def last_of_run(
+    connection: Connection, *, thread_id: UUID, run_number: int, agent_run_id: UUID
+) -> LastOfRun | None:
+    """The run's last message, its own input included; ``None`` if it has none."""
+    row = await connection.fetchrow(_SQL["last_of_run"], thread_id, run_number, agent_run_id)
+    if row is None:
+        return None
+    return LastOfRun(
+        type=row["type"],
+        metadata=json.loads(row["metadata"]),
+        assistant_message_id=row["assistant_message_id"],
+    )
 
 
 async def page(

@@ -29,6 +29,10 @@ _UNAVAILABLE = (
     asyncpg.TooManyConnectionsError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
+    # Somebody else holds what the statement needs; the role's time limits end the wait.
+    asyncpg.DeadlockDetectedError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.LockNotAvailableError,
 )
 _UNREACHABLE = (*_UNAVAILABLE, OSError, TimeoutError)
 
@@ -108,8 +112,20 @@ async def connection() -> AsyncGenerator[Connection]:
         yield taken
     except _UNAVAILABLE as error:
         raise DatabaseUnavailableError from error
+    except asyncpg.InterfaceError as error:
+        # What the end of a transaction says whose connection has gone; otherwise a fault of ours.
+        if not _is_closed(taken):
+            raise
+        raise DatabaseUnavailableError from error
     finally:
         await pool.release(taken)
+
+
+def _is_closed(taken: Connection) -> bool:
+    try:
+        return taken.is_closed()
+    except asyncpg.InterfaceError:  # the pool has taken it back by itself
+        return True
 
 
 @asynccontextmanager

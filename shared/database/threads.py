@@ -25,9 +25,14 @@ def _thread(row: asyncpg.Record) -> Thread:
     )
 
 
+async def ensure_account(connection: Connection, *, account_id: str) -> None:
+    """Have a row for the account: it begins to exist with the first thing that is its."""
+    await connection.execute(_SQL["ensure_account"], account_id)
+
+
 async def create(connection: Connection, *, thread_id: UUID, account_id: str, metadata: Json) -> bool:
     """Create a thread; False if the id is taken (by whomever: ids are chosen by clients)."""
-    await connection.execute(_SQL["ensure_account"], account_id)
+    await ensure_account(connection, account_id=account_id)
     return await connection.fetchval(_SQL["create"], thread_id, account_id, json.dumps(metadata)) is not None
 
 

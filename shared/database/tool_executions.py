@@ -2,8 +2,10 @@
 
 import json
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 from uuid import UUID
+
+import asyncpg
 
 from shared.database.pool import Connection
 from shared.database.queries import queries
@@ -39,9 +41,7 @@ class Awaiting:
     arguments: Json
 
 
-async def begin(
-    connection: Connection, execution: ToolExecution, *, thread_id: UUID, account_id: str
-) -> None:
+async def begin(connection: Connection, execution: ToolExecution, *, thread_id: UUID, account_id: str) -> None:
     """Record a call that is about to start, or that waits for approval."""
     await connection.execute(
         _SQL["begin"],
@@ -58,48 +58,47 @@ async def begin(
     )
 
 
-async def start(connection: Connection, *, agent_run_id: UUID, call_id: str) -> bool:
+async def start(connection: Connection, *, assistant_message_id: UUID, call_id: str) -> bool:
     """A call that was pending or awaiting starts; False if it is neither (any more)."""
-    return await connection.fetchval(_SQL["start"], agent_run_id, call_id) is not None
+    return await connection.fetchval(_SQL["start"], assistant_message_id, call_id) is not None
 
 
-async def finish(connection: Connection, *, agent_run_id: UUID, call_id: str, result: Json) -> None:
+async def finish(connection: Connection, *, assistant_message_id: UUID, call_id: str, result: Json) -> None:
     """Record a call's result; the first one stands."""
-    await connection.execute(_SQL["finish"], agent_run_id, call_id, json.dumps(result))
+    await connection.execute(_SQL["finish"], assistant_message_id, call_id, json.dumps(result))
 
 
-async def answered(connection: Connection, *, agent_run_id: UUID, call_id: str) -> None:
+async def answered(connection: Connection, *, assistant_message_id: UUID, call_id: str) -> None:
     """Note, in the transaction that inserts it, that the result stands among the messages."""
-    await connection.execute(_SQL["answered"], agent_run_id, call_id)
+    await connection.execute(_SQL["answered"], assistant_message_id, call_id)
 
 
 async def unanswered(connection: Connection, *, thread_id: UUID, account_id: str) -> list[ToolExecution]:
     """The thread's calls whose results do not stand among its messages yet, in the order in which they belong there."""
-    rows = await connection.fetch(_SQL["unanswered"], thread_id, account_id)
-    return [
-        ToolExecution(
-            agent_run_id=row["agent_run_id"],
-            call_id=row["call_id"],
-            assistant_message_id=row["assistant_message_id"],
-            run_number=row["run_number"],
-            call_index=row["call_index"],
-            name=row["name"],
-            arguments=json.loads(row["arguments"]),
-            form=row["form"],
-            status=row["status"],
-            result=_json(row["result"]),
-        )
-        for row in rows
-    ]
+    return [_execution(row) for row in await connection.fetch(_SQL["unanswered"], thread_id, account_id)]
 
 
-def _json(text: str | None) -> Any:
-    return None if text is None else json.loads(text)
+async def of_message(connection: Connection, *, assistant_message_id: UUID) -> list[ToolExecution]:
+    """The calls of one message."""
+    return [_execution(row) for row in await connection.fetch(_SQL["of_message"], assistant_message_id)]
+
+
+def _execution(row: asyncpg.Record) -> ToolExecution:
+    return ToolExecution(
+        agent_run_id=row["agent_run_id"],
+        call_id=row["call_id"],
+        assistant_message_id=row["assistant_message_id"],
+        run_number=row["run_number"],
+        call_index=row["call_index"],
+        name=row["name"],
+        arguments=json.loads(row["arguments"]),
+        form=row["form"],
+        status=row["status"],
+        result=None if row["result"] is None else json.loads(row["result"]),
+    )
 
 
 async def awaiting(connection: Connection, *, thread_id: UUID, account_id: str) -> list[Awaiting]:
     """The thread's calls that wait for approval."""
     rows = await connection.fetch(_SQL["awaiting"], thread_id, account_id)
-    return [
-        Awaiting(call_id=row["call_id"], name=row["name"], arguments=json.loads(row["arguments"])) for row in rows
-    ]
+    return [Awaiting(call_id=row["call_id"], name=row["name"], arguments=json.loads(row["arguments"])) for row in rows]

@@ -48,7 +48,8 @@ CREATE TABLE tool_executions (
     answered boolean NOT NULL DEFAULT false,
     started_at timestamptz,
     finished_at timestamptz,
-    PRIMARY KEY (agent_run_id, call_id),
+    -- Providers may give the same id to a call of another message.
+    PRIMARY KEY (assistant_message_id, call_id),
     CHECK ((status = 'finished') = (result IS NOT NULL))
 );
 CREATE INDEX unanswered_calls_of_thread ON tool_executions (thread_id) WHERE NOT answered;

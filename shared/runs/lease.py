@@ -93,7 +93,8 @@ class LeaseKeeper:
     async def _keep(self) -> None:
         connection: DirectConnection | None = None
         while True:
-            await asyncio.to_thread(self._wait_for_work)
+            # On this very thread, whose loop has nothing else to do: one of a pool would be joined at the process's end.
+            self._wait_for_work()
             await asyncio.sleep(self._interval_s)
             if not self._ticks():
                 logger.warning("the event loop has not ticked for a whole interval: leases are not renewed")

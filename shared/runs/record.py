@@ -7,9 +7,9 @@ from uuid import UUID, uuid4
 
 from shared.aws import queue
 from shared.aws.queue import RunMessage
-from shared.database import messages, runs, threads, transaction
+from shared.database import Connection, messages, runs, threads, transaction
 from shared.domain import AgentRun, Json, MessageType, MultitaskStrategy
-from shared.errors import ConflictError
+from shared.errors import ConflictError, NotFoundError
 
 # A dispatched run is claimed within milliseconds; the watch looks after what is left after this long.
 WATCH_DELAY_S = 15.0
@@ -49,7 +49,7 @@ async def record_run(new: NewRun) -> AgentRun:
 
     Raises:
         NotFoundError: the thread does not exist in the account (and ``create_thread`` is not set).
-        ConflictError: ``create_thread`` is set and the id is somebody else's.
+        ConflictError: ``create_thread`` is set and the id is somebody else's; a message's id is taken.
         DatabaseUnavailableError: nothing was recorded.
     """
     message = RunMessage(agent_run_id=new.agent_run_id, thread_id=new.thread_id, account_id=new.account_id)
@@ -58,7 +58,7 @@ async def record_run(new: NewRun) -> AgentRun:
         async with transaction() as connection:
             if new.create_thread:
                 await threads.create(connection, thread_id=new.thread_id, account_id=new.account_id, metadata={})
-            number = 1 + await threads.lock(connection, thread_id=new.thread_id, account_id=new.account_id)
+            number = 1 + await _lock(connection, new)
             run = await runs.insert(
                 connection,
                 agent_run_id=new.agent_run_id,
@@ -91,6 +91,19 @@ async def record_run(new: NewRun) -> AgentRun:
     return run
 
 
+async def _lock(connection: Connection, new: NewRun) -> int:
+    try:
+        return await threads.lock(connection, thread_id=new.thread_id, account_id=new.account_id)
+    except NotFoundError:
+        if new.create_thread:
+            raise _taken(new.thread_id) from None
+        raise
+
+
+def _taken(thread_id: UUID) -> ConflictError:
+    return ConflictError(f"the id {str(thread_id)!r} is taken: choose another one for a new thread")
+
+
 async def append_message(*, account_id: str, thread_id: UUID, new: NewMessage) -> UUID:
     """Append a message without a run; it belongs to the thread's next one.
 
@@ -121,6 +134,9 @@ async def create_thread(*, account_id: str, thread_id: UUID, metadata: Json, exi
         if await threads.create(connection, thread_id=thread_id, account_id=account_id, metadata=metadata):
             return
         if exist_ok:
-            await threads.get(connection, thread_id=thread_id, account_id=account_id)
+            try:
+                await threads.get(connection, thread_id=thread_id, account_id=account_id)
+            except NotFoundError:
+                raise _taken(thread_id) from None
             return
     raise ConflictError(f"thread {str(thread_id)!r} already exists; pass if_exists='do_nothing' to use it")

@@ -99,7 +99,7 @@ async def reserve_seq(held: Claim) -> int:
     return reserved
 
 
-async def finish(held: Claim, *, status: RunStatus, error: Json | None, usage: Json | None, last_seq: int) -> None:
+async def finish(held: Claim, *, status: RunStatus, error: Json | None, last_seq: int) -> None:
     """End the run, and with it its use of the thread's event numbers up to ``last_seq``.
 
     Raises:
@@ -113,7 +113,6 @@ async def finish(held: Claim, *, status: RunStatus, error: Json | None, usage: J
             held.attempt,
             status,
             None if error is None else json.dumps(error),
-            None if usage is None else json.dumps(usage),
         )
         if ended is None:
             raise LeaseLostError

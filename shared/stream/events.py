@@ -17,6 +17,11 @@ CHANNELS: frozenset[str] = frozenset(
     {"messages", "tools", "lifecycle", "input", "values", "updates", "checkpoints", "tasks", "custom"}
 )
 
+# Characters of JSON: an event is 64 KB at most.
+_LONGEST_VALUE = 10_000
+# Characters of text, of which one (an emoji) may cost twelve bytes in JSON.
+_LONGEST_TEXT = 5_000
+
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
@@ -119,6 +124,44 @@ def message_finish(run_id: UUID, usage: Json | None) -> Event:
 def message_error(run_id: UUID, *, code: str, message: str) -> Event:
     """The open message is abandoned."""
     return Event(channel="messages", run_id=run_id, data={"event": "error", "message": message, "code": code})
+
+
+def tool_started(run_id: UUID, call_id: str, *, name: str, arguments: Json) -> Event:
+    """A tool is about to be executed."""
+    return Event(
+        channel="tools",
+        run_id=run_id,
+        data={"event": "tool-started", "tool_call_id": call_id, "tool_name": name, "input": _fitting(arguments)},
+    )
+
+
+def tool_finished(run_id: UUID, call_id: str, *, output: Any) -> Event:
+    """A tool has succeeded."""
+    return Event(
+        channel="tools",
+        run_id=run_id,
+        data={"event": "tool-finished", "tool_call_id": call_id, "output": _fitting(output)},
+    )
+
+
+def tool_error(run_id: UUID, call_id: str, *, message: str) -> Event:
+    """A tool has failed, or was not executed; the model is told the same."""
+    return Event(
+        channel="tools",
+        run_id=run_id,
+        data={"event": "tool-error", "tool_call_id": call_id, "message": message[:_LONGEST_TEXT]},
+    )
+
+
+def input_requested(run_id: UUID, interrupt_id: str, *, payload: Json) -> Event:
+    """The run ends here; somebody's answer starts the next one."""
+    return Event(channel="input", run_id=run_id, data={"interrupt_id": interrupt_id, "payload": _fitting(payload)})
+
+
+def _fitting(value: Any) -> Any:
+    """``value``, or the beginning of its JSON where that is too long for an event; the whole is in the messages."""
+    text = json.dumps(value)
+    return value if len(text) <= _LONGEST_VALUE else {"truncated": text[:_LONGEST_VALUE]}
 
 
 def custom(run_id: UUID, name: str, payload: Json) -> Event:

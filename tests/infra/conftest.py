@@ -2,12 +2,10 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
-from aws_cdk import App
 
-import infra.app as cdk  # first: it quietens jsii, which speaks when aws_cdk is imported
+from infra.app import build, new_app
 from infra.stack import SunaStack
 from infra.stages import STAGES
 from tests.infra.template import Template
@@ -17,19 +15,8 @@ PROJECT = Path(__file__).parents[2]
 
 def synthesize(stage: str, outdir: Path) -> tuple[SunaStack, Template]:
     """The stack of a stage and its template, made as the CDK's command line makes it."""
-    settings: dict[str, Any] = json.loads((PROJECT / "cdk.json").read_text())["context"]
-    # Bundles are referred to where they were built instead of being copied.
-    app = App(
-        analytics_reporting=False,
-        outdir=str(outdir),
-        context={
-            **settings,
-            "stage": stage,
-            "aws:cdk:disable-asset-staging": True,
-            "aws:cdk:enable-path-metadata": True,
-        },
-    )
-    stack = cdk.build(app)
+    app = new_app(stage=stage, outdir=outdir)
+    stack = build(app)
     app.synth()
     return stack, Template(json.loads((outdir / f"{stack.stack_name}.template.json").read_text()))
 

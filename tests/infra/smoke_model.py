@@ -4,6 +4,7 @@ Run by `test_bundles.py` in a process of its own, with the bundle as the only th
 does not go to this machine is an error.
 """
 
+import asyncio
 import json
 import socket
 import sys
@@ -47,12 +48,10 @@ async def stream(base_url: str, messages: list[dict[str, str]]) -> str:
 
 def main(base_url: str) -> None:
     """Call the server with and without streaming, count tokens, and print what came of it."""
-    import asyncio
-
     litellm.disable_hf_tokenizer_download = True
     messages = [{"role": "user", "content": "What is 1 + 2?"}]
     answer = litellm.completion(model="openai/scripted", api_base=base_url, api_key="k", messages=messages, tools=TOOLS)
-    print(
+    sys.stdout.write(
         json.dumps(
             {
                 "tool": answer.choices[0].message.tool_calls[0].function.name,

@@ -63,20 +63,20 @@ def _normalised(template: Template) -> dict[str, Json]:
     def rename(value: Any) -> Any:
         if isinstance(value, list):
             return [rename(item) for item in value]
+        if isinstance(value, str):
+            return _without_stage(value, stage)
         if not isinstance(value, dict):
-            return _without_stage(value, stage) if isinstance(value, str) else value
+            return value
         alias = _alias_of(value, aliases)
         if alias is not None:
             return {"Function": names[aliases[alias]]}
-        if value.get("Ref") == database_secret:
+        target, attribute = (value["Ref"], "Ref") if "Ref" in value else value.get("Fn::GetAtt", (None, None))
+        if target == database_secret:
             return {"Ref": "the database's secret"}
-        target = value.get("Ref") or (value["Fn::GetAtt"][0] if "Fn::GetAtt" in value else None)
-        if target in names:
-            if template.resources[target]["Type"] == "AWS::Lambda::Function":
-                return {"Function": names[target]}
-            attribute = value["Fn::GetAtt"][1] if "Fn::GetAtt" in value else "Ref"
-            return {attribute: names[target]}
-        return {key: rename(item) for key, item in value.items()}
+        if target not in names:
+            return {key: rename(item) for key, item in value.items()}
+        is_function = template.resources[target]["Type"] == "AWS::Lambda::Function"
+        return {"Function" if is_function else attribute: names[target]}
 
     resources = {
         names[key]: {

@@ -66,7 +66,7 @@ class Template:
     def statements(self) -> Iterator[tuple[str, Json]]:
         """Every allowing statement of every role's policies: construct path of the policy and the statement."""
         for key, value in self.resources.items():
-            properties = value["Properties"] if "Properties" in value else {}
+            properties = value.get("Properties", {})
             documents: list[Json] = []
             if value["Type"] == "AWS::IAM::Policy":
                 documents.append(properties["PolicyDocument"])

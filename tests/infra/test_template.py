@@ -265,10 +265,9 @@ def test_snap_start_is_on_where_somebody_waits_and_triggers_use_the_published_ve
     }
     aliases = {cloud_template.path_of(key).split("/")[1]: key for key in cloud_template.of_type("AWS::Lambda::Alias")}
 
-    assert started == {"Http", "WebSocket", "QueueRunner", "WorkflowRunner"} == set(aliases)
+    assert started == {"Http", "QueueRunner"} == set(aliases)
     assert aliases["QueueRunner"] in json.dumps(cloud_template.event_sources()["Runs"]["FunctionName"])
     assert aliases["Http"] in json.dumps(cloud_template.one("AWS::ApiGatewayV2::Integration", "HttpApi/"))
-    assert f"<{aliases['WorkflowRunner']}>" in json.dumps(cloud_template.workflow())
 
 
 @pytest.mark.parametrize(("stage", "gateways", "proxies", "instances"), [("small", 1, 0, 1), ("large", 2, 1, 2)])

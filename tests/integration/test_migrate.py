@@ -52,7 +52,7 @@ async def test_a_file_that_was_changed_after_it_had_been_applied_is_refused(
 ) -> None:
     await migrate(empty_database.connection, lease_s=30, folder=folder)
     (folder / "0001_one.sql").write_text("CREATE TABLE another ();")
-    with pytest.raises(MigrationError, match="'0001_one.sql' was changed"):
+    with pytest.raises(MigrationError, match=r"'0001_one\.sql' was changed"):
         await migrate(empty_database.connection, lease_s=30, folder=folder)
     assert await _tables(empty_database) == {"one", "two"}
 

@@ -50,6 +50,25 @@ BUILT: list[tuple[str, Event, Any, Any]] = [
     ("message-finish", events.message_finish(RUN_ID, USAGE), protocol.MessageFinishData, protocol.MessagesEvent),
     ("without usage", events.message_finish(RUN_ID, None), protocol.MessageFinishData, protocol.MessagesEvent),
     ("message-error", events.message_error(RUN_ID, **ERROR), protocol.MessageErrorData, protocol.MessagesEvent),
+    (
+        "tool-started",
+        events.tool_started(RUN_ID, "call-1", name="add", arguments={"a": 1}),
+        protocol.ToolStartedData,
+        protocol.ToolsEvent,
+    ),
+    (
+        "tool-finished",
+        events.tool_finished(RUN_ID, "call-1", output={"sum": 3}),
+        protocol.ToolFinishedData,
+        protocol.ToolsEvent,
+    ),
+    ("tool-error", events.tool_error(RUN_ID, "call-1", message="no"), protocol.ToolErrorData, protocol.ToolsEvent),
+    (
+        "input-requested",
+        events.input_requested(RUN_ID, "interrupt-1", payload={"question": "why?"}),
+        protocol.InputRequestedData,
+        protocol.InputEvent,
+    ),
     ("custom", events.custom(RUN_ID, "takeover", {"attempt": 2}), protocol.CustomData, protocol.CustomEvent),
 ]
 
@@ -96,6 +115,10 @@ def test_every_builder_is_checked() -> None:
         "block_finish",
         "message_finish",
         "message_error",
+        "tool_started",
+        "tool_finished",
+        "tool_error",
+        "input_requested",
         "custom",
     }
     assert builders == called, "add the new builder to BUILT"
@@ -123,6 +146,18 @@ def test_the_same_event_under_the_same_number_is_the_same_bytes() -> None:
     first, again = (events.number(event, thread_id=THREAD_ID, seq=1) for _ in range(2))
     assert first == again
     assert "\n" not in first.frame
+
+
+@pytest.mark.parametrize("character", ["x", "é", "\x01", '"', "\\", "😀"])
+def test_no_event_is_over_64_kb_whatever_a_tool_says(character: str) -> None:
+    text = character * 100_000
+    for event in (
+        events.tool_started(RUN_ID, "call-1", name="add", arguments={"text": text}),
+        events.tool_finished(RUN_ID, "call-1", output=text),
+        events.tool_error(RUN_ID, "call-1", message=text),
+        events.input_requested(RUN_ID, "interrupt-1", payload={"text": text}),
+    ):
+        assert len(events.number(event, thread_id=THREAD_ID, seq=1).frame) <= 64 * 1024
 
 
 def test_input_is_the_one_channel_whose_method_is_called_otherwise() -> None:

@@ -3,15 +3,14 @@
 import json
 from dataclasses import dataclass
 from unittest.mock import patch
-from uuid import uuid4
 
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from shared.domain import Claim
 from shared.stream import events, log
 from shared.stream.publisher import Publisher
+from tests.unit.claims import new_claim
 from tests.unit.stream_log import MemoryLog, Reservations, stopped_clock, text_by_block
 
 
@@ -50,29 +49,10 @@ STEPS = st.lists(
 )
 
 
-def _claim(reserved: int) -> Claim:
-    return Claim(
-        agent_run_id=uuid4(),
-        thread_id=uuid4(),
-        account_id="account",
-        number=1,
-        executor="queue",
-        attempt=1,
-        handover_no=0,
-        assistant_id="agent",
-        model=None,
-        config={},
-        epoch=1,
-        last_seq=0,
-        reserved_seq=reserved,
-        lease_s=30.0,
-    )
-
-
 @given(steps=STEPS, reserved=st.integers(0, 20))
 @hypothesis_settings(max_examples=60, deadline=None)
 async def test_text_order_and_numbers_are_kept(steps: list[Delta | NextBlock | Custom | Wait], reserved: int) -> None:
-    claim = _claim(reserved)
+    claim = new_claim(reserved_seq=reserved)
     memory = MemoryLog()
     expected_text: dict[int, str] = {}
     expected_order: list[str] = []

@@ -163,7 +163,6 @@ def test_null_is_as_good_as_absent() -> None:
         }
     )
     assert body == RunCreate(assistant_id="agent")
-    assert body.config.configurable.model is None
 
     thread = ThreadCreate.model_validate({"thread_id": None, "metadata": None, "if_exists": None})
     assert isinstance(thread.thread_id, UUID)
@@ -183,17 +182,37 @@ def test_null_is_as_good_as_absent() -> None:
         ({"assistant_id": "agent", "after_seconds": float("nan")}, "after_seconds"),
         ({"assistant_id": "agent", "after_seconds": 8 * 24 * 3600}, "after_seconds"),
         ({"assistant_id": "agent", "metadata": []}, "metadata"),
-        ({"assistant_id": "agent", "config": {"configurable": {"model": ""}}}, "config.configurable.model"),
-        (
-            {"assistant_id": "agent", "config": {"configurable": {"queue_time_s": -1}}},
-            "config.configurable.queue_time_s",
-        ),
+        ({"assistant_id": "agent", "config": []}, "config"),
+        ({"assistant_id": "agent", "config": {"configurable": 7}}, "config.configurable"),
     ],
 )
 def test_a_run_that_is_not_valid_is_refused_by_its_field(fields: dict[str, Any], field: str) -> None:
     with pytest.raises(ValidationError) as refused:
         RunCreate.model_validate(fields)
     assert [".".join(map(str, problem["loc"])) for problem in refused.value.errors()] == [field]
+
+
+@pytest.mark.parametrize("value", ["a\0b", "\ud800", float("nan"), float("inf")])
+@pytest.mark.parametrize(
+    "place", [lambda value: {"key": value}, lambda value: {"list": [{"deep": value}]}, lambda value: {str(value): 1}]
+)
+def test_what_the_database_cannot_hold_is_refused_by_its_field(value: object, place: Any) -> None:
+    metadata = place(value)
+    if metadata in ({"nan": 1}, {"inf": 1}):
+        assert ThreadCreate.model_validate({"metadata": metadata}).metadata == metadata
+        return
+    with pytest.raises(ValidationError) as refused:
+        ThreadCreate.model_validate({"metadata": metadata})
+    assert [problem["loc"] for problem in refused.value.errors()] == [("metadata",)]
+
+
+@pytest.mark.parametrize(
+    "body", [{"role": "user", "content": "a\0b"}, {"role": "user", "content": [{"text": "\ud800"}]}]
+)
+def test_a_message_that_the_database_cannot_hold_is_refused(body: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError) as refused:
+        RunCreate.model_validate({"assistant_id": "agent", "input": {"messages": [body]}})
+    assert refused.value.errors()[0]["loc"][0] == "input"
 
 
 def test_fields_of_newer_clients_are_ignored() -> None:

@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from functions.api.errors import CODES, INTERNAL, appearance
-from functions.api.http import commands, messages, runs, threads
+from functions.api.http import assistants, commands, messages, runs, threads
 from functions.api.http.middleware import RequestMiddleware
 from functions.api.wire import ErrorBody
 from shared.errors import SunaError
@@ -34,7 +34,7 @@ def build_app() -> FastAPI:
         """Whether the service answers. Needs no token and touches nothing."""
         return {"ok": True}
 
-    for module in (threads, messages, runs, commands):
+    for module in (assistants, threads, messages, runs, commands):
         app.include_router(module.router, responses=_ERRORS)
     return app
 

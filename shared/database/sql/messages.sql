@@ -22,6 +22,15 @@ SELECT count(*) AS turns,
        count(*) FILTER (WHERE cut AND position > coalesce((SELECT max(position) FROM answers WHERE NOT cut), -1)) AS cut
 FROM answers
 
+-- name: last_of_run
+SELECT type, metadata, CASE
+    WHEN type = 'tool' THEN (metadata ->> 'assistant_message_id')::uuid ELSE message_id
+END AS assistant_message_id
+FROM messages
+WHERE thread_id = $1 AND run_number = $2 AND agent_run_id = $3 AND type <> 'summary'
+ORDER BY position DESC
+LIMIT 1
+
 -- name: list
 SELECT * FROM messages
 WHERE thread_id = $1 AND account_id = $2

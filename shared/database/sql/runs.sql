@@ -22,11 +22,11 @@ ORDER BY number DESC
 LIMIT $4 OFFSET $5
 
 -- name: lock_thread_of
--- Lock order: thread, then run. The account is the message's: a forged one finds nothing.
+-- Lock order: thread, then run. The account is the message's: a forged one finds nothing. NO KEY: see threads.sql.
 SELECT t.thread_id FROM threads t
 JOIN agent_runs r USING (thread_id)
 WHERE r.agent_run_id = $1 AND r.account_id = $2
-FOR UPDATE OF t
+FOR NO KEY UPDATE OF t
 
 -- name: claim
 -- Queued, due, wanted, and next on its thread; or running under a lease that ended (a crash) or was released (a
@@ -89,8 +89,19 @@ UPDATE threads SET reserved_seq = reserved_seq + $3 WHERE thread_id = $1 AND epo
 UPDATE threads SET last_seq = $3, reserved_seq = $3, updated_at = now() WHERE thread_id = $1 AND epoch = $2
 
 -- name: finish
+-- The tokens used are those of all its answers, whichever attempts and executors they were given by.
 UPDATE agent_runs SET
-    status = $3, error = $4::jsonb, usage = $5::jsonb,
+    status = $3, error = $4::jsonb,
+    usage = (
+        SELECT jsonb_build_object(
+            'input_tokens', sum((metadata #>> '{usage,input_tokens}')::bigint),
+            'output_tokens', sum((metadata #>> '{usage,output_tokens}')::bigint),
+            'total_tokens', sum((metadata #>> '{usage,total_tokens}')::bigint)
+        )
+        FROM messages m
+        WHERE m.thread_id = agent_runs.thread_id AND m.run_number = agent_runs.number AND m.metadata ? 'usage'
+        HAVING count(*) > 0
+    ),
     lease_expires_at = NULL, ended_at = clock_timestamp(), updated_at = clock_timestamp()
 WHERE agent_run_id = $1 AND attempt = $2 AND status = 'running' AND lease_expires_at > clock_timestamp()
 RETURNING agent_run_id

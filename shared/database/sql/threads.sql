@@ -37,5 +37,6 @@ WHERE t.thread_id = $1 AND t.account_id = $2
 RETURNING t.thread_id
 
 -- name: lock
--- The row lock under which runs and messages of a thread get their numbers.
-SELECT thread_id, last_run_number FROM threads WHERE thread_id = $1 AND account_id = $2 FOR UPDATE
+-- The row lock under which runs and messages of a thread get their numbers. NO KEY: a message's reference to its
+-- thread takes a key share, and whoever holds a run's row would otherwise wait here against the lock order.
+SELECT thread_id, last_run_number FROM threads WHERE thread_id = $1 AND account_id = $2 FOR NO KEY UPDATE

@@ -7,15 +7,21 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8::jsonb, $9, $10, CASE WHEN $10 = 'started
 
 -- name: start
 UPDATE tool_executions SET status = 'started', started_at = clock_timestamp()
-WHERE agent_run_id = $1 AND call_id = $2 AND status IN ('pending', 'awaiting')
+WHERE assistant_message_id = $1 AND call_id = $2 AND status IN ('pending', 'awaiting')
 RETURNING call_id
 
 -- name: finish
 UPDATE tool_executions SET status = 'finished', result = $3::jsonb, finished_at = clock_timestamp()
-WHERE agent_run_id = $1 AND call_id = $2 AND status <> 'finished'
+WHERE assistant_message_id = $1 AND call_id = $2 AND status <> 'finished'
 
 -- name: answered
-UPDATE tool_executions SET answered = true WHERE agent_run_id = $1 AND call_id = $2
+UPDATE tool_executions SET answered = true WHERE assistant_message_id = $1 AND call_id = $2
+
+-- name: of_message
+SELECT t.*, m.run_number
+FROM tool_executions t JOIN messages m ON m.message_id = t.assistant_message_id
+WHERE t.assistant_message_id = $1
+ORDER BY t.call_index
 
 -- name: unanswered
 -- In the order in which their results belong into the thread.

@@ -10,6 +10,7 @@ import jwt
 from aiohttp import web
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from jwt.algorithms import RSAAlgorithm
 
 ISSUER = "suna-local"
 AUDIENCE = "suna"
@@ -35,7 +36,7 @@ class Issuer:
         public = self._key.public_key()
         der = public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
         self._key_id = hashlib.sha256(der).hexdigest()[:16]
-        self._public_jwk = jwt.algorithms.RSAAlgorithm.to_jwk(public, as_dict=True)
+        self._public_jwk = RSAAlgorithm.to_jwk(public, as_dict=True)
 
     @staticmethod
     def _load(path: Path) -> rsa.RSAPrivateKey:

@@ -73,8 +73,7 @@ def check_redis(url: str) -> bool:
     try:
         client: Redis = Redis.from_url(url, socket_timeout=_TIMEOUT_S, socket_connect_timeout=_TIMEOUT_S)
         client.ping()
-        server = client.info("cluster")
-        cluster = bool(int(server.get("cluster_enabled", 0)))
+        cluster = "'cluster_enabled': 1" in repr(client.info("cluster"))
         if cluster:
             state = client.execute_command("CLUSTER INFO")
             if "ok" not in str(state.get("cluster_state") if isinstance(state, dict) else state):

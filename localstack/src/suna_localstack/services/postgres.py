@@ -4,6 +4,7 @@ The wheel's own lifecycle (a lock in the shared temporary folder, a ``pgserver``
 the root folder) is not used: it only brings the binaries.
 """
 
+import contextlib
 import importlib.util
 import os
 import pwd
@@ -147,13 +148,10 @@ def _remove_stale_pid_file(data: Path) -> None:
     pid_file = data / "postmaster.pid"
     if not pid_file.exists():
         return
-    try:
+    with contextlib.suppress(psutil.Error, ValueError):
         process = psutil.Process(int(pid_file.read_text().split("\n", 1)[0]))
-        ours = "postgres" in process.name() and str(data) in " ".join(process.cmdline())
-    except (psutil.Error, ValueError):
-        ours = False
-    if ours:
-        raise PostgresStateInvalid(f"a PostgreSQL (pid {process.pid}) already runs on {data}: end it first")
+        if "postgres" in process.name() and str(data) in " ".join(process.cmdline()):
+            raise PostgresStateInvalid(f"a PostgreSQL (pid {process.pid}) already runs on {data}: end it first")
     pid_file.unlink()
 
 

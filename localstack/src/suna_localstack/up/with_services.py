@@ -6,6 +6,7 @@ They run on free ports in a temporary folder; ``DATABASE_URL``, ``REDIS_URL`` an
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import tempfile
 import uuid
@@ -56,6 +57,11 @@ async def _run(command: list[str], folders: Folders) -> int:
 
 
 def run_with_services(command: list[str], root: Path) -> int:
-    """Start the servers, run ``command`` to its end, stop them; returns the command's exit code."""
-    with tempfile.TemporaryDirectory(prefix="suna-services-") as folder:
-        return asyncio.run(_run(command, Folders(root, Path(folder))))
+    """Start the servers, run ``command`` to its end, stop them; returns the command's exit code.
+
+    If a server does not start, its folder stays, as the error names a log in it.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="suna-services-"))
+    code = asyncio.run(_run(command, Folders(root, folder)))
+    shutil.rmtree(folder, ignore_errors=True)
+    return code

@@ -1,0 +1,255 @@
+"""Routes of assistants: what Suna calls an agent's configuration, in versions."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from functions.api import assistants as agents
+from functions.api.http.identity import Caller
+from shared.agent_config import DEFAULT_AGENT, DEFAULT_ASSISTANT_ID, AgentConfig
+from shared.database import assistants, connection, threads, transaction
+from shared.database.assistants import Assistant
+from shared.errors import ConflictError, InvalidRequestError, NotFoundError
+
+router = APIRouter(prefix="/assistants", tags=["assistants"])
+
+DEFAULT_ASSISTANT_UUID = uuid5(NAMESPACE_URL, f"suna:{DEFAULT_ASSISTANT_ID}")
+# The one graph there is: the agent loop.
+GRAPH_ID = "agent"
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+
+class Config(_Body):
+    """``configurable``: the fields of :class:`shared.agent_config.AgentConfig`."""
+
+    configurable: dict[str, Any] = Field(default_factory=dict[str, Any])
+
+
+class AssistantCreate(_Body):
+    """Body of ``POST /assistants``."""
+
+    graph_id: str | None = None
+    assistant_id: UUID | None = None
+    config: Config | None = None
+    metadata: dict[str, Any] | None = None
+    if_exists: Literal["raise", "do_nothing"] | None = None
+    name: str | None = Field(default=None, max_length=200)
+    description: str | None = Field(default=None, max_length=5000)
+
+
+class AssistantPatch(_Body):
+    """Body of ``PATCH /assistants/{assistant_id}``: makes a new version; what is absent stays."""
+
+    graph_id: str | None = None
+    config: Config | None = None
+    metadata: dict[str, Any] | None = None
+    name: str | None = Field(default=None, max_length=200)
+    description: str | None = Field(default=None, max_length=5000)
+
+
+class AssistantSearch(_Body):
+    """Body of ``POST /assistants/search`` and ``/count``."""
+
+    metadata: dict[str, Any] | None = None
+    graph_id: str | None = None
+    name: str | None = None
+    limit: int = Field(default=10, ge=1, le=1000)
+    offset: int = Field(default=0, ge=0)
+
+
+class VersionsSearch(_Body):
+    """Body of ``POST /assistants/{assistant_id}/versions``."""
+
+    limit: int = Field(default=10, ge=1, le=1000)
+    offset: int = Field(default=0, ge=0)
+
+
+class Latest(_Body):
+    """Body of ``POST /assistants/{assistant_id}/latest``."""
+
+    version: int = Field(ge=1)
+
+
+class WireAssistant(BaseModel):
+    """An assistant."""
+
+    assistant_id: UUID
+    graph_id: str
+    config: dict[str, Any]
+    context: dict[str, Any] = Field(default_factory=dict[str, Any])
+    metadata: dict[str, Any]
+    version: int
+    name: str
+    description: str | None
+    created_at: datetime
+    updated_at: datetime
+
+    @classmethod
+    def of(cls, assistant: Assistant) -> "WireAssistant":
+        """``assistant`` on the wire."""
+        return cls(
+            assistant_id=assistant.assistant_id,
+            graph_id=GRAPH_ID,
+            config={"configurable": _shown(assistant.config)},
+            metadata=assistant.metadata,
+            version=assistant.version,
+            name=assistant.name,
+            description=assistant.description,
+            created_at=assistant.created_at,
+            updated_at=assistant.updated_at,
+        )
+
+
+def _shown(config: AgentConfig) -> dict[str, Any]:
+    """What of a configuration is shown: headers of MCP servers hold credentials, so only their names are."""
+    shown = config.model_dump(mode="json", exclude_unset=True)
+    for server in shown.get("mcp_servers", []):
+        server["headers"] = dict.fromkeys(server.get("headers", {}), "***")
+    return shown
+
+
+_DEFAULT = WireAssistant(
+    assistant_id=DEFAULT_ASSISTANT_UUID,
+    graph_id=GRAPH_ID,
+    config={"configurable": _shown(DEFAULT_AGENT)},
+    metadata={"created_by": "system"},
+    version=1,
+    name=DEFAULT_ASSISTANT_ID,
+    description="The assistant that every account has",
+    created_at=datetime.fromisoformat("2026-11-01T00:00:00+00:00"),
+    updated_at=datetime.fromisoformat("2026-11-01T00:00:00+00:00"),
+)
+
+
+def _is_default(assistant_id: str) -> bool:
+    return assistant_id in {DEFAULT_ASSISTANT_ID, str(DEFAULT_ASSISTANT_UUID)}
+
+
+def _id(assistant_id: str) -> UUID:
+    if _is_default(assistant_id):
+        raise ConflictError("the default assistant cannot be changed: create one of your own")
+    try:
+        return UUID(assistant_id)
+    except ValueError as error:
+        raise NotFoundError(f"assistant {assistant_id!r} not found") from error
+
+
+def _check_graph(graph_id: str | None) -> None:
+    if graph_id not in {None, GRAPH_ID}:
+        raise InvalidRequestError(f"graph_id: there is no graph {graph_id!r}, only {GRAPH_ID!r}")
+
+
+@router.post("")
+async def create_assistant(caller: Caller, body: AssistantCreate) -> WireAssistant:
+    """Create an assistant from the fields of ``config.configurable``."""
+    _check_graph(body.graph_id)
+    config = await agents.check(agents.parse(body.config.configurable if body.config else {}))
+    assistant_id = body.assistant_id or uuid4()
+    async with transaction() as taken:
+        await threads.ensure_account(taken, account_id=caller.account_id)
+        created = await assistants.create(
+            taken,
+            assistant_id=assistant_id,
+            account_id=caller.account_id,
+            name=body.name or "Untitled",
+            description=body.description,
+            config=config,
+            metadata=body.metadata or {},
+        )
+        if not created and body.if_exists != "do_nothing":
+            raise ConflictError(
+                f"assistant {str(assistant_id)!r} already exists; pass if_exists='do_nothing' to use it"
+            )
+        return WireAssistant.of(await assistants.get(taken, assistant_id=assistant_id, account_id=caller.account_id))
+
+
+@router.post("/search")
+async def search_assistants(caller: Caller, body: AssistantSearch | None = None) -> list[WireAssistant]:
+    """Your assistants, newest first."""
+    wanted = body or AssistantSearch()
+    if wanted.graph_id not in {None, GRAPH_ID}:
+        return []
+    async with connection() as taken:
+        found = await assistants.search(
+            taken,
+            account_id=caller.account_id,
+            metadata=wanted.metadata or {},
+            name=wanted.name,
+            limit=wanted.limit,
+            offset=wanted.offset,
+        )
+    return [WireAssistant.of(assistant) for assistant in found]
+
+
+@router.get("/{assistant_id}")
+async def get_assistant(
+    caller: Caller, assistant_id: str, version: Annotated[int | None, Query(ge=1)] = None
+) -> WireAssistant:
+    """One assistant, ``agent`` being the one that everybody has."""
+    if _is_default(assistant_id):
+        return _DEFAULT
+    async with connection() as taken:
+        return WireAssistant.of(
+            await assistants.get(taken, assistant_id=_id(assistant_id), account_id=caller.account_id, version=version)
+        )
+
+
+@router.patch("/{assistant_id}")
+async def update_assistant(caller: Caller, assistant_id: str, body: AssistantPatch) -> WireAssistant:
+    """Make a new version, which runs get from now on."""
+    _check_graph(body.graph_id)
+    config = None
+    if body.config is not None:
+        config = await agents.check(agents.parse(body.config.configurable))
+    async with transaction() as taken:
+        return WireAssistant.of(
+            await assistants.add_version(
+                taken,
+                assistant_id=_id(assistant_id),
+                account_id=caller.account_id,
+                name=body.name,
+                description=body.description,
+                config=config,
+                metadata=body.metadata or {},
+            )
+        )
+
+
+@router.delete("/{assistant_id}", status_code=204)
+async def delete_assistant(caller: Caller, assistant_id: str) -> None:
+    """Delete an assistant; runs that were started with it keep what they were started with."""
+    async with connection() as taken:
+        await assistants.delete(taken, assistant_id=_id(assistant_id), account_id=caller.account_id)
+
+
+@router.post("/{assistant_id}/versions")
+async def list_versions(caller: Caller, assistant_id: str, body: VersionsSearch | None = None) -> list[WireAssistant]:
+    """All versions, newest first."""
+    wanted = body or VersionsSearch()
+    async with connection() as taken:
+        await assistants.get(taken, assistant_id=_id(assistant_id), account_id=caller.account_id)
+        found = await assistants.versions(
+            taken,
+            assistant_id=_id(assistant_id),
+            account_id=caller.account_id,
+            limit=wanted.limit,
+            offset=wanted.offset,
+        )
+    return [WireAssistant.of(assistant) for assistant in found]
+
+
+@router.post("/{assistant_id}/latest")
+async def set_latest(caller: Caller, assistant_id: str, body: Latest) -> WireAssistant:
+    """Have runs get an earlier version from now on."""
+    async with transaction() as taken:
+        return WireAssistant.of(
+            await assistants.set_version(
+                taken, assistant_id=_id(assistant_id), account_id=caller.account_id, version=body.version
+            )
+        )

@@ -1,0 +1,35 @@
+"""What this runner can do, told to the API: it refuses what does not exist without importing tools or litellm."""
+
+from functions.runner.tools.catalog import catalog
+from shared.database import assistants, transaction
+from shared.domain import Json
+from shared.llm import known_models, known_providers
+
+
+def tools() -> list[Json]:
+    """Every tool with its functions."""
+    return [
+        {
+            "name": name,
+            "functions": [
+                {
+                    "name": function.name,
+                    "description": function.description,
+                    "parameters": function.parameters,
+                    "needs_approval": function.needs_approval,
+                }
+                for function in tool().functions()
+            ],
+        }
+        for name, tool in sorted(catalog().items())
+    ]
+
+
+async def publish() -> Json:
+    """Write the catalogue, where it differs from what is written. Returns how much is in it."""
+    told = tools()
+    models = {"models": known_models(), "providers": known_providers()}
+    async with transaction() as taken:
+        await assistants.write_catalogue(taken, "tools", told)
+        await assistants.write_catalogue(taken, "models", models)
+    return {"Tools": len(told), "Models": len(models["models"])}

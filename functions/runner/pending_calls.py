@@ -1,0 +1,94 @@
+"""Calls without an answer: of the answer just given, of an attempt that died, of a run that waits for a person."""
+
+from collections.abc import Sequence
+
+from functions.runner.agent import Agent
+from functions.runner.budget import Budget
+from functions.runner.outcome import Outcome
+from functions.runner.tool_execution import UNKNOWN_OUTCOME, ToolExecutionContext, ToolExecutor
+from functions.runner.tools.result import ToolResult
+from functions.runner.transcript import Transcript
+from shared.database.tool_executions import ToolExecution
+from shared.domain import Claim, Json
+
+_DECLINED = ToolResult(success=False, output="The user has declined this call.")
+_PASSED_OVER = ToolResult(
+    success=False, output="The user has neither approved nor declined this call, but gone on; it was not executed."
+)
+
+
+class PendingCalls:
+    """Brings every call to its answer."""
+
+    def __init__(self, claim: Claim, *, agent: Agent, executor: ToolExecutor, transcript: Transcript) -> None:
+        self._claim = claim
+        self._agent = agent
+        self._executor = executor
+        self._transcript = transcript
+
+    async def execute(self, contexts: Sequence[ToolExecutionContext], budget: Budget) -> Outcome | None:
+        """Execute the calls of an answer, but for those that await approval; an outcome if the run ends with them."""
+        ready = [context for context in contexts if context.execution.status != "awaiting"]
+        finished = await self._executor.run_pending(ready, budget)
+        await self._executor.answer([context for context in ready if context.task is not None])
+        if not finished:
+            return Outcome("out_of_time")
+        awaiting = [context.execution for context in contexts if context.execution.status == "awaiting"]
+        if awaiting:
+            return _needs_approval(awaiting)
+        succeeded = [context.execution for context in ready if context.result is not None and context.result.success]
+        return self._agent.outcome_of_calls(succeeded)
+
+    async def resolve(self, budget: Budget) -> Outcome | None:
+        """At the beginning of an advance: answer what others have left; an outcome if the run ends with it.
+
+        A finished call is never repeated. One that had started is repeated if its tool is idempotent, else the model
+        is told that its outcome is unknown. One that awaits approval is executed, declined or passed over, as the
+        run's ``resume`` says.
+        """
+        unanswered = await self._transcript.unanswered()
+        contexts: list[ToolExecutionContext] = []
+        still_awaiting: list[ToolExecution] = []
+        for execution in unanswered:
+            context = self._executor.context_of(execution)
+            match execution.status:
+                case "finished":
+                    await self._transcript.answer([(execution, _result(execution.result))])
+                case "started" if context.function is None or not context.function.idempotent:
+                    await self._executor.refuse(execution, UNKNOWN_OUTCOME)
+                case "awaiting" if execution.agent_run_id == self._claim.agent_run_id:
+                    still_awaiting.append(execution)
+                case "awaiting" if not self._agent.resume.get(execution.call_id, False):
+                    declined = execution.call_id in self._agent.resume
+                    await self._executor.refuse(execution, _DECLINED if declined else _PASSED_OVER)
+                case _:
+                    contexts.append(context)
+        outcome = await self.execute(contexts, budget) if contexts else None
+        if outcome is not None and outcome.kind == "out_of_time":
+            return outcome
+        return _needs_approval(still_awaiting) if still_awaiting else outcome
+
+    async def give_up(self, reason: str) -> None:
+        """Answer the run's own unfinished calls: it ends without them."""
+        for execution in await self._transcript.unanswered():
+            if execution.agent_run_id != self._claim.agent_run_id:
+                continue
+            if execution.status == "finished":
+                await self._transcript.answer([(execution, _result(execution.result))])
+            else:
+                await self._executor.refuse(execution, ToolResult(success=False, output=reason))
+
+
+def _result(stored: Json | None) -> ToolResult:
+    stored = stored or {}
+    return ToolResult(success=bool(stored.get("success")), output=stored.get("output", ""))
+
+
+def _needs_approval(awaiting: Sequence[ToolExecution]) -> Outcome:
+    return Outcome(
+        "needs_input",
+        interrupts=[
+            (execution.call_id, {"type": "approval", "tool": execution.name, "arguments": execution.arguments})
+            for execution in awaiting
+        ],
+    )

@@ -1,0 +1,162 @@
+"""Executing the calls of one answer: in sequence or in parallel, while it streams or after it."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from functions.runner.budget import Budget
+from functions.runner.calls.model import ToolCall
+from functions.runner.tools.function import ToolContext, ToolFunction
+from functions.runner.tools.invoke import invoke
+from functions.runner.tools.registry import ToolRegistry
+from functions.runner.tools.result import ToolResult
+from functions.runner.transcript import Transcript
+from shared.agent_config import AgentConfig
+from shared.database.tool_executions import ToolExecution
+from shared.domain import Claim
+from shared.stream import events
+from shared.stream.publisher import Publisher
+from shared.telemetry import logger
+
+UNKNOWN_OUTCOME = ToolResult(
+    success=False,
+    output="The outcome of this call is unknown: the process that executed it died. It may have had its effects; "
+    "check before you call it again.",
+)
+
+
+@dataclass
+class ToolExecutionContext:
+    """One execution: its call, what came of it, how long it took (seconds)."""
+
+    execution: ToolExecution
+    function: ToolFunction | None
+    problem: str | None = None
+    result: ToolResult | None = None
+    error: BaseException | None = None
+    began_at: float = 0.0
+    duration_s: float = 0.0
+    task: "asyncio.Task[ToolResult] | None" = field(default=None, repr=False)
+
+
+class ToolExecutor:
+    """Executes tools for one claimed run, and tells its subscribers."""
+
+    def __init__(
+        self, claim: Claim, *, config: AgentConfig, registry: ToolRegistry, transcript: Transcript, publisher: Publisher
+    ) -> None:
+        self._claim = claim
+        self._config = config
+        self._registry = registry
+        self._transcript = transcript
+        self._publisher = publisher
+        # Results are told and kept one at a time, whichever tools finish at once.
+        self._telling = asyncio.Lock()
+
+    def context_of(self, execution: ToolExecution, call: ToolCall | None = None) -> ToolExecutionContext:
+        """How a call is executed; an unknown tool or a malformed call has a problem in place of a function."""
+        function = self._registry.get(execution.name)
+        problem = call.problem if call is not None else None
+        if problem is None and function is None:
+            there_are = ", ".join(self._registry.names()) or "none"
+            problem = f"There is no tool {execution.name!r}. The tools are: {there_are}."
+        return ToolExecutionContext(execution, function, problem)
+
+    def needs_approval(self, call: ToolCall) -> bool:
+        """Whether a person has to approve the call first."""
+        function = self._registry.get(call.name)
+        return call.problem is None and function is not None and function.needs_approval
+
+    def launch(self, context: ToolExecutionContext, *, after: ToolExecutionContext | None = None) -> None:
+        """Begin to execute, once ``after`` is done; its row says ``started`` already, or does so first."""
+
+        async def execute() -> ToolResult:
+            if after is not None and after.task is not None:
+                await asyncio.wait([after.task])
+            return await self._execute(context)
+
+        context.task = asyncio.create_task(execute())
+
+    async def run_pending(self, contexts: Sequence[ToolExecutionContext], budget: Budget) -> bool:
+        """Execute what is not launched yet, by the configured strategy; False if ``budget`` ended before the last one.
+
+        What is not begun stays pending: the next executor begins it.
+        """
+        parallel = self._config.processor.tool_execution_strategy == "parallel"
+        for context in contexts:
+            if context.task is not None:
+                continue
+            if budget.low:
+                return False
+            self.launch(context)
+            if not parallel:
+                await self._result(context)
+        return True
+
+    async def answer(self, contexts: Sequence[ToolExecutionContext]) -> None:
+        """Wait for the results of launched calls and put them among the messages, in the order of the calls."""
+        results = [(context.execution, await self._result(context)) for context in contexts]
+        if results:
+            await self._transcript.answer(results)
+
+    async def refuse(self, execution: ToolExecution, result: ToolResult) -> None:
+        """Answer a call that is not executed (any more)."""
+        await self._tell(execution, result)
+        await self._transcript.answer([(execution, result)])
+
+    async def cancel(self, contexts: Sequence[ToolExecutionContext]) -> None:
+        """Cancel what still executes."""
+        tasks = [context.task for context in contexts if context.task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _result(self, context: ToolExecutionContext) -> ToolResult:
+        assert context.task is not None, "launched first"  # noqa: S101
+        return await context.task
+
+    async def _execute(self, context: ToolExecutionContext) -> ToolResult:
+        if context.execution.status != "started":
+            context.execution = await self._transcript.start(context.execution)
+        execution = context.execution
+        await self._publisher.publish(
+            events.tool_started(
+                self._claim.agent_run_id, execution.call_id, name=execution.name, arguments=execution.arguments
+            )
+        )
+        context.began_at = time.monotonic()
+        if context.problem is not None or context.function is None:
+            result = ToolResult(success=False, output=context.problem or "")
+        else:
+            result = await invoke(
+                context.function,
+                execution.arguments,
+                ToolContext(
+                    call_id=execution.call_id,
+                    agent_run_id=self._claim.agent_run_id,
+                    thread_id=self._claim.thread_id,
+                    account_id=self._claim.account_id,
+                ),
+                timeout_s=min(context.function.timeout_s, self._config.limits.tool_call_s),
+            )
+        context.duration_s = time.monotonic() - context.began_at
+        context.result = result
+        async with self._telling:
+            # Recorded at once: a finished call is never repeated, even if its turn among the messages has not come.
+            await self._transcript.finish(execution, result)
+            context.execution = replace(execution, status="finished")
+            await self._tell(execution, result)
+        logger.info(
+            "tool executed",
+            extra={"tool": execution.name, "success": result.success, "duration_s": round(context.duration_s, 3)},
+        )
+        return result
+
+    async def _tell(self, execution: ToolExecution, result: ToolResult) -> None:
+        run_id = self._claim.agent_run_id
+        if result.success:
+            event = events.tool_finished(run_id, execution.call_id, output=result.output)
+        else:
+            event = events.tool_error(run_id, execution.call_id, message=result.text())
+        await self._publisher.publish(event)

@@ -1,0 +1,155 @@
+"""An HTTP client that connects only to addresses that were checked.
+
+The check stands where the connection is made: a name is resolved once, all its addresses are checked, and the socket
+is opened to one of those addresses. So it holds for every redirect and every new connection, and a name that resolves
+differently the next time (DNS rebinding) gains nothing. TLS still verifies the name.
+"""
+
+import ssl
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
+from functools import cache
+from typing import Any, cast
+
+import anyio
+import httpcore2
+import httpx2
+
+from functions.runner.tools.network.addresses import Resolver, require_public, resolve
+
+# Of a name's addresses, as many are tried.
+_TRIED = 4
+
+
+class GuardedBackend(httpcore2.AsyncNetworkBackend):
+    """Opens connections for httpcore.
+
+    ``allowed_private``: (host as the URL has it, port) pairs that are not checked: a server on this machine, in tests
+    and in local development.
+    """
+
+    def __init__(self, *, allowed_private: Collection[tuple[str, int]] = (), resolver: Resolver = resolve) -> None:
+        self._allowed = frozenset(allowed_private)
+        self._resolve = resolver
+        self._backend = cast("httpcore2.AsyncNetworkBackend", httpcore2.AnyIOBackend())
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109 - httpcore's interface
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore2.AsyncNetworkStream:
+        """Connect to the first address of ``host`` that answers.
+
+        Raises:
+            RefusedAddressError: ``host`` has an address that is not public.
+            httpcore2.ConnectError: it does not resolve, or no address answers.
+            httpcore2.ConnectTimeout: the same, within ``timeout`` seconds.
+        """
+        try:
+            with anyio.fail_after(timeout):
+                addresses = await self._resolve(host, port)
+        except TimeoutError as error:
+            raise httpcore2.ConnectTimeout(f"{host!r} was not resolved within {timeout} s") from error
+        except (OSError, UnicodeError) as error:
+            raise httpcore2.ConnectError(f"{host!r} cannot be resolved: {error}") from error
+        if (host, port) not in self._allowed:
+            require_public(host, addresses)
+        failure: Exception = httpcore2.ConnectError(f"{host!r} has no address")
+        tried = addresses[:_TRIED]
+        for address in tried:
+            try:
+                return await self._backend.connect_tcp(
+                    str(address),
+                    port,
+                    timeout=None if timeout is None else timeout / len(tried),
+                    local_address=local_address,
+                    socket_options=socket_options,
+                )
+            except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
+                failure = error
+        raise failure
+
+    async def connect_unix_socket(
+        self,
+        path: str,
+        timeout: float | None = None,  # noqa: ASYNC109 - httpcore's interface
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore2.AsyncNetworkStream:
+        """Never: a socket of this machine is not on the internet."""
+        raise httpcore2.ConnectError(f"{path!r} is a local socket")
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait, between httpcore's retries."""
+        await anyio.sleep(seconds)
+
+
+class GuardedTransport(httpx2.AsyncHTTPTransport):
+    """httpx's transport with connections of a :class:`GuardedBackend`.
+
+    ``max_response_bytes`` is for clients that read whole bodies: a longer body ends in an error, and so does a packed
+    one, of which nobody knows how long it is.
+    """
+
+    def __init__(self, backend: GuardedBackend, *, max_response_bytes: int | None = None) -> None:
+        super().__init__(verify=_tls(), trust_env=False)
+        self._max_response_bytes = max_response_bytes
+        self._pool = httpcore2.AsyncConnectionPool(
+            ssl_context=_tls(), max_connections=20, keepalive_expiry=30.0, network_backend=backend
+        )
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Send ``request``; the body is bounded while it is read."""
+        response = await super().handle_async_request(request)
+        if self._max_response_bytes is not None:
+            if response.headers.get("content-encoding", "identity") != "identity":
+                await response.aclose()
+                raise httpx2.RemoteProtocolError("the response is packed, which was not asked for", request=request)
+            response.stream = _Bounded(cast("httpx2.AsyncByteStream", response.stream), self._max_response_bytes)
+        return response
+
+
+class _Bounded(httpx2.AsyncByteStream):
+    """A body that ends in an error once it is longer than ``max_bytes``."""
+
+    def __init__(self, stream: httpx2.AsyncByteStream, max_bytes: int) -> None:
+        self._stream = stream
+        self._max_bytes = max_bytes
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        length = 0
+        async for part in self._stream:
+            length += len(part)
+            if length > self._max_bytes:
+                raise httpx2.StreamError(f"the response is longer than {self._max_bytes:,} bytes")
+            yield part
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+def client(
+    *,
+    allowed_private: Collection[tuple[str, int]] = (),
+    timeout: httpx2.Timeout,
+    headers: Mapping[str, str] | None = None,
+    resolver: Resolver = resolve,
+    max_response_bytes: int | None = None,
+) -> httpx2.AsyncClient:
+    """A client whose connections are checked. It follows no redirects and ignores proxies of the environment, which
+    would connect in its place."""
+    backend = GuardedBackend(allowed_private=allowed_private, resolver=resolver)
+    return httpx2.AsyncClient(
+        transport=GuardedTransport(backend, max_response_bytes=max_response_bytes),
+        timeout=timeout,
+        headers=dict(headers or {}),
+        trust_env=False,
+        follow_redirects=False,
+    )
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """The process's TLS context: reading the certificates takes tens of milliseconds."""
+    return httpx2.create_ssl_context(trust_env=False)

@@ -1,0 +1,169 @@
+"""One try of one answer: its message from ``message-start`` to its end, and the calls that begin in it."""
+
+import asyncio
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from functions.runner.agent import Agent
+from functions.runner.calls.model import ToolCall
+from functions.runner.model_call import Failure, chunks_of
+from functions.runner.response_processor import Response, ResponseProcessor
+from functions.runner.tool_execution import ToolExecutionContext, ToolExecutor
+from functions.runner.transcript import Transcript
+from shared.database.tool_executions import ExecutionStatus, ToolExecution
+from shared.domain import Claim, Json
+from shared.llm import Llm
+from shared.stream import events
+from shared.stream.publisher import Publisher
+
+_EMPTY = Failure({"code": "model_empty", "message": "the model has answered nothing"}, passing=True)
+_FILTERED = Failure(
+    {"code": "content_filter", "message": "the provider's filter has withheld the answer"}, passing=False
+)
+
+
+@dataclass
+class TurnEnd:
+    """What came of a try: a response; the calls to execute (or executing already); or why it failed."""
+
+    response: Response
+    contexts: list[ToolExecutionContext] = field(default_factory=list[ToolExecutionContext])
+    failure: Failure | None = None
+
+
+class Turn:
+    """One try. ``run`` it; if that is interrupted, exactly one of ``fail``, ``abandon``, ``cut_off`` closes it."""
+
+    def __init__(
+        self,
+        claim: Claim,
+        *,
+        agent: Agent,
+        model: str,
+        message_id: UUID,
+        thread_run_id: UUID,
+        publisher: Publisher,
+        transcript: Transcript,
+        executor: ToolExecutor,
+    ) -> None:
+        self._claim = claim
+        self._agent = agent
+        self._model = model
+        self._message_id = message_id
+        self._thread_run_id = thread_run_id
+        self._publisher = publisher
+        self._transcript = transcript
+        self._executor = executor
+        self._contexts: list[ToolExecutionContext] = []
+        self._processor = ResponseProcessor(
+            agent.config.processor,
+            publisher,
+            agent_run_id=claim.agent_run_id,
+            message_id=message_id,
+            schema_of=agent.schema_of,
+            on_call=self._on_call,
+        )
+
+    async def run(self, llm: Llm, given: list[Json]) -> TurnEnd:
+        """Stream the answer and keep it. Raises what the model's stream raises."""
+        config = self._agent.config
+        start = events.message_start(
+            self._claim.agent_run_id,
+            self._message_id,
+            metadata={"thread_id": str(self._claim.thread_id), "model": self._model},
+        )
+        await self._publisher.publish(start)
+        async with (
+            asyncio.timeout(config.limits.model_call_s),
+            aclosing(
+                chunks_of(llm, config=config, model=self._model, messages=given, tools=self._agent.native_schemas)
+            ) as chunks,
+        ):
+            response = await self._processor.process(chunks)
+        if response.empty:
+            return await self.fail(_FILTERED if response.finish_reason == "content_filter" else _EMPTY)
+        later = self._contexts_of_later(response.calls)
+        await self._keep([context.execution for context in later])
+        self._contexts += later
+        await self._publisher.publish(events.message_finish(self._claim.agent_run_id, response.usage))
+        return TurnEnd(response, self._contexts)
+
+    async def fail(self, failure: Failure) -> TurnEnd:
+        """The model has failed. What began to execute stands, and so does the message up to there."""
+        if self._contexts:
+            await self._processor.close()
+            await self._keep([], finish_reason="error")
+            await self._publisher.publish(events.message_finish(self._claim.agent_run_id, None))
+            return TurnEnd(self._processor.response, self._contexts)
+        await self.abandon(failure.error)
+        return TurnEnd(Response(), failure=failure)
+
+    async def abandon(self, error: Json) -> None:
+        """Close the message; it is not kept, unless calls of it began: then it is what was kept with them."""
+        await self._publisher.publish(events.message_error(self._claim.agent_run_id, **error))
+        await self._executor.cancel(self._contexts)
+
+    async def cut_off(self, reason: str) -> None:
+        """Keep what the model has said so far, and close the message."""
+        await self._executor.cancel(self._contexts)
+        await self._processor.close()
+        if not self._processor.response.empty:
+            await self._keep([], finish_reason=reason)
+        await self._publisher.publish(events.message_finish(self._claim.agent_run_id, None))
+
+    def _contexts_of_later(self, calls: list[ToolCall]) -> list[ToolExecutionContext]:
+        """The calls that are executed after the answer."""
+        processor = self._agent.config.processor
+        if not processor.execute_tools or processor.execute_on_stream:
+            return []
+        return [self._context(call, "pending") for call in calls]
+
+    async def _on_call(self, response: Response, call: ToolCall) -> None:
+        """A call is complete while the answer streams."""
+        processor = self._agent.config.processor
+        if not processor.execute_tools or not processor.execute_on_stream:
+            return
+        before = self._contexts[-1] if self._contexts and processor.tool_execution_strategy == "sequential" else None
+        context = self._context(call, "started" if before is None else "pending")
+        # Behind the call's end, what else has come of the text may be half a tag.
+        await self._keep([context.execution], text_end=call.end)
+        self._contexts.append(context)
+        if context.execution.status != "awaiting":
+            self._executor.launch(context, after=before)
+
+    def _context(self, call: ToolCall, status: ExecutionStatus) -> ToolExecutionContext:
+        execution = ToolExecution(
+            agent_run_id=self._claim.agent_run_id,
+            call_id=call.call_id,
+            assistant_message_id=self._message_id,
+            run_number=self._claim.number,
+            call_index=self._processor.response.calls.index(call),
+            name=call.name,
+            arguments=call.arguments or {},
+            form=call.form,
+            status="awaiting" if self._executor.needs_approval(call) else status,
+            result=None,
+        )
+        return self._executor.context_of(execution, call)
+
+    async def _keep(
+        self, begun: list[ToolExecution], *, finish_reason: str | None = None, text_end: int | None = None
+    ) -> None:
+        response = self._processor.response
+        metadata: Json = {"model": self._model, "finish_reason": finish_reason or response.finish_reason}
+        if response.usage:
+            metadata["usage"] = response.usage
+        if response.reasoning:
+            metadata["reasoning"] = response.reasoning
+        if response.calls:
+            metadata["tool_calls"] = [
+                {"id": call.call_id, "name": call.name, "form": call.form} for call in response.calls
+            ]
+        await self._transcript.keep(
+            self._message_id,
+            content=response.content(text_end=text_end),
+            metadata=metadata,
+            thread_run_id=self._thread_run_id,
+            begun=begun,
+        )

@@ -1,0 +1,254 @@
+"""The stores: what is not yours is not there."""
+
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from shared.database import connection, messages, runs, threads
+from shared.domain import Message
+from shared.errors import ConflictError, NotFoundError
+from tests.integration.databases import Database
+
+# How each function of a store answers one who asks for another's thread. Those that insert are called under the
+# thread's lock, which a stranger does not get.
+STRANGERS: dict[tuple[Any, str], Callable[[Any, "Owned", str], Awaitable[object]]] = {
+    (threads, "get"): lambda taken, own, who: threads.get(taken, thread_id=own.thread_id, account_id=who),
+    (threads, "lock"): lambda taken, own, who: threads.lock(taken, thread_id=own.thread_id, account_id=who),
+    (threads, "delete"): lambda taken, own, who: threads.delete(taken, thread_id=own.thread_id, account_id=who),
+    (threads, "update_metadata"): lambda taken, own, who: threads.update_metadata(
+        taken, thread_id=own.thread_id, account_id=who, metadata={"stolen": True}
+    ),
+    (threads, "search"): lambda taken, own, who: threads.search(
+        taken,
+        account_id=who,
+        metadata={},
+        thread_ids=[own.thread_id],
+        last_run_statuses=None,
+        limit=10,
+        offset=0,
+    ),
+    (messages, "page"): lambda taken, own, who: messages.page(taken, thread_id=own.thread_id, account_id=who, limit=10),
+    (messages, "newest"): lambda taken, own, who: messages.newest(
+        taken, thread_id=own.thread_id, account_id=who, limit=10
+    ),
+    (messages, "context"): lambda taken, own, who: messages.context(
+        taken, thread_id=own.thread_id, account_id=who, run_number=9
+    ),
+    (runs, "get"): lambda taken, own, who: runs.get(taken, agent_run_id=own.agent_run_id, account_id=who),
+    (runs, "page"): lambda taken, own, who: runs.page(
+        taken, thread_id=own.thread_id, account_id=who, statuses=None, limit=10, offset=0
+    ),
+}
+INSERTS = {(threads, "create"), (messages, "insert"), (runs, "insert")}
+
+
+class Owned:
+    """A thread of an account, with a run and a message."""
+
+    def __init__(self, thread_id: UUID, agent_run_id: UUID, account_id: str) -> None:
+        self.thread_id, self.agent_run_id, self.account_id = thread_id, agent_run_id, account_id
+
+
+@pytest.fixture
+async def owned(database: Database, account_id: str) -> Owned:
+    thread_id = await database.new_thread(account_id)
+    own = Owned(thread_id, await database.new_run(thread_id), account_id)
+    await _insert(own, "hello", run_number=1)
+    return own
+
+
+async def _insert(own: Owned, text: str, *, run_number: int, **more: Any) -> Message:
+    async with connection() as taken:
+        return await messages.insert(
+            taken,
+            message_id=uuid4(),
+            thread_id=own.thread_id,
+            account_id=own.account_id,
+            run_number=run_number,
+            **{"type": "user", "content": {"role": "user", "content": text}, **more},
+        )
+
+
+def _texts(found: list[Message]) -> list[str]:
+    return [message.content["content"] for message in found]
+
+
+def _is_scoped(found: Callable[..., object]) -> bool:
+    """Whether it is given the account: the others are for whoever holds the run's row."""
+    return "account_id" in inspect.signature(found).parameters
+
+
+def test_every_function_of_the_stores_is_asked_by_a_stranger() -> None:
+    public = {
+        (store, name)
+        for store in (threads, messages, runs)
+        for name, found in vars(store).items()
+        if inspect.iscoroutinefunction(found) and found.__module__ == store.__name__ and _is_scoped(found)
+    }
+    assert public == STRANGERS.keys() | INSERTS
+
+
+@pytest.mark.parametrize("ask", STRANGERS.values(), ids=[f"{store.__name__}.{name}" for store, name in STRANGERS])
+async def test_a_stranger_sees_and_changes_nothing(
+    database: Database, owned: Owned, ask: Callable[[Any, Owned, str], Awaitable[object]]
+) -> None:
+    async with connection() as taken:
+        # GIVEN a question that its owner gets an answer to (undone, so that it can be asked again)
+        undone = taken.transaction()
+        await undone.start()
+        await database.set_run(owned.agent_run_id, status="'completed'")
+        answer = await ask(taken, owned, owned.account_id)
+        await undone.rollback()
+        assert answer != []
+        # WHEN a stranger asks the same THEN there is nothing
+        try:
+            assert await ask(taken, owned, "a stranger") == []
+        except NotFoundError as error:
+            assert "not found" in error.message
+    assert (await database.thread(owned.thread_id))["metadata"] == "{}"
+    assert await database.count("messages") == 1
+
+
+async def test_a_thread_id_that_is_taken_is_not_given_twice(database: Database, owned: Owned) -> None:
+    async with connection() as taken:
+        for account_id in (owned.account_id, "a stranger"):
+            assert not await threads.create(taken, thread_id=owned.thread_id, account_id=account_id, metadata={"a": 1})
+    row = await database.thread(owned.thread_id)
+    assert (row["account_id"], row["metadata"]) == (owned.account_id, "{}")
+
+
+async def test_metadata_is_merged_key_by_key(owned: Owned) -> None:
+    async with connection() as taken:
+        for metadata in ({"a": 1, "b": {"c": 1}}, {"b": {"d": 2}, "e": None}):
+            await threads.update_metadata(
+                taken, thread_id=owned.thread_id, account_id=owned.account_id, metadata=metadata
+            )
+        thread = await threads.get(taken, thread_id=owned.thread_id, account_id=owned.account_id)
+    assert thread.metadata == {"a": 1, "b": {"d": 2}, "e": None}
+
+
+async def test_a_search_filters_and_pages_in_a_stable_order(database: Database, account_id: str) -> None:
+    ids = [await database.new_thread(account_id) for _ in range(5)]
+    await database.new_thread("a stranger")
+
+    async def search(**wanted: Any) -> list[UUID]:
+        defaults = {"metadata": {}, "thread_ids": None, "last_run_statuses": None, "limit": 10, "offset": 0}
+        async with connection() as taken:
+            found = await threads.search(taken, account_id=account_id, **{**defaults, **wanted})
+        return [thread.thread_id for thread in found]
+
+    newest_first = ids[::-1]
+    assert await search() == newest_first
+    assert await search(limit=2) + await search(limit=2, offset=2) + await search(offset=4) == newest_first
+    assert await search(thread_ids=ids[:2]) == ids[1::-1]
+
+    async with connection() as taken:
+        await threads.update_metadata(
+            taken, thread_id=ids[3], account_id=account_id, metadata={"user": {"id": 7, "name": "x"}}
+        )
+    assert await search(metadata={"user": {"id": 7}}) == [ids[3]]
+    assert await search(metadata={"user": {"id": 8}}) == []
+
+    await database.new_run(ids[0], status="'failed'")
+    await database.new_run(ids[1])
+    assert await search(last_run_statuses=["failed"]) == [ids[0]]
+    assert await search(last_run_statuses=["queued", "running"]) == [ids[1]]
+    assert await search(last_run_statuses=[None]) == newest_first[:3]
+
+
+async def test_a_threads_status_is_that_of_its_newest_run(database: Database, owned: Owned) -> None:
+    await database.set_run(owned.agent_run_id, status="'failed'")
+    await database.new_run(owned.thread_id)
+    async with connection() as taken:
+        thread = await threads.get(taken, thread_id=owned.thread_id, account_id=owned.account_id)
+    assert thread.last_run_status == "queued"
+
+
+@pytest.mark.parametrize("status", ["queued", "running"])
+async def test_a_thread_with_an_unfinished_run_is_not_deleted(database: Database, owned: Owned, status: str) -> None:
+    await database.set_run(owned.agent_run_id, status=f"'{status}'")
+    async with connection() as taken:
+        with pytest.raises(ConflictError, match="unfinished run"):
+            await threads.delete(taken, thread_id=owned.thread_id, account_id=owned.account_id)
+    assert await database.count("threads") == 1
+
+
+async def test_a_thread_is_deleted_with_its_runs_and_messages(database: Database, owned: Owned) -> None:
+    await database.set_run(owned.agent_run_id, status="'completed'")
+    async with connection() as taken:
+        await threads.delete(taken, thread_id=owned.thread_id, account_id=owned.account_id)
+    assert [await database.count(table) for table in ("threads", "agent_runs", "messages")] == [0, 0, 0]
+
+
+async def test_runs_are_paged_newest_first_and_by_status(database: Database, owned: Owned) -> None:
+    await database.set_run(owned.agent_run_id, status="'completed'")
+    for _ in range(3):
+        await database.new_run(owned.thread_id)
+
+    async def numbers(**wanted: Any) -> list[int]:
+        defaults = {"statuses": None, "limit": 10, "offset": 0}
+        async with connection() as taken:
+            found = await runs.page(
+                taken, thread_id=owned.thread_id, account_id=owned.account_id, **{**defaults, **wanted}
+            )
+        return [run.number for run in found]
+
+    assert await numbers() == [4, 3, 2, 1]
+    assert await numbers(limit=2, offset=1) == [3, 2]
+    assert await numbers(statuses=["completed"]) == [1]
+    assert await numbers(statuses=[]) == []
+
+
+async def test_a_run_is_found_on_its_own_thread_only(database: Database, owned: Owned) -> None:
+    another = await database.new_thread(owned.account_id)
+    async with connection() as taken:
+        found = await runs.get(
+            taken, agent_run_id=owned.agent_run_id, account_id=owned.account_id, thread_id=owned.thread_id
+        )
+        assert found.agent_run_id == owned.agent_run_id
+        with pytest.raises(NotFoundError, match=repr(str(owned.agent_run_id))):
+            await runs.get(taken, agent_run_id=owned.agent_run_id, account_id=owned.account_id, thread_id=another)
+
+
+async def test_a_messages_place_is_its_runs_number_and_its_position(owned: Owned) -> None:
+    # WHEN a message is sent for the next run while this one is still writing
+    await _insert(owned, "sent meanwhile", run_number=2)
+    await _insert(owned, "answer", run_number=1)
+    # THEN it does not come between
+    async with connection() as taken:
+        found = await messages.page(taken, thread_id=owned.thread_id, account_id=owned.account_id, limit=10)
+        newest = await messages.newest(taken, thread_id=owned.thread_id, account_id=owned.account_id, limit=2)
+    assert [(message.run_number, message.position) for message in found] == [(1, 0), (1, 1), (2, 0)]
+    assert _texts(found) == ["hello", "answer", "sent meanwhile"]
+    assert _texts(newest) == ["answer", "sent meanwhile"]
+
+
+async def _context(own: Owned, *, run_number: int) -> list[str]:
+    async with connection() as taken:
+        found = await messages.context(taken, thread_id=own.thread_id, account_id=own.account_id, run_number=run_number)
+    return _texts(found)
+
+
+async def test_a_runs_context_ends_with_the_run(owned: Owned) -> None:
+    await _insert(owned, "of run 2", run_number=2)
+    await _insert(owned, "a status", run_number=1, is_llm_message=False)
+    assert await _context(owned, run_number=1) == ["hello"]
+    assert await _context(owned, run_number=2) == ["hello", "of run 2"]
+
+
+async def test_a_summary_stands_for_what_it_covers(owned: Owned) -> None:
+    await _insert(owned, "covered", run_number=1)
+    await _insert(owned, "verbatim", run_number=1)
+    await _insert(owned, "next", run_number=2)
+    for text, covers, run_number in (("old summary", (1, 0), 1), ("summary", (1, 1), 2)):
+        await _insert(owned, text, run_number=run_number, type="summary", covers=covers)
+    assert await _context(owned, run_number=2) == ["summary", "verbatim", "next"]
+
+
+async def test_two_summaries_of_the_same_are_refused(owned: Owned) -> None:
+    await _insert(owned, "summary", run_number=1, type="summary", covers=(1, 0))
+    with pytest.raises(Exception, match="one_summary_of_the_same"):
+        await _insert(owned, "again", run_number=1, type="summary", covers=(1, 0))
