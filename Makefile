@@ -80,7 +80,7 @@ bundle: $(DEV_STAMP) ## The functions' bundles for AWS (arm64), size-checked
 	@set -e; for group in api runner summarizer; do $(DEV) -m infra.bundling --group $$group --platform aarch64; done
 
 cost: $(DEV_STAMP) ## Idle cost of each stage, from the dated price file
-	@PYTHONPATH=. exec $(DEV) scripts/cost.py
+	@exec $(DEV) -m infra.cost
 
 ##@ Upkeep
 

@@ -43,7 +43,7 @@ _CODES: tuple[tuple[type[Exception], str], ...] = (
     (BadRequestError, "model_bad_request"),
 )
 _acompletion: Any = litellm.acompletion  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-_model_list: Any = litellm.model_list  # pyright: ignore[reportUnknownMemberType]
+_model_list: Any = litellm.model_list  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
 _provider_list: Any = litellm.provider_list  # pyright: ignore[reportUnknownMemberType]
 # Every exception of litellm that a provider can cause is one of openai's.
 ModelError = OpenAIError
@@ -113,11 +113,26 @@ class Llm:
         )
         return answer
 
-    async def complete(self, *, model: str, messages: Sequence[Json]) -> str:
-        """The whole text of a completion. Raises as :meth:`stream`."""
+    async def complete(
+        self,
+        *,
+        model: str,
+        messages: Sequence[Json],
+        max_tokens: int | None = None,
+        timeout_s: float = REQUEST_TIMEOUT_S,
+        provider_key: str | None = None,
+    ) -> str:
+        """The whole text of a completion; ``max_tokens`` and ``provider_key`` as in :meth:`stream`, raises as that."""
         await self._load_keys()
         answer: Any = await _acompletion(
-            model=model, messages=list(messages), timeout=REQUEST_TIMEOUT_S, num_retries=0, drop_params=True
+            model=model,
+            messages=list(messages),
+            timeout=timeout_s,
+            num_retries=0,
+            max_retries=0,
+            drop_params=True,
+            **({} if max_tokens is None else {"max_tokens": max_tokens}),
+            **({} if provider_key is None else {"api_key": os.environ.get(provider_key, "")}),
         )
         return answer.choices[0].message.content or ""
 

@@ -131,9 +131,10 @@ class ThreadManager:
             return Outcome("needs_summary")
         end = await self._answer([*context.messages, _CONTINUE] if cut else context.messages)
         if end.failure is not None:
-            # The provider counts differently: the same as if we had seen it coming, but only once.
-            overflow = end.failure.overflow and context.left_out == 0
-            return Outcome("needs_summary") if overflow else Outcome("failed", error=end.failure.error)
+            # The provider may count differently.
+            if end.failure.overflow and await self._context_manager.overflowed(claim, context):
+                return Outcome("needs_summary")
+            return Outcome("failed", error=end.failure.error)
         if end.contexts:
             return await self._pending.execute(end.contexts, budget)
         # Without `execute_tools` the calls are the client's to execute, and the run ends with them.
@@ -155,6 +156,7 @@ class ThreadManager:
             model=self._agent.config.model or self._llm.default_model,
             system=self._agent.system_prompt,
             extra_tokens=self._agent.tool_tokens,
+            summarize=self._agent.config.enable_context_manager,
         )
 
     async def _answer(self, given: list[Json]) -> TurnEnd:

@@ -1,19 +1,16 @@
 """The summarizer's function: the workflow's step Summarize."""
 
-import time
 from functools import cache
 from typing import Any
 
-from functions.summarizer.summary import Summarizer
+from functions.summarizer.summarizing import Summarizing
+from shared.context.manager import ContextManager
 from shared.domain import Json
-from shared.errors import LeaseHeldError
 from shared.llm import Llm
 from shared.process import run
-from shared.runs import transitions
 from shared.runs.lease import LeaseKeeper
 from shared.runs.step import Step
 from shared.settings import model_settings, settings
-from shared.telemetry import logger
 
 
 @cache
@@ -22,49 +19,28 @@ def _llm() -> Llm:
 
 
 @cache
-def _keeper() -> LeaseKeeper:
-    return LeaseKeeper(lease_s=settings().lease_s)
+def _summarizing() -> Summarizing:
+    """The process's composition."""
+    return Summarizing(
+        context_manager=ContextManager(llm=_llm()),
+        default_model=_llm().default_model,
+        keeper=LeaseKeeper(lease_s=settings().lease_s),
+        lease_s=settings().lease_s,
+        wake_by_s=settings().wake_by_s,
+    )
 
 
 run(_llm().warm_up())
 
 
-def handler(event: dict[str, Any], _context: Any) -> Json:
-    """Summarise a run's thread under the run's lease, and hand the run on. Answers the next step's input.
+def handler(event: dict[str, Any], context: Any) -> Json:
+    """Summarise the thread of a run that was handed over, or has ended, and answer the next step's input.
 
     Raises:
         LeaseHeldError: another executor holds the run; the workflow tries again after a lease.
+        DatabaseUnavailableError: likewise, sooner.
     """
     step = Step.of(event)
     with step.logged():
-        return run(_summarize(event, step))
-
-
-async def _summarize(event: Json, step: Step) -> Json:
-    message = step.message
-    claimed_at = time.monotonic()
-    claim = await transitions.claim(
-        agent_run_id=message.agent_run_id,
-        account_id=message.account_id,
-        executor="workflow",
-        lease_s=settings().lease_s,
-        handover_no=step.handover_no,
-    )
-    if claim is None:
-        if await transitions.lease_held(agent_run_id=message.agent_run_id, handover_no=step.handover_no):
-            raise LeaseHeldError
-        logger.info("not ours to summarise")
-        return step.answer(event, outcome="refused", next_step="end")
-    lease = await _keeper().hold(
-        claim,
-        claimed_at=claimed_at,
-        on_lost=lambda: logger.warning("the lease was lost"),
-        on_stop=lambda kind: logger.info("a stop was requested", extra={"kind": kind}),
-    )
-    try:
-        summarised = await Summarizer(_llm()).summarize(claim)
-        handover_no = await transitions.hand_over(claim, wake_by_s=settings().wake_by_s, last_seq=claim.last_seq)
-    finally:
-        _keeper().release(lease)
-    outcome = "summarised" if summarised else "nothing_to_summarise"
-    return step.answer(event, outcome=outcome, next_step="advance", handover_no=handover_no)
+        done = run(_summarizing().summarize(step, remaining_s=context.get_remaining_time_in_millis() / 1000))
+    return step.answer(event, outcome=done.outcome, next_step=done.next_step, handover_no=done.handover_no)

@@ -31,7 +31,7 @@ class Secrets(Construct):
         auth: CfnParameter | None = None,
         provider: CfnParameter | None = None,
     ) -> None:
-        """Without parameters the signing key is generated, and the providers' secret is empty until somebody fills it."""
+        """Without parameters the signing key is generated, and the providers' secret is empty at first."""
         super().__init__(scope, construct_id)
         if auth is None:
             self.auth = secretsmanager.Secret(

@@ -52,7 +52,7 @@ def budget_of(model: str, *, threshold: int = THRESHOLD) -> int:
     """The most tokens of input: ``min(threshold, window - output - reserve)``."""
     limits = limits_of(model)
     reserve = EXACT_RESERVE if family_of(model).exact else APPROXIMATE_RESERVE
-    return max(_LEAST_BUDGET, min(threshold, limits.window - limits.output - round(limits.window * reserve)))
+    return min(threshold, max(_LEAST_BUDGET, limits.window - limits.output - round(limits.window * reserve)))
 
 
 class Calibration:

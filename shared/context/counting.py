@@ -98,9 +98,7 @@ def count_tools(tools: list[Json], *, model: str, system: bool) -> int:
 
 
 def _count(messages: list[Json], encoding: Encoding, **options: Any) -> int:
-    return _token_counter(
-        model=_MODELS[encoding], custom_tokenizer=_tokenizer(encoding), messages=messages, **options
-    )
+    return _token_counter(model=_MODELS[encoding], custom_tokenizer=_tokenizer(encoding), messages=messages, **options)
 
 
 @cache

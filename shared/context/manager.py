@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
 from shared.context.budget import THRESHOLD, Calibration, budget_of
 from shared.context.counting import PRIMING, Encoding, count_system, family_of
@@ -10,7 +11,7 @@ from shared.context.reading import Reader, Tail
 from shared.context.summaries import FEWEST_MESSAGES, Summaries, Summary, Writing
 from shared.database import context
 from shared.database.context import EndedRun, Scope
-from shared.database.pool import transaction
+from shared.database.pool import connection, transaction
 from shared.domain import Claim, Json
 from shared.llm import Llm
 from shared.runs.transitions import holding
@@ -31,7 +32,7 @@ class Context:
     ``messages``: in litellm's form, the system prompt first. ``tokens``: theirs and the tools', by our count.
     ``over_budget``: hand the run over to be summarised. ``near_budget``: prepare a summary when the run has ended.
     ``left_out``: messages that had to be left out. ``rows_read``: from the database.
-    ``can_summarize``: a summary would help, and has not been asked for in vain.
+    ``can_summarize``: a summary would help, and has not been asked for in vain. ``summary_id``: the one it begins with.
     """
 
     messages: list[Json]
@@ -41,6 +42,7 @@ class Context:
     left_out: int
     rows_read: int
     can_summarize: bool
+    summary_id: UUID | None
 
 
 class ContextManager:
@@ -90,7 +92,7 @@ class ContextManager:
         can_summarize = summarize and not asked_in_vain and _is_summarisable(tail)
         over_budget = can_summarize and not chosen.fits
         if over_budget:
-            await self._ask(claim, tail, overflow=False)
+            await _ask(claim, tail.standing.summary_id, overflow=False)
         left_out = 0 if chosen.fits else await _left_out(scope, tail, chosen)
         messages = await self._messages(reader, tail, chosen, system=_saying(system, left_out))
         note = _note_tokens(system, left_out, family.encoding)
@@ -103,6 +105,7 @@ class ContextManager:
             left_out=left_out,
             rows_read=reader.rows_read,
             can_summarize=can_summarize,
+            summary_id=tail.standing.summary_id,
         )
 
     async def overflowed(self, claim: Claim, built: Context) -> bool:
@@ -111,8 +114,7 @@ class ContextManager:
         If not, or if it is refused again, the run fails with the provider's words.
         """
         if built.can_summarize:
-            reader = Reader(Scope.of(claim), family_of(claim.model or ""))
-            await self._ask(claim, await reader.tail(0), overflow=True)
+            await _ask(claim, built.summary_id, overflow=True)
         return built.can_summarize
 
     def learn(self, model: str, *, counted: int, reported: int) -> None:
@@ -184,18 +186,17 @@ class ContextManager:
     def _budget(self, model: str) -> int:
         return self._calibration.adjusted(model, budget_of(model, threshold=self._threshold))
 
-    async def _ask(self, claim: Claim, tail: Tail, *, overflow: bool) -> None:
-        async with holding(claim) as taken:
-            await context.request_summary(
-                taken, Scope.of(claim), newest_summary=tail.standing.summary_id, overflow=overflow
-            )
-
     async def _messages(self, reader: Reader, tail: Tail, chosen: Plan, *, system: str | None) -> list[Json]:
         wanted = [(row.message_id, whole) for row, whole in chosen.given]
         if tail.standing.summary_id is not None:
             wanted.insert(0, (tail.standing.summary_id, True))
-        messages = await reader.contents(wanted)
+        messages = [content for _, content in (await reader.contents(wanted)).values()]
         return [{"role": "system", "content": system}, *messages] if system else messages
+
+
+async def _ask(claim: Claim, newest_summary: UUID | None, *, overflow: bool) -> None:
+    async with holding(claim) as taken:
+        await context.request_summary(taken, Scope.of(claim), newest_summary=newest_summary, overflow=overflow)
 
 
 def _plan(tail: Tail, *, allowance: int) -> Plan:
@@ -236,5 +237,5 @@ async def _left_out(scope: Scope, tail: Tail, chosen: Plan) -> int:
     given: Sequence[context.Row] = [row for row, _ in chosen.given if row.place > tail.standing.covers]
     if tail.complete:
         return len(tail.rows) - len(given)
-    async with transaction() as taken:
+    async with connection() as taken:
         return await context.count_after(taken, scope, tail.standing.covers) - len(given)

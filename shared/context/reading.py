@@ -9,7 +9,7 @@ from shared.context.compression import compress
 from shared.context.counting import Family, count_message
 from shared.database import connection, context
 from shared.database.context import Counted, Place, Row, Scope, Standing
-from shared.domain import Json
+from shared.domain import Json, MessageType
 
 # Messages read at once by their sizes, and by their contents to be counted.
 PAGE = 512
@@ -68,14 +68,14 @@ class Reader:
             rows_read=self.rows_read,
         )
 
-    async def contents(self, wanted: Sequence[tuple[UUID, bool]]) -> list[Json]:
-        """Messages by id, in this order, each whole (``True``) or compressed."""
-        if not wanted:
-            return []
-        async with connection() as taken:
-            found = await context.contents(taken, self._scope, self._counter, wanted)
+    async def contents(self, wanted: Sequence[tuple[UUID, bool]]) -> dict[UUID, tuple[MessageType, Json]]:
+        """Messages by id, in this order, each whole (``True``) or compressed; without those that are gone."""
+        found: list[tuple[UUID, MessageType, Json]] = []
+        for at in range(0, len(wanted), PAGE):
+            async with connection() as taken:
+                found += await context.contents(taken, self._scope, self._counter, wanted[at : at + PAGE])
         self.rows_read += len(found)
-        return [content for _, _, content in found]
+        return {message_id: (kind, content) for message_id, kind, content in found}
 
     @property
     def _end(self) -> Place:
@@ -93,25 +93,23 @@ class Reader:
         """Newest first in the reading, oldest first in the answer, and whether that is all."""
         newest_first: list[Row] = []
         before = self._end
-        left = max(0, tokens)
+        left, over = max(0, tokens), False
         while True:
+            limit = UNBOUNDED if over else left
             async with connection() as taken:
                 page = await context.page(
-                    taken, self._scope, self._counter, after=after, before=before, limit=PAGE, tokens=left
+                    taken, self._scope, self._counter, after=after, before=before, limit=PAGE, tokens=limit
                 )
             self.rows_read += len(page)
-            page = await self._counted(page)
-            newest_first += page
-            left -= sum(row.compressed or 0 for row in page)
+            counted = await self._counted(page)
+            newest_first += counted
+            left -= sum(row.compressed or 0 for row in counted)
+            exhausted = len(page) < PAGE and (left >= 0 or limit == UNBOUNDED)
+            over = over or left < 0
             # A budget that ends amid the newest group must not part results from their call.
-            amid = all(row.type == "tool" for row in newest_first)
-            if len(page) < PAGE and (left >= 0 or not page):
-                return newest_first[::-1], True
-            if left < 0 and not amid:
-                return newest_first[::-1], False
-            if left < 0:
-                left = UNBOUNDED
-            before = newest_first[-1].place
+            if exhausted or (over and not all(row.type == "tool" for row in newest_first)):
+                return newest_first[::-1], not over
+            before = page[-1].place
 
     async def _counted(self, rows: Sequence[Row]) -> list[Row]:
         """The rows with their sizes."""
@@ -158,6 +156,4 @@ def _counted(message_id: UUID, content: Json, family: Family) -> Counted:
     form = compress(content, message_id)
     if form is content:
         return Counted(message_id=message_id, full=full, compressed=full, form=None)
-    return Counted(
-        message_id=message_id, full=full, compressed=count_message(form, family.encoding), form=form
-    )
+    return Counted(message_id=message_id, full=full, compressed=count_message(form, family.encoding), form=form)

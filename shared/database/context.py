@@ -206,9 +206,7 @@ async def keep_counts(connection: Connection, counter: Counter, counted: Sequenc
     )
 
 
-async def request_summary(
-    connection: Connection, scope: Scope, *, newest_summary: UUID | None, overflow: bool
-) -> None:
+async def request_summary(connection: Connection, scope: Scope, *, newest_summary: UUID | None, overflow: bool) -> None:
     """Note that the run waits for a summary that carries on ``newest_summary``."""
     await connection.execute(_SQL["request_summary"], scope.agent_run_id, newest_summary, overflow)
 
@@ -242,7 +240,5 @@ async def ended_run(
     row = await connection.fetchrow(_SQL["ended_run"], agent_run_id, account_id, handover_no)
     if row is None:
         return None
-    scope = Scope(
-        thread_id=row["thread_id"], account_id=account_id, agent_run_id=agent_run_id, number=row["number"]
-    )
+    scope = Scope(thread_id=row["thread_id"], account_id=account_id, agent_run_id=agent_run_id, number=row["number"])
     return EndedRun(scope=scope, config=json.loads(row["config"]))

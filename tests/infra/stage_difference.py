@@ -71,12 +71,11 @@ def _normalised(template: Template) -> dict[str, Json]:
         if alias is not None:
             return {"Function": names[aliases[alias]]}
         target, attribute = (value["Ref"], "Ref") if "Ref" in value else value.get("Fn::GetAtt", (None, None))
-        if target == database_secret:
-            return {"Ref": "the database's secret"}
         if target not in names:
             return {key: rename(item) for key, item in value.items()}
         is_function = template.resources[target]["Type"] == "AWS::Lambda::Function"
-        return {"Function" if is_function else attribute: names[target]}
+        name = "the database's secret" if target == database_secret else names[target]
+        return {"Function" if is_function else attribute: name}
 
     resources = {
         names[key]: {

@@ -3,7 +3,7 @@
 import asyncio
 import sys
 import time
-from collections.abc import Awaitable
+from collections.abc import AsyncIterator, Awaitable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -46,8 +46,13 @@ class Held:
 
 
 @pytest.fixture
-def keeper() -> LeaseKeeper:
-    return LeaseKeeper(lease_s=LEASE_S)
+async def keeper(database: Database) -> AsyncIterator[LeaseKeeper]:
+    keeper = LeaseKeeper(lease_s=LEASE_S)
+    yield keeper
+    for lease in list(keeper._held.values()):
+        keeper.release(lease)
+    # Its thread waits for more leases then, and looks neither at the database nor at the loop, which both end.
+    await until(lambda: keeper._wake._waiters)  # type: ignore[attr-defined]
 
 
 async def _hold(database: Database, account_id: str, keeper: LeaseKeeper) -> Held:

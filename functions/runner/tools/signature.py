@@ -3,7 +3,7 @@
 Checking is strict: a value must have the type that the schema names, so ``"123"`` is no integer and ``1`` no boolean,
 and the model is told what is wrong. What JSON has no type for (dates, UUIDs, enums, tuples, sets) is read from its
 usual JSON form, and a whole number written as ``5.0`` is an integer, as JSON Schema has it: some providers send all
-numbers so. Whoever wants a laxer parameter says so in its hint: ``Annotated[int, Field(strict=False)]``.
+numbers so. Whoever wants a laxer parameter says so in its hint: ``Annotated[int, BeforeValidator(int)]``.
 """
 
 import inspect

@@ -140,6 +140,8 @@ def test_what_is_no_block_is_text(text: str) -> None:
         (_block(_invoke(("path", "a\x00b"))), "write", "U+0000"),
         (_block(_invoke(("path", "a\ud83db"))), "write", "half of a surrogate pair"),
         (_block('{"name": "write"}'), "", "is no call"),
+        (_block("<invoked name='write'></invoked>"), "", "is no call"),
+        (_block('<invoke name="write"><parameters name="path">a</invoke>'), "write", "outside of its parameters"),
         (_block("<write><path>a</path></write>"), "", "is no call"),
         (_block(), "", "An empty block is no call"),
         ("<function_calls>", "", "your answer ended inside of it"),

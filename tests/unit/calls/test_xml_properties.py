@@ -20,6 +20,9 @@ PIECES = [
     *("</invoke>", "</invoke >", '<parameter name="p">', '<parameter name="q"\n>', '<parameter name="r"/>'),
     *("<parameter>", "</parameter>", "</parameter\t>", "</parameter", "<parameters>", "name=", "<b>", "<!-- x -->"),
     *("<", ">", "/", "</", " ", "\n", '"', "'", "&lt;", "word", "1", "{}", "é", "🎈", "\x00"),
+    # Longer ones, so that the depths are reached often.
+    *('<function_calls><invoke name="f">', '<function_calls>\n<invoke name="f"><parameter name="p">'),
+    *("</parameter></invoke>", "</parameter></invoke></function_calls>", "</invoke></function_calls>"),
 ]
 SOUP = st.lists(st.sampled_from(PIECES) | st.text(max_size=4), max_size=40).map("".join)
 CUTS = st.lists(st.integers(0, 2_000), max_size=30)
