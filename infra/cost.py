@@ -47,6 +47,7 @@ FREE_TYPES = frozenset(
         "AWS::SQS::",
         "AWS::SecretsManager::SecretTargetAttachment",
         "AWS::StepFunctions::StateMachine",
+        "Custom::Catalogue",
         "Custom::Migration",
     }
 )

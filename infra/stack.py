@@ -10,9 +10,9 @@ from infra.constructs.apis import HttpEndpoint, WebSocketEndpoint
 from infra.constructs.cache import Cache
 from infra.constructs.code import Bundles, CodeSource, HotReload
 from infra.constructs.database import Database, GivenDatabase
+from infra.constructs.deploy_step import DeployStep, catalogue_hash, migrations_hash
 from infra.constructs.edge import Edge
 from infra.constructs.functions import FUNCTIONS, Functions, Use
-from infra.constructs.migration import Migration
 from infra.constructs.network import Network
 from infra.constructs.permissions import Resources, grant, workflow_arn
 from infra.constructs.queues import Queues
@@ -141,7 +141,20 @@ class SunaStack(Stack):
             summarizer=functions["Summarizer"].target,
         )
         reachable = [network.internet] if network else []
-        Migration(self, "Migration", function=functions["Migrate"].function, after=[*database.ready, *reachable])
+        migration = DeployStep(
+            self,
+            "Migration",
+            function=functions["Migrate"].function,
+            files_hash=migrations_hash(),
+            after=[*database.ready, *reachable],
+        )
+        DeployStep(
+            self,
+            "Catalogue",
+            function=functions["QueueRunner"].target,
+            files_hash=catalogue_hash(),
+            after=[migration],
+        )
 
         outputs = {
             "HttpApiId": http.api.api_id,

@@ -118,7 +118,7 @@ class ThreadSearch(_Body):
     metadata: dict[str, Any] | None = None
     status: WireThreadStatus | None = None
     limit: int = Field(default=10, ge=1, le=1000)
-    offset: int = Field(default=0, ge=0)
+    offset: int = Field(default=0, ge=0, lt=2**63)
 
 
 class InputMessage(_Body):

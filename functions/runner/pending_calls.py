@@ -1,6 +1,7 @@
 """Calls without an answer: of the answer just given, of an attempt that died, of a run that waits for a person."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from functions.runner.agent import Agent
 from functions.runner.budget import Budget
@@ -61,6 +62,9 @@ class PendingCalls:
                 case "awaiting" if not self._agent.resume.get(execution.call_id, False):
                     declined = execution.call_id in self._agent.resume
                     await self._executor.refuse(execution, _DECLINED if declined else _PASSED_OVER)
+                case "awaiting":
+                    context.execution = replace(execution, status="pending")  # approved
+                    contexts.append(context)
                 case _:
                     contexts.append(context)
         outcome = await self.execute(contexts, budget) if contexts else None

@@ -8,6 +8,7 @@ from uuid import UUID
 from functions.runner.calls.model import ToolCall
 from functions.runner.calls.native import NativeCalls
 from functions.runner.calls.xml import XmlCalls
+from functions.runner.tools.output import storable
 from shared.agent_config import ProcessorConfig
 from shared.domain import Json
 from shared.stream import events
@@ -99,12 +100,14 @@ class ResponseProcessor:
 
     async def _reasoning(self, text: str | None) -> None:
         if text:
+            text = storable(text)
             self.response.reasoning += text
             await self._show("reasoning", text)
 
     async def _text(self, text: str | None) -> None:
         if not text:
             return
+        text = storable(text)
         self.response.text += text
         if self._xml is None:
             await self._show("text", text)
@@ -119,7 +122,7 @@ class ResponseProcessor:
     async def _finish(self) -> None:
         if self._xml is not None and self.response.finish_reason != CUT_AT_CALLS:
             await self._shown_and_called(*self._xml.finish(cut_off=self.response.finish_reason == "length"))
-        for call in self._native.finish():
+        for call in self._native.finish(cut_off=self.response.finish_reason == "length"):
             await self._call(call)
         await self._finish_block()
 

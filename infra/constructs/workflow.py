@@ -1,6 +1,6 @@
 """The workflow that carries on a run which a function could not finish: Summarize and Advance in turns.
 
-Input `{"agent_run_id", "thread_id", "account_id", "handover_no", "next": "advance" | "summarize"}`; each step answers
+Input `{"agent_run_id", "thread_id", "account_id", "request_id", "handover_no", "next": "advance" | "summarize"}`; each step answers
 the same ids with `outcome` and `next` (`advance`, `summarize` or `end`). Ids only: a payload may have 256 KB.
 """
 
@@ -16,7 +16,7 @@ from constructs import Construct
 from infra.constructs.retention import retention
 from infra.stages import Stage
 
-IDS = ("agent_run_id", "thread_id", "account_id", "handover_no")
+IDS = ("agent_run_id", "thread_id", "account_id", "request_id", "handover_no")
 
 LEASE_HELD = ("LeaseHeldError",)
 """Another executor holds the run: its lease ends, or it hands over; wait one lease."""

@@ -93,7 +93,7 @@ class LeaseKeeper:
     async def _keep(self) -> None:
         connection: DirectConnection | None = None
         while True:
-            # On this very thread, whose loop has nothing else to do: one of a pool would be joined at the process's end.
+            # On this very thread, which has nothing else to do: one of a pool would be joined at the process's end.
             self._wait_for_work()
             await asyncio.sleep(self._interval_s)
             if not self._ticks():

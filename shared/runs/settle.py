@@ -59,12 +59,13 @@ async def look_after(message: RunMessage, *, age_s: float) -> Done | LookAgain:
     """
     async with connection() as taken:
         row = await taken.fetchrow(_SQL["watch"], message.agent_run_id, message.account_id)
-        if row is None:
-            return Done() if age_s > _LONGEST_WAIT_S else LookAgain(min(_REDISPATCH_S, _LONGEST_WAIT_S))
-        if row["status"] in TERMINAL:
-            if row["settled_at"] is None:
-                await settle(agent_run_id=message.agent_run_id, thread_id=message.thread_id)
-            return Done()
+    if row is None:
+        return Done() if age_s > _LONGEST_WAIT_S else LookAgain(min(_REDISPATCH_S, _LONGEST_WAIT_S))
+    if row["status"] in TERMINAL:
+        if row["settled_at"] is None:
+            await settle(agent_run_id=message.agent_run_id, thread_id=message.thread_id)
+        return Done()
+    async with connection() as taken:
         left_s = row["lease_left_s"] if row["status"] == "running" else row["due_in_s"]
         if left_s is not None and left_s > 0:
             return LookAgain(left_s + _MARGIN_S)

@@ -2,9 +2,11 @@
 
 import json
 import os
+import shutil
 import subprocess
 import uuid
 from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,10 +83,59 @@ def stack() -> Generator[RunningStack]:
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
+@contextmanager
+def own_code(stack: RunningStack, group: str, functions: list[str], folder: Path) -> Generator[Path]:
+    """Give functions a copy of the sources of their own; yields its folder, and gives them the clone's back at the end.
+
+    Dependencies are hard links, a copy that costs no space; the sources are what is watched for changes.
+    """
+    installed = ROOT / ".local" / "code" / group
+    code = folder / group
+    shutil.copytree(
+        installed, code, symlinks=True, copy_function=lambda source, target: Path(target).hardlink_to(source)
+    )
+    for name in ("functions", "shared"):
+        shutil.copytree(ROOT / name, folder / "source" / name, ignore=shutil.ignore_patterns("__pycache__"))
+        (code / name).unlink()
+        (code / name).symlink_to(folder / "source" / name)
+    _run_from(stack, functions, code)
+    try:
+        yield folder / "source"
+    finally:
+        _run_from(stack, functions, installed)
+
+
+def _run_from(stack: RunningStack, functions: list[str], code: Path) -> None:
+    client = stack.aws("lambda")
+    for name in functions:
+        function = stack.fields["outputs"][f"{name}FunctionName"]
+        client.update_function_code(FunctionName=function, S3Bucket="hot-reload", S3Key=str(code))
+        client.get_waiter("function_updated_v2").wait(FunctionName=function, WaiterConfig={"Delay": 1})
+
+
+@pytest.fixture(scope="session")
+def probed(stack: RunningStack, tmp_path_factory: pytest.TempPathFactory) -> Generator[RunningStack]:
+    """The stack with the tool ``probe`` among its runner's custom tools."""
+    runners = ["QueueRunner", "WorkflowRunner"]
+    with own_code(stack, "runner", runners, tmp_path_factory.mktemp("probed")) as source:
+        shutil.copy(Path(__file__).parent / "probe.py", source / "functions/runner/tools/custom/probe.py")
+        # The first start of a runner writes the catalogue, from which the API knows the tool.
+        name = stack.fields["outputs"]["QueueRunnerFunctionName"]
+        answer = stack.aws("lambda").invoke(FunctionName=name, Payload=b'{"Records": []}')
+        assert "FunctionError" not in answer, answer["Payload"].read()
+        yield stack
+
+
 @pytest.fixture
 def account_id() -> str:
     """An account nobody else uses."""
     return str(uuid.uuid4())
+
+
+@pytest.fixture
+def client(stack: RunningStack, account_id: str) -> Stack:
+    """The stack as ``account_id`` sees it."""
+    return stack.client_of(account_id)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from websockets.exceptions import InvalidStatus
 
 from tests.e2e.conftest import RunningStack
 from tests.e2e.following import command, next_frame, subscribed
-from tests.e2e.test_slice import new_thread
+from tests.e2e.threads import new_thread
 
 GOOD_RUN: dict[str, Any] = {"assistant_id": "agent", "input": {"messages": [{"role": "user", "content": "hi"}]}}
 

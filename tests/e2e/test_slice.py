@@ -6,38 +6,10 @@ from itertools import pairwise
 from typing import Any
 
 import httpx
-import pytest
 
 from clients.terminal.stack import Stack
-from tests.e2e.conftest import RunningStack
 from tests.e2e.following import command, events_of_run, eventually, subscribed, text_of
-
-
-async def new_thread(http: httpx.AsyncClient) -> str:
-    answer = await http.post("/threads", json={"metadata": {"made_by": "test"}})
-    assert answer.status_code == 200, answer.text
-    return answer.json()["thread_id"]
-
-
-async def start_run(http: httpx.AsyncClient, thread_id: str, text: str, **body: Any) -> dict[str, Any]:
-    message = {"role": "user", "content": text}
-    answer = await http.post(
-        f"/threads/{thread_id}/runs", json={"assistant_id": "agent", "input": {"messages": [message]}, **body}
-    )
-    assert answer.status_code == 200, answer.text
-    return answer.json()
-
-
-async def ended_run(http: httpx.AsyncClient, run: dict[str, Any]) -> dict[str, Any]:
-    async def ask() -> dict[str, Any]:
-        return (await http.get(f"/threads/{run['thread_id']}/runs/{run['run_id']}")).json()
-
-    return await eventually(ask, lambda answer: answer["status"] not in {"pending", "running"})
-
-
-@pytest.fixture
-def client(stack: RunningStack, account_id: str) -> Stack:
-    return stack.client_of(account_id)
+from tests.e2e.threads import ended_run, new_thread, start_run
 
 
 async def test_an_answer_streams_and_is_kept(http: httpx.AsyncClient, client: Stack) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.e2e.conftest import LOCAL_DIR, ROOT, RunningStack
 from tests.e2e.following import events_of_run, subscribed, text_of
-from tests.e2e.test_slice import ended_run, new_thread, start_run
+from tests.e2e.threads import ended_run, new_thread, start_run
 
 
 def cdk(stack: RunningStack, *arguments: str) -> None:

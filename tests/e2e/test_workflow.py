@@ -7,7 +7,7 @@ import httpx
 
 from tests.e2e.conftest import RunningStack
 from tests.e2e.following import events_of_run, eventually, subscribed, text_of
-from tests.e2e.test_slice import ended_run, new_thread, start_run
+from tests.e2e.threads import ended_run, new_thread, start_run
 
 
 async def test_a_run_passes_through_step_functions(

@@ -6,6 +6,7 @@ import re
 import pytest
 
 from infra.cost import PRICES, UnpricedError, idle_cost
+from tests.infra.conftest import PROJECT
 from tests.infra.template import Json, Template
 
 PRICE_FILE: Json = json.loads(PRICES.read_text())
@@ -67,6 +68,13 @@ def test_every_resource_of_a_stage_is_priced(templates: dict[str, Template], sta
     total = sum(line.usd for line in idle_cost(templates[stage].body, PRICE_FILE))
 
     assert 10 < total < most
+
+
+def test_the_documents_table_is_what_the_templates_cost(templates: dict[str, Template]) -> None:
+    totals = (sum(line.usd for line in idle_cost(templates[stage].body, PRICE_FILE)) for stage in ("small", "large"))
+    row = "| **Total** | " + " | ".join(f"**{total:.2f}**" for total in totals) + " |"
+
+    assert row in (PROJECT / "docs" / "deploy.md").read_text()
 
 
 def test_prices_are_dated_and_name_their_source() -> None:

@@ -50,8 +50,6 @@ SNAP_START = (
     Allowed("AWS::Lambda::Function Properties.SnapStart", "*", "right"),
     Allowed("AWS::Lambda::Version", "Functions/*", "right"),
     Allowed("AWS::Lambda::Alias", "Functions/*", "right"),
-    # A state machine may call the versions of an unpublished function too; an alias is granted as it is.
-    Allowed("AWS::IAM::Policy *.Statement[]", "Workflow/StateMachine/*", "*", '*"lambda:InvokeFunction"*'),
 )
 EDGE = (
     Allowed("AWS::CloudFront::*", "Edge/*", "right"),

@@ -48,7 +48,7 @@ def test_each_function_has_its_handler_and_a_log_group_with_retention(
 def test_no_template_needs_a_helper_function_of_the_cdk(template: Template) -> None:
     custom = {value["Type"] for value in template.resources.values() if value["Type"].startswith("Custom::")}
 
-    assert custom == {"Custom::Migration"}
+    assert custom == {"Custom::Catalogue", "Custom::Migration"}
     assert "nodejs" not in json.dumps(template.body)
     assert not template.of_type("AWS::CloudFormation::CustomResource")
 
@@ -166,7 +166,7 @@ def test_migrations_run_when_their_files_change_and_only_then(template: Template
     assert migration["ServiceToken"]["Fn::GetAtt"][0] == template.logical_id(
         "AWS::Lambda::Function", "Functions/Migrate/"
     )
-    assert migration["MigrationsHash"] == migrations_hash()
+    assert migration["FilesHash"] == migrations_hash()
 
     (tmp_path / "0001.sql").write_text("SELECT 1")
     before = migrations_hash(tmp_path)

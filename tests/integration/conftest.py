@@ -1,9 +1,10 @@
 """Real servers for the session; a database, queues and an account of its own for each test."""
 
 import asyncio
+import json
 import os
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
@@ -12,11 +13,14 @@ import pytest
 from shared.aws.clients import dynamodb, secrets_manager, sqs
 from tests.integration import opened
 from tests.integration.databases import LEASE_S, Database, DatabaseServer
+from tests.integration.deployed import AUDIENCE, HS256_SECRET, ISSUER, Deployed
+from tests.integration.function_process import FunctionProcess, function_process
 from tests.integration.queues import QueueName, Queues
 from tests.integration.servers import Servers, servers
 
 SUBSCRIPTIONS_TABLE = "subscriptions"
-HS256_SECRET = "0123456789abcdef0123456789abcdef"
+
+type StartFunction = Callable[..., FunctionProcess]
 
 _ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "test",
@@ -141,3 +145,33 @@ async def subscriptions_table(_opened: None) -> str:
 def account_id() -> str:
     """An account of the test's own."""
     return f"account-{uuid4()}"
+
+
+@pytest.fixture(scope="session")
+async def deployed(
+    database_server: DatabaseServer, _template: str, subscriptions_table: str
+) -> AsyncIterator[Deployed]:
+    """What the functions share."""
+    urls = await create_queues()
+    async with database_server.database(template=_template) as database:
+        environment = {
+            "DATABASE_SECRET_ARN": await store_secret(database.secret()),
+            "AUTH_SECRET_ARN": await store_secret(json.dumps({"hs256_secret": HS256_SECRET})),
+            "JWT_ISSUER": ISSUER,
+            "JWT_AUDIENCE": AUDIENCE,
+            "SUBSCRIPTIONS_TABLE": subscriptions_table,
+            **{f"{name.upper()}_QUEUE_URL": url for name, url in urls.items()},
+        }
+        yield Deployed(database, Queues(urls), environment)
+
+
+@pytest.fixture(scope="session")
+def start_function(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartFunction]:
+    """Starts functions; they end with the session."""
+    with ExitStack() as stack:
+
+        def start(handler: str, **environment: str) -> FunctionProcess:
+            folder = tmp_path_factory.mktemp("function")
+            return stack.enter_context(function_process(handler, {**deployed.environment, **environment}, folder))
+
+        yield start

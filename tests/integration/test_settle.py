@@ -129,10 +129,11 @@ WAITING: dict[str, tuple[dict[str, str], float]] = {
 }
 
 
-@pytest.mark.parametrize(("columns", "after_s"), WAITING.values(), ids=WAITING.keys())
+@pytest.mark.parametrize("case", WAITING.values(), ids=WAITING.keys())
 async def test_the_watch_waits_for_what_is_still_to_come(
-    database: Database, queues: Queues, thread_id: UUID, watch: Watch, columns: dict[str, str], after_s: float
+    database: Database, queues: Queues, thread_id: UUID, watch: Watch, case: tuple[dict[str, str], float]
 ) -> None:
+    columns, after_s = case
     agent_run_id = await database.new_run(thread_id, **columns)
     before = await database.run(agent_run_id)
     assert _after_s(await watch.look(agent_run_id)) == pytest.approx(after_s, abs=1)
@@ -140,10 +141,11 @@ async def test_the_watch_waits_for_what_is_still_to_come(
     assert await _dispatched(queues) == NOTHING
 
 
-@pytest.mark.parametrize(("since_s", "after_s"), [(20, 40), (60, 120), (1000, 300)])
+@pytest.mark.parametrize("seconds", [(20, 40), (60, 120), (1000, 300)], ids=lambda seconds: f"after {seconds[0]} s")
 async def test_a_run_that_nobody_claimed_is_dispatched_again_less_and_less_often(
-    database: Database, queues: Queues, thread_id: UUID, watch: Watch, since_s: int, after_s: float
+    database: Database, queues: Queues, thread_id: UUID, watch: Watch, seconds: tuple[int, float]
 ) -> None:
+    since_s, after_s = seconds
     agent_run_id = await database.new_run(
         thread_id, dispatched_at=f"clock_timestamp() - interval '{since_s} s'", not_before=LONG_AGO
     )

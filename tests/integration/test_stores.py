@@ -7,7 +7,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from shared.database import connection, messages, runs, threads
+from shared.agent_config import AgentConfig
+from shared.database import assistants, connection, messages, runs, threads, tool_executions, transaction
 from shared.domain import Message
 from shared.errors import ConflictError, NotFoundError
 from tests.integration.databases import Database
@@ -41,22 +42,79 @@ STRANGERS: dict[tuple[Any, str], Callable[[Any, "Owned", str], Awaitable[object]
     (runs, "page"): lambda taken, own, who: runs.page(
         taken, thread_id=own.thread_id, account_id=who, statuses=None, limit=10, offset=0
     ),
+    (assistants, "get"): lambda taken, own, who: assistants.get(taken, assistant_id=own.assistant_id, account_id=who),
+    (assistants, "search"): lambda taken, own, who: assistants.search(
+        taken, account_id=who, metadata={}, name=None, limit=10, offset=0
+    ),
+    (assistants, "versions"): lambda taken, own, who: assistants.versions(
+        taken, assistant_id=own.assistant_id, account_id=who, limit=10, offset=0
+    ),
+    (assistants, "add_version"): lambda taken, own, who: assistants.add_version(
+        taken,
+        assistant_id=own.assistant_id,
+        account_id=who,
+        name="stolen",
+        description=None,
+        config=None,
+        metadata={},
+    ),
+    (assistants, "set_version"): lambda taken, own, who: assistants.set_version(
+        taken, assistant_id=own.assistant_id, account_id=who, version=1
+    ),
+    (assistants, "delete"): lambda taken, own, who: assistants.delete(
+        taken, assistant_id=own.assistant_id, account_id=who
+    ),
+    (tool_executions, "unanswered"): lambda taken, own, who: tool_executions.unanswered(
+        taken, thread_id=own.thread_id, account_id=who
+    ),
+    (tool_executions, "awaiting"): lambda taken, own, who: tool_executions.awaiting(
+        taken, thread_id=own.thread_id, account_id=who
+    ),
 }
-INSERTS = {(threads, "create"), (messages, "insert"), (runs, "insert")}
+INSERTS = {
+    (threads, "create"),
+    (threads, "ensure_account"),
+    (messages, "insert"),
+    (runs, "insert"),
+    (assistants, "create"),
+    (tool_executions, "begin"),
+}
 
 
 class Owned:
-    """A thread of an account, with a run and a message."""
+    """A thread of an account, with a run, a message and a call that waits for approval; and an assistant."""
 
     def __init__(self, thread_id: UUID, agent_run_id: UUID, account_id: str) -> None:
         self.thread_id, self.agent_run_id, self.account_id = thread_id, agent_run_id, account_id
+        self.assistant_id = uuid4()
 
 
 @pytest.fixture
 async def owned(database: Database, account_id: str) -> Owned:
     thread_id = await database.new_thread(account_id)
     own = Owned(thread_id, await database.new_run(thread_id), account_id)
-    await _insert(own, "hello", run_number=1)
+    message = await _insert(own, "hello", run_number=1)
+    async with transaction() as taken:
+        await assistants.create(
+            taken,
+            assistant_id=own.assistant_id,
+            account_id=account_id,
+            name="mine",
+            description=None,
+            config=AgentConfig(),
+            metadata={},
+        )
+    await database.connection.execute(
+        """
+        INSERT INTO tool_executions (agent_run_id, call_id, thread_id, account_id, assistant_message_id, call_index,
+            name, arguments, form, status)
+        VALUES ($1, 'call-1', $2, $3, $4, 0, 'add', '{}', 'native', 'awaiting')
+        """,
+        own.agent_run_id,
+        thread_id,
+        account_id,
+        message.message_id,
+    )
     return own
 
 
@@ -84,7 +142,7 @@ def _is_scoped(found: Callable[..., object]) -> bool:
 def test_every_function_of_the_stores_is_asked_by_a_stranger() -> None:
     public = {
         (store, name)
-        for store in (threads, messages, runs)
+        for store in (threads, messages, runs, assistants, tool_executions)
         for name, found in vars(store).items()
         if inspect.iscoroutinefunction(found) and found.__module__ == store.__name__ and _is_scoped(found)
     }
@@ -109,7 +167,7 @@ async def test_a_stranger_sees_and_changes_nothing(
         except NotFoundError as error:
             assert "not found" in error.message
     assert (await database.thread(owned.thread_id))["metadata"] == "{}"
-    assert await database.count("messages") == 1
+    assert (await database.count("messages"), await database.count("assistants")) == (1, 1)
 
 
 async def test_a_thread_id_that_is_taken_is_not_given_twice(database: Database, owned: Owned) -> None:
@@ -237,18 +295,3 @@ async def test_a_runs_context_ends_with_the_run(owned: Owned) -> None:
     await _insert(owned, "a status", run_number=1, is_llm_message=False)
     assert await _context(owned, run_number=1) == ["hello"]
     assert await _context(owned, run_number=2) == ["hello", "of run 2"]
-
-
-async def test_a_summary_stands_for_what_it_covers(owned: Owned) -> None:
-    await _insert(owned, "covered", run_number=1)
-    await _insert(owned, "verbatim", run_number=1)
-    await _insert(owned, "next", run_number=2)
-    for text, covers, run_number in (("old summary", (1, 0), 1), ("summary", (1, 1), 2)):
-        await _insert(owned, text, run_number=run_number, type="summary", covers=covers)
-    assert await _context(owned, run_number=2) == ["summary", "verbatim", "next"]
-
-
-async def test_two_summaries_of_the_same_are_refused(owned: Owned) -> None:
-    await _insert(owned, "summary", run_number=1, type="summary", covers=(1, 0))
-    with pytest.raises(Exception, match="one_summary_of_the_same"):
-        await _insert(owned, "again", run_number=1, type="summary", covers=(1, 0))

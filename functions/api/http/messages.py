@@ -18,7 +18,7 @@ async def list_messages(
     caller: Caller,
     thread_id: UUID,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-    offset: Annotated[int, Query(ge=0)] = 0,
+    offset: Annotated[int, Query(ge=0, lt=2**63)] = 0,
 ) -> list[WireStoredMessage]:
     """A page of the thread's messages, oldest first."""
     async with connection() as taken:

@@ -26,7 +26,7 @@ async def list_runs(
     caller: Caller,
     thread_id: UUID,
     limit: Annotated[int, Query(ge=1, le=1000)] = 10,
-    offset: Annotated[int, Query(ge=0)] = 0,
+    offset: Annotated[int, Query(ge=0, lt=2**63)] = 0,
     status: WireRunStatus | None = None,
 ) -> list[WireRun]:
     """The thread's runs, newest first."""

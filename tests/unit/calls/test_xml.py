@@ -174,6 +174,11 @@ def test_a_malformed_call_takes_nothing_from_the_others() -> None:
     assert [text[call.start : call.end] for call in calls] == [call.raw for call in calls]
 
 
+def test_an_empty_block_is_told_after_one_with_calls_too() -> None:
+    calls = parse_xml([_block(_invoke(("path", "a"))) + _block()], SCHEMAS).calls
+    assert [call.arguments for call in calls] == [{"path": "a"}, None]
+
+
 def test_words_between_calls_are_no_call() -> None:
     calls = parse_xml([_block("First:", _invoke(("path", "a")), "then", _invoke(("path", "b")))], SCHEMAS).calls
     assert [call.arguments for call in calls] == [{"path": "a"}, {"path": "b"}]

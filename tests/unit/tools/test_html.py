@@ -31,6 +31,11 @@ def test_no_page_is_too_broken(page: str) -> None:
     assert isinstance(html.text_of(page, base_url="https://example.org/"), str)
 
 
+def test_a_page_may_leave_tags_out() -> None:
+    page = "<!DOCTYPE html><head><title>T</title><p>One<p>Two<header>Three</header>"
+    assert html.text_of(page, base_url="https://example.org/").splitlines() == ["T", "One", "Two", "Three"]
+
+
 HOSTILE = (
     "<" * 1_000_000,
     "< " * 500_000 + ">",

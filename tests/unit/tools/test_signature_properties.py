@@ -92,7 +92,7 @@ def accepts(found: Signature, arguments: dict[str, Any]) -> bool:
     return True
 
 
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data(), PARAMETERS)
 def test_valid_arguments_are_accepted(data: st.DataObject, hints: dict[str, Hint]) -> None:
     found = signature(hints)
@@ -104,7 +104,7 @@ def test_valid_arguments_are_accepted(data: st.DataObject, hints: dict[str, Hint
     assert Draft202012Validator(found.parameters).is_valid(arguments)
 
 
-@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=120, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data(), PARAMETERS)
 def test_the_check_accepts_exactly_what_the_schema_accepts(data: st.DataObject, hints: dict[str, Hint]) -> None:
     found = signature(hints)
@@ -116,7 +116,7 @@ def test_the_check_accepts_exactly_what_the_schema_accepts(data: st.DataObject, 
     assert accepts(found, arguments) == Draft202012Validator(found.parameters).is_valid(arguments)
 
 
-@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 @given(PARAMETERS)
 def test_the_example_of_a_schema_is_valid(hints: dict[str, Hint]) -> None:
     found = signature(hints)

@@ -162,6 +162,10 @@ class McpTools:
         for server, listing in zip(self._servers.values(), listed, strict=True):
             for tool in listing:
                 name = function_name(server.name, tool.name)
+                if name in functions:
+                    # "a" with "b__c" and "a__b" with "c", or a server that lists a tool twice: the first one stays.
+                    self.problems[server.name] = f"its tool {tool.name!r} is left out: there is another {name!r}"
+                    continue
                 functions[name] = ToolFunction(
                     name=name,
                     description=tool.description,
@@ -202,6 +206,8 @@ class McpTools:
         async with self._opening[server.name]:
             session = self._sessions.get(server.name)
             if session is None or session.ended:
+                if session is not None:
+                    await session.close()
                 module = await asyncio.to_thread(import_module, "functions.runner.tools.builtin.mcp_session")
                 opening: McpSession = module.McpSession(
                     server, allowed_private=self._allowed_private, resolver=self._resolver

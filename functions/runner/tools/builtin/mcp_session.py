@@ -3,6 +3,8 @@
 import asyncio
 import json
 from collections.abc import Collection, Coroutine
+from contextvars import ContextVar, copy_context
+from dataclasses import dataclass
 from typing import Any, cast
 
 import httpx2
@@ -35,8 +37,17 @@ _MAX_SCHEMA = 32_000
 
 _CLOSE_S = 3.0
 _HTTP_TIMEOUT = httpx2.Timeout(15.0, read=300.0)
-# How the client words a 404 for a session it had.
-_SESSION_TERMINATED = "Session terminated"
+
+
+@dataclass
+class _Request:
+    """A request to the server. ``unseen``: it was refused because the server has forgotten the session."""
+
+    unseen: bool = False
+
+
+# The client sends in the context of whoever asks, so an HTTP response finds the request that it answers.
+_request: ContextVar[_Request] = ContextVar("_request")
 
 
 class McpSession:
@@ -52,6 +63,7 @@ class McpSession:
             resolver=resolver,
             max_response_bytes=MAX_RESPONSE_BYTES,
         )
+        self._http.event_hooks = {"response": [self._look]}
         self._opened: asyncio.Future[Client] = asyncio.get_running_loop().create_future()
         self._closing = asyncio.Event()
         self._owner: asyncio.Task[None] | None = None
@@ -87,6 +99,16 @@ class McpSession:
         async with self._http, Client(transport, cache=None) as client:
             self._opened.set_result(client)
             await self._closing.wait()
+
+    async def _look(self, response: httpx2.Response) -> None:
+        """Note a forgotten session: 404 to a request that names one (MCP 2025-11-25, transports, session management).
+
+        The client passes on whatever text the server has for it, so it cannot be told from its errors.
+        """
+        if response.status_code == 404 and "mcp-session-id" in response.request.headers:
+            self._forgotten = True
+            if (request := _request.get(None)) is not None:
+                request.unseen = True
 
     async def close(self) -> None:
         """End the session, at the server too."""
@@ -136,7 +158,10 @@ class McpSession:
     async def _during[T](self, request: Coroutine[Any, Any, T]) -> T:
         """Await ``request`` for as long as the session lives."""
         assert self._owner is not None  # noqa: S101 - an unopened session has no client
-        task = asyncio.create_task(request)
+        sent = _Request()
+        context = copy_context()
+        context.run(_request.set, sent)
+        task = asyncio.create_task(request, context=context)
         try:
             await asyncio.wait({task, self._owner}, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -151,8 +176,7 @@ class McpSession:
         try:
             return task.result()
         except MCPError as error:
-            if _SESSION_TERMINATED in str(error):
-                self._forgotten = True
+            if sent.unseen:
                 raise McpSessionEndedError from error
             raise McpError(f"the MCP server {self._server.name!r} answers: {error}") from error
         except Exception as error:

@@ -31,6 +31,7 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
         self._allowed = frozenset(allowed_private)
         self._resolve = resolver
         self._backend = cast("httpcore2.AsyncNetworkBackend", httpcore2.AnyIOBackend())
+        self._opened: list[httpcore2.AsyncNetworkStream] = []
 
     async def connect_tcp(
         self,
@@ -60,7 +61,7 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
         tried = addresses[:_TRIED]
         for address in tried:
             try:
-                return await self._backend.connect_tcp(
+                stream = await self._backend.connect_tcp(
                     str(address),
                     port,
                     timeout=None if timeout is None else timeout / len(tried),
@@ -69,7 +70,16 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
                 )
             except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
                 failure = error
+            else:
+                self._opened.append(stream)
+                return stream
         raise failure
+
+    async def aclose(self) -> None:
+        """Close every connection that was opened: httpcore forgets one whose TLS handshake is cancelled."""
+        opened, self._opened = self._opened, []
+        for stream in opened:
+            await stream.aclose()
 
     async def connect_unix_socket(
         self,
@@ -94,10 +104,21 @@ class GuardedTransport(httpx2.AsyncHTTPTransport):
 
     def __init__(self, backend: GuardedBackend, *, max_response_bytes: int | None = None) -> None:
         super().__init__(verify=_tls(), trust_env=False)
+        self._backend = backend
         self._max_response_bytes = max_response_bytes
         self._pool = httpcore2.AsyncConnectionPool(
             ssl_context=_tls(), max_connections=20, keepalive_expiry=30.0, network_backend=backend
         )
+
+    async def __aexit__(self, *error: Any) -> None:
+        """Leave the pool, and no connection open."""
+        await super().__aexit__(*error)
+        await self._backend.aclose()
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await super().aclose()
+        await self._backend.aclose()
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send ``request``; the body is bounded while it is read."""

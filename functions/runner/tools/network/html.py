@@ -9,7 +9,7 @@ import re
 from urllib.parse import urljoin
 
 # Elements whose content nobody reads.
-_UNSEEN = frozenset({"script", "style", "template", "noscript", "svg", "head"})
+_UNSEEN = frozenset({"script", "style", "template", "noscript", "svg", "title"})
 _BLOCKS = re.compile(
     "address|article|aside|blockquote|br|dd|details|div|dl|dt|fieldset|figcaption|figure|footer|form|h[1-6]|header|hr|li"
     "|main|nav|ol|option|p|pre|section|summary|table|td|th|tr|ul"

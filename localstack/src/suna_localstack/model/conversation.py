@@ -85,7 +85,8 @@ def plan(messages: list[Message]) -> Turn:
     question = text_of(messages[asked]) if asked >= 0 else ""
     after = messages[asked + 1 :]
     script = turns(question)
-    done = sum(1 for message in after if message.get("role") == "assistant")
+    # A result may stand in the assistant's name, too: it is no answer.
+    done = sum(1 for message in after if message.get("role") == "assistant" and not _RESULT.match(text_of(message)))
     if done < len(script):
         turn = script[done]
         if turn.recalls:

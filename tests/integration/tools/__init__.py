@@ -1,0 +1,1 @@
+"""Tools with real servers on the loopback interface."""
