@@ -112,10 +112,10 @@ def conversation(count: int) -> list[tuple[str, Json]]:
         call_id = f"call_{len(written)}"
         arguments = json.dumps({"query": words(3, 12)})
         call = {"id": call_id, "type": "function", "function": {"name": "search", "arguments": arguments}}
-        result = words(800, 4000) if dice.random() < 0.2 else words(250, 500)
+        result = words(800, 4000) if dice.random() < 0.2 else words(300, 500)
         written += [
-            ("user", {"role": "user", "content": words(150, 450)}),
-            ("assistant", {"role": "assistant", "content": words(50, 250), "tool_calls": [call]}),
+            ("user", {"role": "user", "content": words(250, 500)}),
+            ("assistant", {"role": "assistant", "content": words(200, 400), "tool_calls": [call]}),
             ("tool", {"role": "tool", "tool_call_id": call_id, "name": "search", "content": result}),
             ("assistant", {"role": "assistant", "content": words(350, 500)}),
         ]
@@ -222,8 +222,10 @@ async def measure(rounds: int) -> None:
             await build(claim)
         built = {name: await build(claim) for name, claim in claims.items()}
 
+        stored = [{"role": "system", "content": SYSTEM}, *(content for _, content in conversation(200))]
+
         async def recount() -> None:
-            litellm.token_counter(model=MODEL, messages=built["200 messages"].messages, tools=TOOLS)
+            litellm.token_counter(model=MODEL, messages=stored, tools=TOOLS)
 
         spent: dict[str, list[float]] = {name: [] for name in [*claims, "recount of the 200"]}
         for _ in range(rounds):

@@ -1,6 +1,5 @@
 """The agent of one run: its configuration, its tools, its prompt."""
 
-import json
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from functions.runner.tools.catalog import catalog
 from functions.runner.tools.errors import UnknownToolError
 from functions.runner.tools.registry import ToolRegistry
 from shared.agent_config import AgentConfig, RunConfig, RunOptions
+from shared.context.counting import count_tools
 from shared.database.tool_executions import ToolExecution
 from shared.domain import Claim, Json
 
@@ -68,10 +68,9 @@ class Agent:
             parts.append(self.registry.xml_instructions())
         return "\n\n".join(part for part in parts if part) or None
 
-    @property
-    def tool_tokens(self) -> int:
-        """About what the offered tools cost in every model call, in tokens: four characters of their JSON each."""
-        return len(json.dumps(self.native_schemas)) // 4 if self.native_schemas else 0
+    def tool_tokens(self, model: str) -> int:
+        """What the offered tools cost in every call of ``model``."""
+        return count_tools(self.native_schemas, model=model, system=self.system_prompt is not None)
 
     def outcome_of_calls(self, calls: Sequence[ToolExecution]) -> Outcome | None:
         """How the run ends with these calls, all answered with success; ``None`` if it goes on."""

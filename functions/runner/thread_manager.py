@@ -46,6 +46,7 @@ class ThreadManager:
         )
         self._pending = PendingCalls(claim, agent=agent, executor=self._executor, transcript=self._transcript)
         self._turn: Turn | None = None
+        self._tool_tokens: int | None = None
 
     async def advance(self, budget: Budget) -> Outcome:
         """Go on with the run until it ends, or ``budget`` does, or its context is full.
@@ -151,11 +152,14 @@ class ThreadManager:
         return None
 
     async def _context(self) -> Context:
+        model = self._agent.config.model or self._llm.default_model
+        if self._tool_tokens is None:
+            self._tool_tokens = self._agent.tool_tokens(model)
         return await self._context_manager.build(
             self._claim,
-            model=self._agent.config.model or self._llm.default_model,
+            model=model,
             system=self._agent.system_prompt,
-            extra_tokens=self._agent.tool_tokens,
+            extra_tokens=self._tool_tokens,
             summarize=self._agent.config.enable_context_manager,
         )
 

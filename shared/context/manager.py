@@ -200,12 +200,14 @@ async def _ask(claim: Claim, newest_summary: UUID | None, *, overflow: bool) -> 
 
 
 def _plan(tail: Tail, *, allowance: int) -> Plan:
-    """The plan for the messages after the summary. A note that something is left out is part of the allowance."""
-    left = allowance - tail.summary_tokens
-    chosen = plan(tail.rows, question=tail.question, allowance=left, complete=tail.complete)
-    if chosen.fits:
-        return chosen
-    return plan(tail.rows, question=tail.question, allowance=left - _NOTE_RESERVE, complete=False)
+    """The plan for the messages after the summary."""
+    return plan(
+        tail.rows,
+        question=tail.question,
+        allowance=allowance - tail.summary_tokens,
+        complete=tail.complete,
+        note_tokens=_NOTE_TOKENS,
+    )
 
 
 def _is_summarisable(tail: Tail) -> bool:
@@ -213,7 +215,7 @@ def _is_summarisable(tail: Tail) -> bool:
 
 
 # More than the note below has in any encoding.
-_NOTE_RESERVE = 40
+_NOTE_TOKENS = 40
 _NOTE = "({count} earlier messages of this conversation are left out here, because they do not fit.)"
 
 

@@ -46,10 +46,12 @@ def size(row: Row, *, whole: bool) -> int:
 
 def compressed_size(rows: Sequence[Row]) -> int:
     """Tokens of rows in their compressed form."""
-    return sum(size(row, whole=False) for row in rows)
+    return _tokens([(row, False) for row in rows])
 
 
-def plan(rows: Sequence[Row], *, question: Sequence[Row] = (), allowance: int, complete: bool) -> Plan:
+def plan(
+    rows: Sequence[Row], *, question: Sequence[Row] = (), allowance: int, complete: bool, note_tokens: int = 0
+) -> Plan:
     """Choose.
 
     Args:
@@ -57,6 +59,7 @@ def plan(rows: Sequence[Row], *, question: Sequence[Row] = (), allowance: int, c
         question: the messages that the run was started with, as far as they are older than ``rows``.
         allowance: tokens that they may have together.
         complete: ``rows`` are all there are; otherwise the older ones, which were not read, would not fit.
+        note_tokens: kept free for a note that something is left out, if it is.
     """
     everything = [*question, *rows]
     groups = groups_of(rows)
@@ -70,29 +73,27 @@ def plan(rows: Sequence[Row], *, question: Sequence[Row] = (), allowance: int, c
         for given in (own_whole, newest_whole):
             if (tokens := _tokens(given)) <= allowance:
                 return Plan(given, tokens, fits=True)
-    return _leave_out(groups, question=question, allowance=allowance)
+    return _leave_out(groups, question=question, allowance=allowance - note_tokens)
 
 
 def _leave_out(groups: list[list[Row]], *, question: Sequence[Row], allowance: int) -> Plan:
     *older, newest = groups
     asked = [*question, *(row for group in older for row in group if row.own and row.type == "user")]
-    least = [*asked, *newest]
-    whole = {row.message_id for row in newest}
-    if _tokens([(row, row.message_id in whole) for row in least]) > allowance:
-        whole = set[object]()
-    left = allowance - _tokens([(row, row.message_id in whole) for row in least])
-    fixed = {row.message_id for row in least}
+    pinned = {row.message_id for row in asked}
+    least = compressed_size(asked)
+    newest_whole = least + _tokens([(row, True) for row in newest]) <= allowance
+    left = allowance - least - _tokens([(row, newest_whole) for row in newest])
     kept: list[list[Row]] = []
     for group in reversed(older):
-        free = [row for row in group if row.message_id not in fixed]
+        free = [row for row in group if row.message_id not in pinned]
         left -= compressed_size(free)
         if left < 0:
             break
-        kept.insert(0, free)
-    kept = _from_a_question(kept)
-    chosen = fixed | {row.message_id for group in kept for row in group}
-    rows = [*question, *(row for group in groups for row in group)]
-    given = [(row, row.message_id in whole) for row in rows if row.message_id in chosen]
+        kept.append(free)
+    kept = _from_a_question(kept[::-1])
+    # What is pinned has its place among the others, and may be older than all of them.
+    old = sorted([*asked, *(row for group in kept for row in group)], key=lambda row: row.place)
+    given = [*((row, False) for row in old), *((row, newest_whole) for row in newest)]
     return Plan(given, _tokens(given), fits=False)
 
 

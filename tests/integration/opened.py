@@ -20,10 +20,16 @@ async def close_database() -> None:
     forget_settings()
 
 
+async def close_log() -> None:
+    """Close the client of Redis, and forget where Redis was."""
+    if log._redis.cache_info().currsize:
+        await log._redis().aclose()
+        log._redis.cache_clear()
+
+
 async def close_everything() -> None:
     """Close the rest, at the end of the session."""
     await close_database()
     await clients._clients()._stack.aclose()
     clients._clients.cache_clear()
-    await log._redis().aclose()
-    log._redis.cache_clear()
+    await close_log()
