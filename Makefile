@@ -14,6 +14,7 @@ STAGE ?= small
 TOOLS_STAMP := .local/tools/.stamp
 DEV_STAMP := .local/venvs/dev/.stamp
 LOCAL_STAMP := .local/venvs/localstack/.stamp
+MCP_STAMP := .local/venvs/mcp-server/.stamp
 NODE_STAMP := node_modules/.stamp
 
 .PHONY: help
@@ -63,12 +64,15 @@ unit: $(DEV_STAMP)
 	@$(DEV) -m pytest tests/unit
 
 test: ## Everything: check, infrastructure, LocalStack plugins, integration, end to end
-	@$(MAKE) -j2 $(DEV_STAMP) $(LOCAL_STAMP) $(NODE_STAMP)
+	@$(MAKE) -j2 $(DEV_STAMP) $(LOCAL_STAMP) $(NODE_STAMP) $(MCP_STAMP)
 	@status=0; $(MAKE) check || status=1; scripts/test.sh || status=1; exit $$status
 
-.PHONY: bench-first-token
+.PHONY: bench-first-token bench-context
 bench-first-token: setup ## Added latency from POST to the first token at the client
 	@$(UP) up && exec $(DEV) -m bench.first_token
+
+bench-context: setup ## CPU and rows read of a context build, against a recount
+	@exec $(UP) with-services -- $(DEV) -m bench.context
 
 ##@ Deployment
 
@@ -103,6 +107,9 @@ $(DEV_STAMP): locks/dev.txt scripts/venv.sh $(TOOLS_STAMP)
 
 $(LOCAL_STAMP): localstack/requirements.lock localstack/pyproject.toml scripts/venv.sh $(TOOLS_STAMP)
 	@scripts/venv.sh localstack localstack/requirements.lock localstack
+
+$(MCP_STAMP): locks/mcp-server.txt scripts/venv.sh $(TOOLS_STAMP)
+	@scripts/venv.sh mcp-server locks/mcp-server.txt
 
 $(NODE_STAMP): package-lock.json package.json scripts/node.sh
 	@scripts/node.sh

@@ -53,6 +53,7 @@ class SunaStack(Stack):
         model = self._text("DefaultModel", "Model of runs that name none, as litellm spells it", "openai/gpt-4o-mini")
         jwks = self._text("JwksUrl", "Keys of the OIDC issuer whose tokens are accepted")
         issuer = self._text("JwtIssuer", "Issuer (iss) that tokens must have", "suna")
+        private_mcp = self._text("McpAllowedPrivate", "MCP servers on private addresses: host:port,host:port")
         audience = self._text("JwtAudience", "Audience (aud) that tokens must have", "suna")
 
         network: Network | None = None
@@ -106,6 +107,7 @@ class SunaStack(Stack):
                 Use.PROVIDER: {
                     "PROVIDER_SECRET_ARN": secrets.provider.secret_arn,
                     "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+                    "MCP_ALLOWED_PRIVATE": private_mcp.value_as_string,
                 },
             },
             network=network,

@@ -11,5 +11,6 @@ compile pyproject.toml --group dev --output-file locks/dev.txt
 for group in api runner summarizer infra; do
     compile pyproject.toml --group "$group" --constraint locks/dev.txt --output-file "locks/$group.txt"
 done
+compile pyproject.toml --group mcp-server --output-file locks/mcp-server.txt
 (cd localstack && compile pyproject.toml --group test --output-file requirements.lock)
 npm install --package-lock-only --no-audit --no-fund --loglevel=error

@@ -73,6 +73,14 @@ class ModelSettings(BaseSettings):
 
     default_model: str
     provider_secret_arn: str = ""
+    # Remote MCP servers on private addresses that assistants may use all the same, as "host:port,host:port".
+    mcp_allowed_private: str = ""
+
+    @property
+    def private_mcp_servers(self) -> list[tuple[str, int]]:
+        """The servers of ``mcp_allowed_private``."""
+        pairs = [server.strip().rpartition(":") for server in self.mcp_allowed_private.split(",") if server.strip()]
+        return [(host, int(port)) for host, _, port in pairs]
 
 
 @cache

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from functions.runner.outcome import Outcome
+from functions.runner.tools.builtin.mcp import McpServer, McpTools
 from functions.runner.tools.catalog import catalog
 from functions.runner.tools.errors import UnknownToolError
 from functions.runner.tools.registry import ToolRegistry
@@ -13,16 +14,23 @@ from shared.agent_config import AgentConfig, RunConfig, RunOptions
 from shared.context.counting import count_tools
 from shared.database.tool_executions import ToolExecution
 from shared.domain import Claim, Json
+from shared.settings import model_settings
+from shared.telemetry import logger
 
 
 @dataclass(kw_only=True)
 class Agent:
-    """What a run works with. ``resume``: call id -> whether its call, which awaited approval, is approved."""
+    """What a run works with.
+
+    ``resume``: call id -> whether its call, which awaited approval, is approved. ``problems``: MCP server -> why its
+    tools are not there.
+    """
 
     config: AgentConfig
     options: RunOptions
     resume: dict[str, bool]
     registry: ToolRegistry
+    problems: dict[str, str] = field(default_factory=dict[str, str])
     _opened: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     async def __aenter__(self) -> Self:
@@ -48,7 +56,24 @@ class Agent:
             if tool is None:
                 raise UnknownToolError(f"there is no tool {name!r}; there are {', '.join(sorted(tools))}")
             registry.register(tool())
-        return cls(config=run.agent, options=run.options, resume=run.resume, registry=registry)
+        agent = cls(config=run.agent, options=run.options, resume=run.resume, registry=registry)
+        if run.agent.mcp_servers:
+            await agent._open_mcp()
+        return agent
+
+    async def _open_mcp(self) -> None:
+        """Add the tools of the remote servers; one that cannot be used is left out, and told."""
+        servers = [
+            McpServer(name=server.name, url=server.url, headers=server.headers) for server in self.config.mcp_servers
+        ]
+        mcp = await self._opened.enter_async_context(
+            McpTools(servers, allowed_private=model_settings().private_mcp_servers)
+        )
+        for function in await mcp.functions():
+            self.registry.register(function)
+        self.problems = dict(mcp.problems)
+        for server, problem in self.problems.items():
+            logger.warning("an MCP server cannot be used", extra={"server": server, "problem": problem})
 
     def schema_of(self, name: str) -> Json | None:
         """The JSON Schema of a tool's parameters."""

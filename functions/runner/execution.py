@@ -89,7 +89,7 @@ class Execution:
 
     async def warm_up(self) -> None:
         """What the first run would otherwise wait for."""
-        await self._llm.warm_up()
+        await asyncio.gather(self._llm.warm_up(), self._context_manager.warm_up(self._llm.default_model))
         if settings().connects_at_init:
             await asyncio.gather(open_pool(), open_log(), clients.sqs(), clients.dynamodb(), clients.step_functions())
             await catalogue.publish()
@@ -135,7 +135,7 @@ class Execution:
         self, claim: Claim, publisher: Publisher, interruption: Interruption, budget: Budget
     ) -> Executed:
         await publisher.publish(events.lifecycle(claim.agent_run_id, "running"))
-        outcome = await self._advance(claim, publisher, interruption, budget)
+        outcome, near_budget = await self._advance(claim, publisher, interruption, budget)
         for interrupt_id, payload in outcome.interrupts:
             await publisher.publish(events.input_requested(claim.agent_run_id, interrupt_id, payload=payload))
         await publisher.drain()
@@ -146,15 +146,18 @@ class Execution:
         await publisher.drain_last()
         await settle(agent_run_id=claim.agent_run_id, thread_id=claim.thread_id)
         logger.info("ended", extra={"outcome": outcome.kind, "error": outcome.error})
-        return Executed(outcome=outcome.kind)
+        return await self._after(claim, outcome, near_budget=near_budget)
 
     async def _advance(self, claim: Claim, publisher: Publisher, interruption: Interruption, budget: Budget) -> Outcome:
         """Advance until the run ends or is interrupted."""
         try:
             agent = await Agent.of(claim)
         except UnknownToolError as error:
-            return Outcome("failed", error={"code": "unknown_tool", "message": error.message})
+            return Outcome("failed", error={"code": "unknown_tool", "message": error.message}), False
         async with agent:
+            for server, problem in agent.problems.items():
+                payload = {"server": server, "problem": problem}
+                await publisher.publish(events.custom(claim.agent_run_id, "mcp_server_unusable", payload))
             options = agent.options
             capped_s = options.queue_time_s if claim.executor == "queue" else options.step_time_s
             manager = ThreadManager(
@@ -173,7 +176,16 @@ class Execution:
                 outcome = Outcome("stopped", error={"code": interruption.stop, "message": "the run was stopped"})
             finally:
                 task.cancel()
-            return outcome
+            return outcome, manager.near_budget
+
+    async def _after(self, claim: Claim, outcome: Outcome, *, near_budget: bool) -> Executed:
+        """The run has ended: have the thread's next summary prepared, if it will be needed soon."""
+        if not near_budget or outcome.kind != "completed":
+            return Executed(outcome=outcome.kind)
+        if claim.executor == "queue":
+            await _start_workflow(claim, handover_no=claim.handover_no, next_step="summarize")
+            return Executed(outcome=outcome.kind)
+        return Executed(outcome=outcome.kind, next_step="summarize")
 
     async def _hand_over(self, claim: Claim, publisher: Publisher, outcome: Outcome) -> Executed:
         """Give the run to the workflow, or from one of its steps to the next."""

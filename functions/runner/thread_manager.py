@@ -19,6 +19,7 @@ from shared.context.manager import Context, ContextManager
 from shared.database import connection, messages, tool_executions
 from shared.domain import Claim, Json
 from shared.llm import Llm
+from shared.stream import events
 from shared.stream.publisher import Publisher
 from shared.telemetry import logger
 
@@ -47,6 +48,9 @@ class ThreadManager:
         self._pending = PendingCalls(claim, agent=agent, executor=self._executor, transcript=self._transcript)
         self._turn: Turn | None = None
         self._tool_tokens: int | None = None
+        self._told_left_out = False
+        # Whether a summary should be prepared once the run has ended, so that the next run need not wait for it.
+        self.near_budget = False
 
     async def advance(self, budget: Budget) -> Outcome:
         """Go on with the run until it ends, or ``budget`` does, or its context is full.
@@ -136,6 +140,8 @@ class ThreadManager:
             if end.failure.overflow and await self._context_manager.overflowed(claim, context):
                 return Outcome("needs_summary")
             return Outcome("failed", error=end.failure.error)
+        if end.response.usage:
+            self._context_manager.learn(end.model, counted=context.tokens, reported=end.response.usage["input_tokens"])
         if end.contexts:
             return await self._pending.execute(end.contexts, budget)
         # Without `execute_tools` the calls are the client's to execute, and the run ends with them.
@@ -155,13 +161,19 @@ class ThreadManager:
         model = self._agent.config.model or self._llm.default_model
         if self._tool_tokens is None:
             self._tool_tokens = self._agent.tool_tokens(model)
-        return await self._context_manager.build(
+        context = await self._context_manager.build(
             self._claim,
             model=model,
             system=self._agent.system_prompt,
             extra_tokens=self._tool_tokens,
             summarize=self._agent.config.enable_context_manager,
         )
+        self.near_budget = context.near_budget
+        if context.left_out and not self._told_left_out:
+            self._told_left_out = True
+            payload = {"messages": context.left_out, "tokens": context.tokens}
+            await self._publisher.publish(events.custom(self._claim.agent_run_id, "context_left_out", payload))
+        return context
 
     async def _answer(self, given: list[Json]) -> TurnEnd:
         """Let the model answer: retries with backoff, then the fallback models."""

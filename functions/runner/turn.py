@@ -28,6 +28,7 @@ class TurnEnd:
     """What came of a try: a response; the calls to execute (or executing already); or why it failed."""
 
     response: Response
+    model: str
     contexts: list[ToolExecutionContext] = field(default_factory=list[ToolExecutionContext])
     failure: Failure | None = None
 
@@ -87,7 +88,7 @@ class Turn:
         await self._keep([context.execution for context in later])
         self._contexts += later
         await self._publisher.publish(events.message_finish(self._claim.agent_run_id, response.usage))
-        return TurnEnd(response, self._contexts)
+        return TurnEnd(response, self._model, self._contexts)
 
     async def fail(self, failure: Failure) -> TurnEnd:
         """The model has failed. What began to execute stands, and so does the message up to there."""
@@ -95,9 +96,9 @@ class Turn:
             await self._processor.close()
             await self._keep([], finish_reason="error")
             await self._publisher.publish(events.message_finish(self._claim.agent_run_id, None))
-            return TurnEnd(self._processor.response, self._contexts)
+            return TurnEnd(self._processor.response, self._model, self._contexts)
         await self.abandon(failure.error)
-        return TurnEnd(Response(), failure=failure)
+        return TurnEnd(Response(), self._model, failure=failure)
 
     async def abandon(self, error: Json) -> None:
         """Close the message; it is not kept, unless calls of it began: then it is what was kept with them."""

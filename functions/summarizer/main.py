@@ -19,10 +19,15 @@ def _llm() -> Llm:
 
 
 @cache
+def _context_manager() -> ContextManager:
+    return ContextManager(llm=_llm())
+
+
+@cache
 def _summarizing() -> Summarizing:
     """The process's composition."""
     return Summarizing(
-        context_manager=ContextManager(llm=_llm()),
+        context_manager=_context_manager(),
         default_model=_llm().default_model,
         keeper=LeaseKeeper(lease_s=settings().lease_s),
         lease_s=settings().lease_s,
@@ -30,7 +35,12 @@ def _summarizing() -> Summarizing:
     )
 
 
-run(_llm().warm_up())
+async def _warm_up() -> None:
+    await _llm().warm_up()
+    await _context_manager().warm_up(_llm().default_model)
+
+
+run(_warm_up())
 
 
 def handler(event: dict[str, Any], context: Any) -> Json:

@@ -25,8 +25,8 @@ from shared.telemetry import logger
 
 Result = Literal["summarised", "nothing_to_summarise", "summary_failed", "refused", "lease_lost"]
 
-# A call of the model that begins later than this before the function's end would be cut off by it.
-_LAST_CALL_S = 150.0
+# In the function's last seconds no chunk is begun: a call that fails is repeated, and may then last for two minutes.
+_LAST_CALL_S = 200.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,8 @@
 """The workflow that carries on a run which a function could not finish: Summarize and Advance in turns.
 
-Input `{"agent_run_id", "thread_id", "account_id", "request_id", "handover_no", "next": "advance" | "summarize"}`; each step answers
-the same ids with `outcome` and `next` (`advance`, `summarize` or `end`). Ids only: a payload may have 256 KB.
+Input `{"agent_run_id", "thread_id", "account_id", "request_id", "handover_no", "next"}`, `next` being `advance` or
+`summarize`; each step answers the same ids with `outcome` and `next` (`advance`, `summarize` or `end`). Ids only: a
+payload may have 256 KB.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from shared.context.budget import THRESHOLD, Calibration, budget_of
-from shared.context.counting import PRIMING, Encoding, count_system, family_of
+from shared.context.counting import PRIMING, Encoding, count_system, family_of, load
 from shared.context.plan import Plan, compressed_size, groups_of, plan
 from shared.context.reading import Reader, Tail
 from shared.context.summaries import FEWEST_MESSAGES, Summaries, Summary, Writing
@@ -54,6 +54,10 @@ class ContextManager:
         self._summaries = Summaries(llm)
         self._calibration = Calibration()
 
+    async def warm_up(self, model: str) -> None:
+        """Have ready what the first context for ``model`` would otherwise wait for."""
+        await load(family_of(model).encoding)
+
     async def build(
         self,
         claim: Claim,
@@ -79,6 +83,7 @@ class ContextManager:
             LeaseLostError: the run is somebody else's by now.
         """
         family = family_of(model)
+        await load(family.encoding)
         scope = Scope.of(claim)
         reader = Reader(scope, family)
         fixed = PRIMING + extra_tokens + (count_system(system, family.encoding) if system else 0)

@@ -1,6 +1,7 @@
 """Rolling summaries: the older part of a thread becomes one message, and the earlier summary goes into it."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from uuid import UUID, uuid4
 
 from shared.context import summary_text
 from shared.context.budget import limits_of
-from shared.context.counting import PRIMING, Encoding, count_message, count_text, family_of
+from shared.context.counting import PRIMING, Encoding, count_message, count_text, family_of, load
 from shared.context.plan import compressed_size, groups_of, size
 from shared.context.reading import Reader, Tail
 from shared.context.transcript import first_piece, pack, transcribe
@@ -38,6 +39,8 @@ _PROMPT_TOKENS = 500
 _THOUGHT_TOKENS = 8_000
 
 _CALL_TIMEOUT_S = 120.0
+# A call that fails within so many seconds is repeated; one that fails late has had its chance.
+_REPEATED_WITHIN_S = 30.0
 _BACKOFF_S = (1.0, 4.0)
 
 
@@ -103,6 +106,7 @@ class Summaries:
             SummaryFailedError: the model made none; nothing was written.
         """
         family = family_of(model)
+        await load(family.encoding)
         reader = Reader(scope, family)
         tail = await reader.tail()
         groups = groups_of(tail.rows)
@@ -167,6 +171,7 @@ class Summaries:
         """The model's answer, repeated while it may yet give one. Raises ``SummaryFailedError``."""
         thoughts = _THOUGHT_TOKENS if limits_of(task.model).reasons else 0
         for backoff_s in (*_BACKOFF_S, None):
+            begun = time.monotonic()
             try:
                 answer = await self._llm.complete(
                     model=task.model,
@@ -176,7 +181,8 @@ class Summaries:
                     provider_key=task.provider_key,
                 )
             except ModelError as error:
-                if backoff_s is None or not is_passing(error):
+                late = time.monotonic() - begun > _REPEATED_WITHIN_S
+                if backoff_s is None or late or not is_passing(error):
                     raise SummaryFailedError(f"the model has made no summary: {error}") from error
                 logger.warning("the model failed to summarise; it is asked again", exc_info=True)
             else:

@@ -46,8 +46,8 @@ def text_of(stored: Json) -> str:
 
 
 def clean(text: str) -> str:
-    """Without marks of the form, which would end it early."""
-    return text.replace(_BEGIN, "").replace(_END, "").strip()
+    """Without marks of the form, which would end it early, and without NUL, which PostgreSQL does not store."""
+    return text.replace(_BEGIN, "").replace(_END, "").replace("\0", "").strip()
 
 
 def request(*, earlier: str | None, chunk: str, target: int) -> list[Json]:

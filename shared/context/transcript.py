@@ -11,6 +11,9 @@ type Count = Callable[[str], int]
 # A piece is cut where one of these ends, the first that stands in its last third: a fact is rarely cut in two.
 _SEAMS = ("\n\n", "\n", ". ", " ")
 
+# Where the search for a piece's end begins.
+_CHARACTERS_A_TOKEN = 4
+
 
 def transcribe(kind: MessageType, message: Json) -> str:
     """One message, under a line that says whose it is."""
@@ -86,18 +89,21 @@ def cut(text: str, *, limit: int, count: Count) -> list[str]:
 
 
 def first_piece(text: str, *, limit: int, count: Count) -> str:
-    """The longest beginning of ``text`` that has at most ``limit`` tokens, back to where a sentence or a word ends."""
-    # No encoding has a token of more than about 130 characters, so no more than this can fit.
-    length = min(len(text), max(1, limit) * 130)
-    if length == len(text) and count(text) <= limit:
-        return text
-    low, high = 1, length
-    while low < high:
-        middle = (low + high + 1) // 2
+    """About the longest beginning of ``text`` with at most ``limit`` tokens, back to where a sentence or word ends."""
+    low, high = 1, max(1, limit) * _CHARACTERS_A_TOKEN
+    while high < len(text) and count(text[:high]) <= limit:
+        low, high = high, high * 2
+    if high >= len(text):
+        high = len(text)
+        if count(text) <= limit:
+            return text
+    # Near enough is good enough: each look at a long text costs as much as the text is long.
+    while high - low > max(1, low // 64):
+        middle = (low + high) // 2
         if count(text[:middle]) <= limit:
             low = middle
         else:
-            high = middle - 1
+            high = middle
     head = text[:low]
     for seam in _SEAMS:
         end = head.rfind(seam, low * 2 // 3)

@@ -81,6 +81,12 @@ async def replace(connection: Connection, *, message_id: UUID, content: Json, me
     await connection.execute(_SQL["replace"], message_id, json.dumps(content), json.dumps(metadata))
 
 
+async def content(connection: Connection, *, message_id: UUID, thread_id: UUID, account_id: str) -> Json | None:
+    """What one message of the thread says; ``None`` if the thread has no such message."""
+    text: str | None = await connection.fetchval(_SQL["content"], message_id, thread_id, account_id)
+    return None if text is None else json.loads(text)
+
+
 async def turns(connection: Connection, *, thread_id: UUID, run_number: int, agent_run_id: UUID) -> tuple[int, int]:
     """How often the model has answered in a run, and how many of its last answers were cut off at their length."""
     row = await connection.fetchrow(_SQL["turns"], thread_id, run_number, agent_run_id)

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import socket
 import subprocess
 import uuid
 from collections.abc import AsyncGenerator, Callable, Generator
@@ -72,9 +73,17 @@ def up(command: str, *, local_dir: Path = LOCAL_DIR, **environment: str) -> subp
 
 
 @pytest.fixture(scope="session")
-def stack() -> Generator[RunningStack]:
+def mcp_port() -> int:
+    """Where an MCP server will be: the stack has to be told that assistants may use it, although it is private."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="session")
+def stack(mcp_port: int) -> Generator[RunningStack]:
     """The deployed stack."""
-    started = up("up")
+    started = up("up", MCP_ALLOWED_PRIVATE=f"127.0.0.1:{mcp_port}")
     assert started.returncode == 0, started.stdout + started.stderr
     try:
         yield RunningStack(json.loads((LOCAL_DIR / "stack.json").read_text(encoding="utf-8")))

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.constructs.functions import FUNCTIONS
 from infra.constructs.deploy_step import migrations_hash
+from infra.constructs.functions import FUNCTIONS
 from infra.stages import STAGES
 from tests.infra.conftest import PROJECT
 from tests.infra.template import Template

@@ -1,6 +1,5 @@
 """The workflow's step Summarize, on real servers."""
 
-import asyncio
 import json
 from typing import Any
 from uuid import UUID, uuid4
@@ -19,6 +18,7 @@ from shared.stream import log
 from tests.integration.context.conftest import MODEL
 from tests.integration.context.growing import GrowingThread
 from tests.integration.context.model_server import ModelServer
+from tests.integration.waiting import until
 
 pytestmark = pytest.mark.usefixtures("subscriptions_table", "model")
 
@@ -50,8 +50,7 @@ async def handed_over(thread: GrowingThread, turns: int = 40) -> Step:
 
 async def events_of(thread_id: UUID) -> list[dict[str, Any]]:
     """What the thread's log holds."""
-    entries = await log._redis().xrange(f"{{{thread_id}}}:events")
-    return [json.loads(fields[b"frame"] if b"frame" in fields else fields["frame"]) for _, fields in entries]
+    return [json.loads(entry.frame) for entry in await log.read(thread_id, after_seq=0, limit=100)]
 
 
 async def test_a_handed_over_run_is_summarised_told_and_handed_on(
@@ -117,9 +116,7 @@ async def test_a_stop_ends_the_summary_before_its_next_chunk(
 
     async def stopped_meanwhile(*arguments: Any, should_stop: Any, **options: Any) -> Any:
         await thread.database.set_run(step.message.agent_run_id, stop_requested="'stop'")
-        async with asyncio.timeout(10):
-            while not await should_stop():  # until the next renewal of the lease tells
-                await asyncio.sleep(0.02)
+        await until(should_stop)  # the next renewal of the lease tells
         return await make(*arguments, should_stop=should_stop, **options)
 
     monkeypatch.setattr(manager, "summarize", stopped_meanwhile)

@@ -9,10 +9,7 @@ from uuid import UUID
 from functions.runner.tools.function import ToolContext
 from functions.runner.tools.result import ToolResult
 from functions.runner.tools.tool import Tool, tool_function
-from shared.database import Connection, connection
-
-# Scoped by account and by thread: another thread's messages do not exist for this one.
-_SELECT = "SELECT content FROM messages WHERE message_id = $1 AND thread_id = $2 AND account_id = $3"
+from shared.database import Connection, connection, messages
 
 
 class ExpandMessage(Tool):
@@ -29,12 +26,15 @@ class ExpandMessage(Tool):
             message_id: the id that stands in the note at the end of the shortened message.
         """
         async with self._connect() as taken:
-            content = await taken.fetchval(_SELECT, message_id, context.thread_id, context.account_id)
+            # Scoped by account and by thread: another thread's messages do not exist for this one.
+            content = await messages.content(
+                taken, message_id=message_id, thread_id=context.thread_id, account_id=context.account_id
+            )
         if content is None:
             return ToolResult(
                 False, f"There is no message {str(message_id)!r} in this conversation. Copy the id from the note."
             )
-        return ToolResult(True, text_of(json.loads(content)))
+        return ToolResult(True, text_of(content))
 
 
 def text_of(content: dict[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """Values of the template's parameters: everything about this machine that the template must not contain."""
 
 import json
+import os
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from suna_localstack.model.issuer import AUDIENCE, ISSUER
@@ -39,4 +40,5 @@ def parameter_values(folders: Folders, stack: Stack, provider: Provider) -> dict
         "JwksUrl": f"{stack.model_url}/jwks.json",
         "JwtIssuer": ISSUER,
         "JwtAudience": AUDIENCE,
+        "McpAllowedPrivate": os.environ.get("MCP_ALLOWED_PRIVATE", ""),
     }
