@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from functions.runner import catalogue
 from functions.runner.agent import Agent
@@ -135,7 +135,7 @@ class Execution:
         self, claim: Claim, publisher: Publisher, interruption: Interruption, budget: Budget
     ) -> Executed:
         await publisher.publish(events.lifecycle(claim.agent_run_id, "running"))
-        outcome, near_budget = await self._advance(claim, publisher, interruption, budget)
+        outcome = await self._advance(claim, publisher, interruption, budget)
         for interrupt_id, payload in outcome.interrupts:
             await publisher.publish(events.input_requested(claim.agent_run_id, interrupt_id, payload=payload))
         await publisher.drain()
@@ -146,14 +146,14 @@ class Execution:
         await publisher.drain_last()
         await settle(agent_run_id=claim.agent_run_id, thread_id=claim.thread_id)
         logger.info("ended", extra={"outcome": outcome.kind, "error": outcome.error})
-        return await self._after(claim, outcome, near_budget=near_budget)
+        return await self._after(claim, outcome)
 
     async def _advance(self, claim: Claim, publisher: Publisher, interruption: Interruption, budget: Budget) -> Outcome:
         """Advance until the run ends or is interrupted."""
         try:
             agent = await Agent.of(claim)
         except UnknownToolError as error:
-            return Outcome("failed", error={"code": "unknown_tool", "message": error.message}), False
+            return Outcome("failed", error={"code": "unknown_tool", "message": error.message})
         async with agent:
             for server, problem in agent.problems.items():
                 payload = {"server": server, "problem": problem}
@@ -176,11 +176,11 @@ class Execution:
                 outcome = Outcome("stopped", error={"code": interruption.stop, "message": "the run was stopped"})
             finally:
                 task.cancel()
-            return outcome, manager.near_budget
+            return replace(outcome, near_budget=manager.near_budget)
 
-    async def _after(self, claim: Claim, outcome: Outcome, *, near_budget: bool) -> Executed:
+    async def _after(self, claim: Claim, outcome: Outcome) -> Executed:
         """The run has ended: have the thread's next summary prepared, if it will be needed soon."""
-        if not near_budget or outcome.kind != "completed":
+        if not outcome.near_budget or outcome.kind != "completed":
             return Executed(outcome=outcome.kind)
         if claim.executor == "queue":
             await _start_workflow(claim, handover_no=claim.handover_no, next_step="summarize")

@@ -23,11 +23,13 @@ class Outcome:
     """``kind`` ends the run, or says what the workflow has to do next.
 
     ``error``: ``{"code", "message"}``. ``interrupts``: what somebody has to answer, as (interrupt id, payload).
+    ``near_budget``: the thread's next summary should be prepared.
     """
 
     kind: Ended | Unfinished
     error: Json | None = None
     interrupts: Sequence[tuple[str, Json]] = ()
+    near_budget: bool = False
 
     @property
     def status(self) -> RunStatus | None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.integration.waiting import free_port
 
@@ -33,8 +34,8 @@ class Servers:
 
 
 @contextmanager
-def _process(arguments: list[str], **options: object) -> Iterator[subprocess.Popen[str]]:
-    with subprocess.Popen(  # type: ignore[call-overload]
+def _process(arguments: list[str], **options: Any) -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen(
         [str(LOCALSTACK_PYTHON), "-m", *arguments], stdout=subprocess.PIPE, text=True, cwd=ROOT, **options
     ) as process:
         try:

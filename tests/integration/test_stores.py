@@ -13,6 +13,12 @@ from shared.domain import Message
 from shared.errors import ConflictError, NotFoundError
 from tests.integration.databases import Database
 
+
+async def _as_list(found: Awaitable[object]) -> list[object]:
+    """Nothing as an empty list."""
+    return [one for one in [await found] if one is not None]
+
+
 # How each function of a store answers one who asks for another's thread. Those that insert are called under the
 # thread's lock, which a stranger does not get.
 STRANGERS: dict[tuple[Any, str], Callable[[Any, "Owned", str], Awaitable[object]]] = {
@@ -37,6 +43,9 @@ STRANGERS: dict[tuple[Any, str], Callable[[Any, "Owned", str], Awaitable[object]
     ),
     (messages, "context"): lambda taken, own, who: messages.context(
         taken, thread_id=own.thread_id, account_id=who, run_number=9
+    ),
+    (messages, "content"): lambda taken, own, who: _as_list(
+        messages.content(taken, message_id=own.message_id, thread_id=own.thread_id, account_id=who)
     ),
     (runs, "get"): lambda taken, own, who: runs.get(taken, agent_run_id=own.agent_run_id, account_id=who),
     (runs, "page"): lambda taken, own, who: runs.page(
@@ -87,13 +96,14 @@ class Owned:
     def __init__(self, thread_id: UUID, agent_run_id: UUID, account_id: str) -> None:
         self.thread_id, self.agent_run_id, self.account_id = thread_id, agent_run_id, account_id
         self.assistant_id = uuid4()
+        self.message_id = uuid4()
 
 
 @pytest.fixture
 async def owned(database: Database, account_id: str) -> Owned:
     thread_id = await database.new_thread(account_id)
     own = Owned(thread_id, await database.new_run(thread_id), account_id)
-    message = await _insert(own, "hello", run_number=1)
+    await _insert(own, "hello", run_number=1, message_id=own.message_id)
     async with transaction() as taken:
         await assistants.create(
             taken,
@@ -113,7 +123,7 @@ async def owned(database: Database, account_id: str) -> Owned:
         own.agent_run_id,
         thread_id,
         account_id,
-        message.message_id,
+        own.message_id,
     )
     return own
 
@@ -122,11 +132,10 @@ async def _insert(own: Owned, text: str, *, run_number: int, **more: Any) -> Mes
     async with connection() as taken:
         return await messages.insert(
             taken,
-            message_id=uuid4(),
             thread_id=own.thread_id,
             account_id=own.account_id,
             run_number=run_number,
-            **{"type": "user", "content": {"role": "user", "content": text}, **more},
+            **{"message_id": uuid4(), "type": "user", "content": {"role": "user", "content": text}, **more},
         )
 
 

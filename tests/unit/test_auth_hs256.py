@@ -9,6 +9,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from jwt import algorithms
 
 from functions.api.auth import Authenticator
 from shared.aws import secrets
@@ -113,7 +114,7 @@ async def test_a_public_key_is_never_taken_for_the_secret() -> None:
     public = rsa.generate_private_key(public_exponent=65537, key_size=2048).public_key()
     pem = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     head = f"{_part({'alg': 'HS256', 'kid': 'one'})}.{_part(_claims())}"
-    signature = jwt.algorithms.HMACAlgorithm(jwt.algorithms.HMACAlgorithm.SHA256).sign(head.encode(), pem)
+    signature = algorithms.HMACAlgorithm(algorithms.HMACAlgorithm.SHA256).sign(head.encode(), pem)
     token = f"{head}.{base64.urlsafe_b64encode(signature).rstrip(b'=').decode()}"
     # THEN it is refused where only published keys are trusted, and where the secret is
     no_secret = AuthSettings(jwks_url="http://127.0.0.1:1/jwks.json", jwt_audience="suna")

@@ -13,6 +13,7 @@ import jwt
 import pytest
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from jwt import algorithms
 
 from functions.api import auth
 from functions.api.auth import Authenticator, KeysUnavailableError
@@ -84,7 +85,7 @@ def _away(issuer: Issuer) -> Iterator[None]:
 
 
 def _public(name: str) -> dict[str, Any]:
-    public = jwt.algorithms.RSAAlgorithm.to_jwk(RSA_KEYS[name].public_key(), as_dict=True)
+    public = algorithms.RSAAlgorithm.to_jwk(RSA_KEYS[name].public_key(), as_dict=True)
     return {**public, "kid": name, "alg": "RS256", "use": "sig"}
 
 
@@ -99,7 +100,7 @@ async def test_a_token_signed_by_a_published_key_is_good(authenticator: Authenti
 
 async def test_es256_works_too(authenticator: Authenticator, issuer: Issuer) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
-    public = jwt.algorithms.ECAlgorithm.to_jwk(key.public_key(), as_dict=True)
+    public = algorithms.ECAlgorithm.to_jwk(key.public_key(), as_dict=True)
     issuer.published.append({**public, "kid": "curve"})
     token = jwt.encode({"sub": "a", "exp": time.time() + 60, "aud": "suna"}, key, "ES256", headers={"kid": "curve"})
     assert (await authenticator.authenticate(f"Bearer {token}")).account_id == "a"
