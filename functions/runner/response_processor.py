@@ -14,8 +14,8 @@ from shared.domain import Json
 from shared.stream import events
 from shared.stream.publisher import DeltaKind, Publisher
 
-# An event is 64 KB at most; the whole text is under the message's id.
-_LONGEST_FINISHED_TEXT = 12_000
+# Characters of a malformed call that clients are shown; the model is told what is wrong with it.
+_LONGEST_RAW = 5_000
 
 CUT_AT_CALLS = "xml_tool_limit"
 
@@ -160,18 +160,23 @@ class ResponseProcessor:
     async def _finish_block(self) -> None:
         if self._block is not None:
             block, self._block = self._block, None
-            content: Json = {"type": block.kind, block.kind: block.text[:_LONGEST_FINISHED_TEXT]}
+            content: Json = {"type": block.kind, block.kind: block.text}
             await self._publisher.publish(events.block_finish(self._run_id, block.index, content))
 
 
 def _wire_call(call: ToolCall) -> Json:
     if call.problem is None:
-        return {"type": "tool_call", "id": call.call_id, "name": call.name, "args": call.arguments or {}}
+        return {
+            "type": "tool_call",
+            "id": call.call_id,
+            "name": call.name,
+            "args": events.fitting(call.arguments or {}),
+        }
     return {
         "type": "invalid_tool_call",
         "id": call.call_id,
         "name": call.name,
-        "args": call.raw[:_LONGEST_FINISHED_TEXT],
+        "args": call.raw[:_LONGEST_RAW],
         "error": call.problem,
     }
 

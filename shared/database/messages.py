@@ -127,8 +127,3 @@ async def newest(connection: Connection, *, thread_id: UUID, account_id: str, li
     """The thread's last ``limit`` messages, oldest of them first."""
     rows = await connection.fetch(_SQL["newest"], thread_id, account_id, limit)
     return [_message(row) for row in reversed(rows)]
-
-
-async def context(connection: Connection, *, thread_id: UUID, account_id: str, run_number: int) -> list[Message]:
-    """What the model is given in run ``run_number``: the messages of runs up to it."""
-    return [_message(row) for row in await connection.fetch(_SQL["context"], thread_id, account_id, run_number)]

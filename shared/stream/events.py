@@ -18,9 +18,10 @@ CHANNELS: frozenset[str] = frozenset(
 )
 
 # Characters of JSON: an event is 64 KB at most.
-_LONGEST_VALUE = 10_000
+_LONGEST_VALUE = 50_000
 # Characters of text, of which one (an emoji) may cost twelve bytes in JSON.
 _LONGEST_TEXT = 5_000
+_LONGEST_TEXT_JSON = 60_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +106,10 @@ def block_delta(run_id: UUID, index: int, delta: Json) -> Event:
 
 
 def block_finish(run_id: UUID, index: int, content: Json) -> Event:
-    """Content block ``index``, whole."""
+    """Content block ``index``, whole; its text is cut if the event would be too long, the deltas have all of it."""
+    kind: str = content["type"]
+    if isinstance(content.get(kind), str):
+        content = {**content, kind: _fitting_text(content[kind])}
     return Event(
         channel="messages",
         run_id=run_id,
@@ -131,7 +135,7 @@ def tool_started(run_id: UUID, call_id: str, *, name: str, arguments: Json) -> E
     return Event(
         channel="tools",
         run_id=run_id,
-        data={"event": "tool-started", "tool_call_id": call_id, "tool_name": name, "input": _fitting(arguments)},
+        data={"event": "tool-started", "tool_call_id": call_id, "tool_name": name, "input": fitting(arguments)},
     )
 
 
@@ -140,7 +144,7 @@ def tool_finished(run_id: UUID, call_id: str, *, output: Any) -> Event:
     return Event(
         channel="tools",
         run_id=run_id,
-        data={"event": "tool-finished", "tool_call_id": call_id, "output": _fitting(output)},
+        data={"event": "tool-finished", "tool_call_id": call_id, "output": fitting(output)},
     )
 
 
@@ -155,15 +159,22 @@ def tool_error(run_id: UUID, call_id: str, *, message: str) -> Event:
 
 def input_requested(run_id: UUID, interrupt_id: str, *, payload: Json) -> Event:
     """The run ends here; somebody's answer starts the next one."""
-    return Event(channel="input", run_id=run_id, data={"interrupt_id": interrupt_id, "payload": _fitting(payload)})
+    return Event(channel="input", run_id=run_id, data={"interrupt_id": interrupt_id, "payload": fitting(payload)})
 
 
-def _fitting(value: Any) -> Any:
+def fitting(value: Any) -> Any:
     """``value``, or the beginning of its JSON where that is too long for an event; the whole is in the messages."""
     text = json.dumps(value)
-    return value if len(text) <= _LONGEST_VALUE else {"truncated": text[:_LONGEST_VALUE]}
+    return value if len(text) <= _LONGEST_VALUE else {"truncated": text[: _LONGEST_VALUE // 2]}
+
+
+def _fitting_text(text: str) -> str:
+    """``text``, or as much of its beginning as an event can hold."""
+    while (size := len(json.dumps(text))) > _LONGEST_TEXT_JSON:
+        text = text[: len(text) * _LONGEST_TEXT_JSON // size]
+    return text
 
 
 def custom(run_id: UUID, name: str, payload: Json) -> Event:
     """What the protocol has no word for, under a stable name."""
-    return Event(channel="custom", run_id=run_id, data={"name": name, "payload": payload})
+    return Event(channel="custom", run_id=run_id, data={"name": name, "payload": fitting(payload)})

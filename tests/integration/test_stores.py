@@ -41,9 +41,6 @@ STRANGERS: dict[tuple[Any, str], Callable[[Any, "Owned", str], Awaitable[object]
     (messages, "newest"): lambda taken, own, who: messages.newest(
         taken, thread_id=own.thread_id, account_id=who, limit=10
     ),
-    (messages, "context"): lambda taken, own, who: messages.context(
-        taken, thread_id=own.thread_id, account_id=who, run_number=9
-    ),
     (messages, "content"): lambda taken, own, who: _as_list(
         messages.content(taken, message_id=own.message_id, thread_id=own.thread_id, account_id=who)
     ),
@@ -291,16 +288,3 @@ async def test_a_messages_place_is_its_runs_number_and_its_position(owned: Owned
     assert [(message.run_number, message.position) for message in found] == [(1, 0), (1, 1), (2, 0)]
     assert _texts(found) == ["hello", "answer", "sent meanwhile"]
     assert _texts(newest) == ["answer", "sent meanwhile"]
-
-
-async def _context(own: Owned, *, run_number: int) -> list[str]:
-    async with connection() as taken:
-        found = await messages.context(taken, thread_id=own.thread_id, account_id=own.account_id, run_number=run_number)
-    return _texts(found)
-
-
-async def test_a_runs_context_ends_with_the_run(owned: Owned) -> None:
-    await _insert(owned, "of run 2", run_number=2)
-    await _insert(owned, "a status", run_number=1, is_llm_message=False)
-    assert await _context(owned, run_number=1) == ["hello"]
-    assert await _context(owned, run_number=2) == ["hello", "of run 2"]

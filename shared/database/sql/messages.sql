@@ -46,20 +46,3 @@ SELECT * FROM messages
 WHERE thread_id = $1 AND account_id = $2
 ORDER BY run_number DESC, position DESC
 LIMIT $3
-
--- name: context
--- What a run's model is given: the newest summary, then the messages after what it covers, of runs up to its own.
-WITH summary AS (
-    SELECT * FROM messages
-    WHERE thread_id = $1 AND account_id = $2 AND type = 'summary' AND covers_run_number <= $3
-    ORDER BY covers_run_number DESC, covers_position DESC
-    LIMIT 1
-)
-SELECT * FROM summary
-UNION ALL
-(
-    SELECT m.* FROM messages m LEFT JOIN summary s ON true
-    WHERE m.thread_id = $1 AND m.account_id = $2 AND m.run_number <= $3 AND m.is_llm_message AND m.type <> 'summary'
-      AND (s.message_id IS NULL OR (m.run_number, m.position) > (s.covers_run_number, s.covers_position))
-    ORDER BY m.run_number, m.position
-)
