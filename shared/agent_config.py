@@ -2,12 +2,20 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 ToolExecutionStrategy = Literal["sequential", "parallel"]
 XmlAddingStrategy = Literal["assistant_message", "user_message"]
 
-ModelName = Annotated[str, Field(min_length=1, max_length=200)]
+
+def _no_address(model: str) -> str:
+    # Some of litellm's providers take an address for a model's name, and would call it.
+    if "://" in model:
+        raise ValueError("a model is named by provider and name, not by an address")
+    return model
+
+
+ModelName = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_no_address)]
 ToolName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
 

@@ -83,6 +83,7 @@ class Claim:
     number: int
     executor: Executor
     attempt: int
+    crashes: int
     handover_no: int
     assistant_id: str
     model: str | None

@@ -53,7 +53,3 @@ class LeaseLostError(SunaError):
 
 class LeaseHeldError(SunaError):
     """Another executor holds the run's lease."""
-
-
-class LogRefusedError(SunaError):
-    """The event log is fenced by a newer epoch."""

@@ -9,7 +9,7 @@ import os
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from shared.aws.secrets import secret
+from shared.aws.secrets import forget, secret
 from shared.domain import Json
 from shared.settings import ModelSettings
 
@@ -48,6 +48,11 @@ _provider_list: Any = litellm.provider_list  # pyright: ignore[reportUnknownMemb
 # Every exception of litellm that a provider can cause is one of openai's.
 ModelError = OpenAIError
 
+
+class UnknownProviderKeyError(ModelError):
+    """An assistant names a key that the provider secret does not have."""
+
+
 # A request that got one of these may succeed later as it is; so may one that got no answer at all.
 _PASSING_STATUSES = frozenset({408, 409, 425, 429})
 
@@ -59,7 +64,7 @@ class Llm:
 
     def __init__(self, settings: ModelSettings) -> None:
         self._settings = settings
-        self._ready = False
+        self._keys: dict[str, str] | None = None
 
     @property
     def default_model(self) -> str:
@@ -68,7 +73,6 @@ class Llm:
 
     async def warm_up(self) -> None:
         """Make litellm's first call, which takes it 0.6 s, without a provider."""
-        await self._load_keys()
         answer: Any = await _acompletion(
             model=self._settings.default_model,
             messages=[{"role": "user", "content": "warm up"}],
@@ -95,8 +99,8 @@ class Llm:
         Raises:
             ModelError: see :func:`error_of`.
         """
-        await self._load_keys()
-        answer: Any = await _acompletion(
+        await self.load_keys()
+        return await self._call(
             model=model,
             messages=list(messages),
             stream=True,
@@ -109,9 +113,8 @@ class Llm:
             **({"tools": list(tools)} if tools else {}),
             **({} if temperature is None else {"temperature": temperature}),
             **({} if max_tokens is None else {"max_tokens": max_tokens}),
-            **({} if provider_key is None else {"api_key": os.environ.get(provider_key, "")}),
+            **await self._named_key(provider_key),
         )
-        return answer
 
     async def complete(
         self,
@@ -123,8 +126,8 @@ class Llm:
         provider_key: str | None = None,
     ) -> str:
         """The whole text of a completion; ``max_tokens`` and ``provider_key`` as in :meth:`stream`, raises as that."""
-        await self._load_keys()
-        answer: Any = await _acompletion(
+        await self.load_keys()
+        answer = await self._call(
             model=model,
             messages=list(messages),
             timeout=timeout_s,
@@ -132,18 +135,39 @@ class Llm:
             max_retries=0,
             drop_params=True,
             **({} if max_tokens is None else {"max_tokens": max_tokens}),
-            **({} if provider_key is None else {"api_key": os.environ.get(provider_key, "")}),
+            **await self._named_key(provider_key),
         )
         return answer.choices[0].message.content or ""
 
-    async def _load_keys(self) -> None:
+    async def _call(self, **arguments: Any) -> Any:
+        try:
+            return await _acompletion(**arguments)
+        except AuthenticationError:
+            self._forget_keys()
+            raise
+
+    def _forget_keys(self) -> None:
+        """The provider has refused its key, which may have been changed."""
+        self._keys = None
+        forget(self._settings.provider_secret_arn)
+
+    async def load_keys(self) -> dict[str, str]:
         """Put the providers' keys where litellm looks for them: the environment of this process, and no log."""
-        if self._ready:
-            return
-        if self._settings.provider_secret_arn:
-            keys: dict[str, str] = json.loads(await secret(self._settings.provider_secret_arn))
+        keys = self._keys
+        if keys is None:
+            arn = self._settings.provider_secret_arn
+            keys = self._keys = json.loads(await secret(arn)) if arn else {}
             os.environ.update(keys)
-        self._ready = True
+        return keys
+
+    async def _named_key(self, name: str | None) -> Json:
+        """litellm's argument for a key that an assistant names. Only the provider secret is looked at."""
+        keys = await self.load_keys()
+        if name is None:
+            return {}
+        if name not in keys:
+            raise UnknownProviderKeyError(f"the provider secret has no key {name!r}")
+        return {"api_key": keys[name]}
 
 
 def known_models() -> list[str]:
@@ -161,11 +185,12 @@ def is_passing(error: Exception) -> bool:
     status = getattr(error, "status_code", None)
     if isinstance(error, APIStatusError) and isinstance(status, int):
         return status in _PASSING_STATUSES or status >= 500
-    return True
+    return not isinstance(error, UnknownProviderKeyError)
 
 
 def error_of(error: Exception) -> Json:
     """What a failed run says about ``error`` of a model: ``{"code", "message"}``."""
-    code = next((code for kind, code in _CODES if isinstance(error, kind)), "model_error")
+    codes = ((UnknownProviderKeyError, "unknown_provider_key"), *_CODES)
+    code = next((code for kind, code in codes if isinstance(error, kind)), "model_error")
     message = str(getattr(error, "message", "") or error)
     return {"code": code, "message": message[:2000]}

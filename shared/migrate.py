@@ -13,6 +13,8 @@ from shared.errors import MigrationError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
+STATEMENT_TIMEOUT_MS = 15_000
+
 # Any constant will do; it only has to be the same for everybody who migrates this schema.
 _ADVISORY_LOCK = 0x53554E41
 
@@ -57,6 +59,7 @@ async def migrate(connection: DirectConnection, *, lease_s: float, folder: Path 
         MigrationError: a file that was applied has changed, or is gone.
     """
     applied: list[str] = []
+    await connection.execute("SET statement_timeout = 0")
     await connection.execute("SELECT pg_advisory_lock($1)", _ADVISORY_LOCK)
     try:
         await connection.execute(_LEDGER)
@@ -86,6 +89,8 @@ async def _limit_role(connection: DirectConnection, *, limit_ms: int) -> None:
     for name, value in {
         "lock_timeout": f"{limit_ms}ms",
         "idle_in_transaction_session_timeout": f"{limit_ms}ms",
+        # Below the client's own limit, whose error could be taken for anybody's time-out.
+        "statement_timeout": f"{STATEMENT_TIMEOUT_MS}ms",
         # asyncpg would switch it off for its introspection by a session parameter, which pins an RDS Proxy connection.
         "jit": "off",
     }.items():

@@ -5,8 +5,11 @@ same one. ``asyncio.run`` would close it after the first invocation and is banne
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from functools import cache
+
+from shared.settings import RuntimeSettings
+from shared.telemetry import logger
 
 # Connections that died while the environment was frozen are noticed by their transports only after the selector has
 # been polled: three turns made every first request after a thaw succeed, none at all half of them.
@@ -25,6 +28,20 @@ async def thaw() -> None:
     """Let the loop notice what happened to its connections while the process was frozen."""
     for _ in range(_TURNS_AFTER_THAW):
         await asyncio.sleep(0)
+
+
+def at_init(connect: Callable[[], Coroutine[None, None, None]]) -> None:
+    """Open, in the function's init phase, what its first invocation would otherwise wait for.
+
+    Not under SnapStart, whose snapshot would hold connections that are long dead. What cannot be reached now is
+    looked for again by the invocation that needs it, which can say so to its caller.
+    """
+    if not RuntimeSettings().connects_at_init:
+        return
+    try:
+        run(connect())
+    except Exception:
+        logger.warning("not everything could be reached while initialising", exc_info=True)
 
 
 def run[T](coroutine: Coroutine[None, None, T]) -> T:

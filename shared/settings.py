@@ -15,7 +15,6 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="ignore")
 
     stage: Literal["local", "small", "large"] = "local"
-    aws_lambda_initialization_type: str = "on-demand"
     log_level: str = "INFO"
 
     database_secret_arn: str
@@ -24,14 +23,6 @@ class Settings(BaseSettings):
     postgres_pool_size: int = 2
     lease_s: float = 30.0
     wake_by_s: float = 60.0
-
-    @property
-    def connects_at_init(self) -> bool:
-        """Whether connections may be opened while the function initialises.
-
-        They make the first request faster, but a snapshot (SnapStart) would restore them dead.
-        """
-        return self.aws_lambda_initialization_type != "snap-start"
 
 
 class StreamSettings(BaseSettings):
@@ -81,6 +72,19 @@ class ModelSettings(BaseSettings):
         """The servers of ``mcp_allowed_private``."""
         pairs = [server.strip().rpartition(":") for server in self.mcp_allowed_private.split(",") if server.strip()]
         return [(host, int(port)) for host, _, port in pairs]
+
+
+class RuntimeSettings(BaseSettings):
+    """What the Lambda runtime tells of itself. ``aws_lambda_initialization_type`` is empty outside of it."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+
+    aws_lambda_initialization_type: str = ""
+
+    @property
+    def connects_at_init(self) -> bool:
+        """Whether connections may be opened while the function initialises: a snapshot would restore them dead."""
+        return self.aws_lambda_initialization_type not in {"", "snap-start"}
 
 
 @cache

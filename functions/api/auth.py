@@ -94,6 +94,11 @@ class Authenticator:
         self._settings = settings
         self._jwks = JwksKeys(settings.jwks_url) if settings.jwks_url else None
 
+    async def prepare(self) -> None:
+        """Fetch what every token will need."""
+        if self._settings.auth_secret_arn:
+            await secret(self._settings.auth_secret_arn)
+
     async def authenticate(self, authorization: str | None) -> Principal:
         """Verify a ``Bearer`` token.
 

@@ -5,6 +5,8 @@ import json
 import time
 from dataclasses import dataclass, replace
 
+from pydantic import ValidationError
+
 from functions.runner import catalogue
 from functions.runner.agent import Agent
 from functions.runner.budget import Budget
@@ -22,12 +24,15 @@ from shared.runs import transitions
 from shared.runs.lease import LeaseKeeper
 from shared.runs.settle import settle
 from shared.runs.step import NextStep
-from shared.settings import queue_settings, settings
+from shared.settings import queue_settings
 from shared.stream import events
 from shared.stream.log import open_log
 from shared.stream.publisher import Publisher
 from shared.stream.session import publishing
 from shared.telemetry import ids, logger
+
+# Executors that a run may take down with it.
+MOST_CRASHES = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,11 +93,20 @@ class Execution:
         self._wake_by_s = wake_by_s
 
     async def warm_up(self) -> None:
-        """What the first run would otherwise wait for."""
+        """What the first run would otherwise wait for, and needs no connection."""
         await asyncio.gather(self._llm.warm_up(), self._context_manager.warm_up(self._llm.default_model))
-        if settings().connects_at_init:
-            await asyncio.gather(open_pool(), open_log(), clients.sqs(), clients.dynamodb(), clients.step_functions())
-            await catalogue.publish()
+
+    async def connect(self) -> None:
+        """What the first run would otherwise wait for, and needs connections; and tell the API what is new here."""
+        await asyncio.gather(
+            open_pool(),
+            open_log(),
+            self._llm.load_keys(),
+            clients.sqs(),
+            clients.dynamodb(),
+            clients.step_functions(),
+        )
+        await catalogue.publish()
 
     async def execute(
         self, message: RunMessage, *, executor: Executor, budget: Budget, handover_no: int | None = None
@@ -122,7 +136,9 @@ class Execution:
             claim, claimed_at=claimed_at, on_lost=interruption.on_lost, on_stop=interruption.on_stop
         )
         try:
-            async with publishing(claim, on_lost=interruption.on_lost, delivery_s=lambda: budget.left_s) as publisher:
+            async with publishing(
+                claim, on_lost=interruption.on_lost, delivery_s=lambda: budget.closing_s
+            ) as publisher:
                 return await self._advance_and_end(claim, publisher, interruption, budget)
         except LeaseLostError:
             # Another attempt has the run, or will: whatever we would say now is not ours to say.
@@ -150,10 +166,16 @@ class Execution:
 
     async def _advance(self, claim: Claim, publisher: Publisher, interruption: Interruption, budget: Budget) -> Outcome:
         """Advance until the run ends or is interrupted."""
+        if claim.crashes >= MOST_CRASHES:
+            message = f"{claim.crashes} executors have died of this run; it is not tried again"
+            return Outcome("failed", error={"code": "poison", "message": message})
         try:
             agent = await Agent.of(claim)
         except UnknownToolError as error:
             return Outcome("failed", error={"code": "unknown_tool", "message": error.message})
+        except ValidationError as error:
+            # Recorded by an older or newer version of the API.
+            return Outcome("failed", error={"code": "invalid_config", "message": str(error)[:2000]})
         async with agent:
             for server, problem in agent.problems.items():
                 payload = {"server": server, "problem": problem}

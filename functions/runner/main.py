@@ -13,7 +13,7 @@ from shared.context.manager import ContextManager
 from shared.domain import Json
 from shared.errors import DatabaseUnavailableError, LeaseHeldError
 from shared.llm import Llm
-from shared.process import run
+from shared.process import at_init, run
 from shared.runs.failing import fail_handed_over
 from shared.runs.lease import LeaseKeeper
 from shared.runs.step import Step
@@ -43,6 +43,7 @@ def _execution() -> Execution:
 
 # In the init phase, which has a full CPU: the imports, and the first call that fills litellm's caches.
 run(_execution().warm_up())
+at_init(_execution().connect)
 
 
 def queue_handler(event: dict[str, Any], context: Any) -> Json:
@@ -59,8 +60,9 @@ def queue_handler(event: dict[str, Any], context: Any) -> Json:
 
 
 async def _batch(records: list[Json], budget: Budget) -> Json:
-    taken = await asyncio.gather(*(_one(record, budget) for record in records))
-    failures = [record["messageId"] for record, done in zip(records, taken, strict=True) if not done]
+    # Whatever becomes of one, the others are waited for: a task left behind would go on in another invocation.
+    taken = await asyncio.gather(*(_one(record, budget) for record in records), return_exceptions=True)
+    failures = [record["messageId"] for record, done in zip(records, taken, strict=True) if done is False]
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failures]}
 
 

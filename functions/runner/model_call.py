@@ -3,17 +3,40 @@
 import asyncio
 import random
 from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from shared.agent_config import AgentConfig
 from shared.domain import Json
+from shared.errors import SunaError
 from shared.llm import ContextWindowExceededError, Llm, ModelError, error_of, is_passing
 
 # Tries a model gets before the next one's turn, and what is waited between them.
 TRIES = 3
 _FIRST_BACKOFF_S = 0.5
 _LONGEST_BACKOFF_S = 8.0
+
+
+class ModelTimeoutError(SunaError):
+    """The model has taken longer than it may."""
+
+
+@asynccontextmanager
+async def model_time(limit_s: float, what: str) -> AsyncGenerator[None]:
+    """A time limit whose error is told from everybody else's.
+
+    Raises:
+        ModelTimeoutError: the block took longer than ``limit_s``.
+    """
+    limit = asyncio.timeout(limit_s)
+    try:
+        async with limit:
+            yield
+    except TimeoutError as error:
+        if not limit.expired():
+            raise
+        raise ModelTimeoutError(f"{what} within {limit_s:g} s") from error
 
 
 @dataclass(frozen=True)
@@ -51,13 +74,12 @@ class Failure:
     @classmethod
     def of(cls, error: Exception) -> "Failure":
         """The failure that ``error`` of a model is."""
-        if isinstance(error, TimeoutError):
-            told = {"code": "model_timeout", "message": "the model did not go on within its time limit"}
-            return cls(told, passing=True)
+        if isinstance(error, ModelTimeoutError):
+            return cls({"code": "model_timeout", "message": error.message}, passing=True)
         return cls(error_of(error), passing=is_passing(error), overflow=isinstance(error, ContextWindowExceededError))
 
 
-FAILURES = (ModelError, TimeoutError)
+FAILURES = (ModelError, ModelTimeoutError)
 
 
 async def chunks_of(
@@ -66,11 +88,11 @@ async def chunks_of(
     """The chunks of one try. Close it: the provider stops generating (and charging) when its connection is closed.
 
     Raises:
-        TimeoutError: the first or the next chunk took longer than ``model_idle_s``.
+        ModelTimeoutError: the first or the next chunk took longer than ``model_idle_s``.
         ModelError: what the provider said.
     """
     idle_s = config.limits.model_idle_s
-    async with asyncio.timeout(idle_s):
+    async with model_time(idle_s, "the model has not begun to answer"):
         stream = await llm.stream(
             model=model,
             messages=messages,
@@ -81,7 +103,7 @@ async def chunks_of(
         )
     try:
         while True:
-            async with asyncio.timeout(idle_s):
+            async with model_time(idle_s, "the model has not gone on with its answer"):
                 chunk = await anext(stream, None)
             if chunk is None:
                 return

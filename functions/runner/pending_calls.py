@@ -29,15 +29,25 @@ class PendingCalls:
 
     async def execute(self, contexts: Sequence[ToolExecutionContext], budget: Budget) -> Outcome | None:
         """Execute the calls of an answer, but for those that await approval; an outcome if the run ends with them."""
-        ready = [context for context in contexts if context.execution.status != "awaiting"]
-        finished = await self._executor.run_pending(ready, budget)
-        await self._executor.answer([context for context in ready if context.task is not None])
+        finished = await self._executor.run_pending(contexts, budget)
+        await self._executor.answer(contexts)
         if not finished:
             return Outcome("out_of_time")
-        awaiting = [context.execution for context in contexts if context.execution.status == "awaiting"]
+        awaiting = [
+            context.execution
+            for context in contexts
+            if context.execution.status == "awaiting" and context.result is None
+        ]
         if awaiting:
             return _needs_approval(awaiting)
-        succeeded = [context.execution for context in ready if context.result is not None and context.result.success]
+        succeeded = [
+            context.execution
+            for context in contexts
+            if context.result is not None
+            and context.result.success
+            # What a call of an earlier run has ended, if it was not executed just now, is that run.
+            and (context.task is not None or context.execution.agent_run_id == self._claim.agent_run_id)
+        ]
         return self._agent.outcome_of_calls(succeeded)
 
     async def resolve(self, budget: Budget) -> Outcome | None:
@@ -47,40 +57,38 @@ class PendingCalls:
         is told that its outcome is unknown. One that awaits approval is executed, declined or passed over, as the
         run's ``resume`` says.
         """
-        unanswered = await self._transcript.unanswered()
-        contexts: list[ToolExecutionContext] = []
-        still_awaiting: list[ToolExecution] = []
-        for execution in unanswered:
-            context = self._executor.context_of(execution)
+        contexts = [self._executor.context_of(execution) for execution in await self._transcript.unanswered()]
+        for context in contexts:
+            execution = context.execution
             match execution.status:
                 case "finished":
-                    await self._transcript.answer([(execution, _result(execution.result))])
+                    context.result = _result(execution.result)
                 case "started" if context.function is None or not context.function.idempotent:
-                    await self._executor.refuse(execution, UNKNOWN_OUTCOME)
+                    await self._executor.refuse(context, UNKNOWN_OUTCOME)
                 case "awaiting" if execution.agent_run_id == self._claim.agent_run_id:
-                    still_awaiting.append(execution)
+                    pass
                 case "awaiting" if not self._agent.resume.get(execution.call_id, False):
                     declined = execution.call_id in self._agent.resume
-                    await self._executor.refuse(execution, _DECLINED if declined else _PASSED_OVER)
+                    await self._executor.refuse(context, _DECLINED if declined else _PASSED_OVER)
                 case "awaiting":
                     context.execution = replace(execution, status="pending")  # approved
-                    contexts.append(context)
                 case _:
-                    contexts.append(context)
-        outcome = await self.execute(contexts, budget) if contexts else None
-        if outcome is not None and outcome.kind == "out_of_time":
-            return outcome
-        return _needs_approval(still_awaiting) if still_awaiting else outcome
+                    pass
+        return await self.execute(contexts, budget) if contexts else None
 
     async def give_up(self, reason: str) -> None:
         """Answer the run's own unfinished calls: it ends without them."""
-        for execution in await self._transcript.unanswered():
-            if execution.agent_run_id != self._claim.agent_run_id:
-                continue
-            if execution.status == "finished":
-                await self._transcript.answer([(execution, _result(execution.result))])
+        contexts = [
+            self._executor.context_of(execution)
+            for execution in await self._transcript.unanswered()
+            if execution.agent_run_id == self._claim.agent_run_id
+        ]
+        for context in contexts:
+            if context.execution.status == "finished":
+                context.result = _result(context.execution.result)
             else:
-                await self._executor.refuse(execution, ToolResult(success=False, output=reason))
+                await self._executor.refuse(context, ToolResult(success=False, output=reason))
+        await self._executor.answer(contexts)
 
 
 def _result(stored: Json | None) -> ToolResult:

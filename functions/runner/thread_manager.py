@@ -70,6 +70,9 @@ class ThreadManager:
             await self.cut_off("timed_out")
             message = f"the run has lasted longer than its limit of {config.limits.run_s:g} s"
             return Outcome("timed_out", error={"code": "timed_out", "message": message})
+        finally:
+            # Whatever ends an advance ends its tools: nothing may go on for a run that somebody else holds.
+            await self._executor.cancel()
 
     async def _within_budget(self, budget: Budget) -> Outcome:
         """The same, until the function's time ends in the middle of something."""

@@ -53,6 +53,7 @@ class ToolExecutor:
         self._publisher = publisher
         # Results are told and kept one at a time, whichever tools finish at once.
         self._telling = asyncio.Lock()
+        self._launched: list[asyncio.Task[ToolResult]] = []
 
     def context_of(self, execution: ToolExecution, call: ToolCall | None = None) -> ToolExecutionContext:
         """How a call is executed; an unknown tool or a malformed call has a problem in place of a function."""
@@ -77,6 +78,7 @@ class ToolExecutor:
             return await self._execute(context)
 
         context.task = asyncio.create_task(execute())
+        self._launched.append(context.task)
 
     async def run_pending(self, contexts: Sequence[ToolExecutionContext], budget: Budget) -> bool:
         """Execute what is not launched yet, by the configured strategy; False if ``budget`` ended before the last one.
@@ -85,7 +87,7 @@ class ToolExecutor:
         """
         parallel = self._config.processor.tool_execution_strategy == "parallel"
         for context in contexts:
-            if context.task is not None:
+            if context.task is not None or context.result is not None or context.execution.status == "awaiting":
                 continue
             if budget.low:
                 return False
@@ -95,22 +97,36 @@ class ToolExecutor:
         return True
 
     async def answer(self, contexts: Sequence[ToolExecutionContext]) -> None:
-        """Wait for the results of launched calls and put them among the messages, in the order of the calls."""
-        results = [(context.execution, await self._result(context)) for context in contexts]
+        """Wait for the results of launched calls, and put the results that are there among the messages.
+
+        Providers want the results of native calls directly behind their message, so they come before those of XML
+        calls, each in the order of the calls; while a native call of a message has no result, its XML calls wait.
+        """
+        for context in contexts:
+            if context.task is not None:
+                await self._result(context)
+        native = [context for context in contexts if context.execution.form == "native"]
+        waiting = {context.execution.assistant_message_id for context in native if context.result is None}
+        xml = [
+            context
+            for context in contexts
+            if context.execution.form == "xml" and context.execution.assistant_message_id not in waiting
+        ]
+        results = [(context.execution, context.result) for context in (*native, *xml) if context.result is not None]
         if results:
             await self._transcript.answer(results)
 
-    async def refuse(self, execution: ToolExecution, result: ToolResult) -> None:
-        """Answer a call that is not executed (any more)."""
-        await self._tell(execution, result)
-        await self._transcript.answer([(execution, result)])
+    async def refuse(self, context: ToolExecutionContext, result: ToolResult) -> None:
+        """A call is not executed (any more): this is its result."""
+        await self._tell(context.execution, result)
+        context.result = result
 
-    async def cancel(self, contexts: Sequence[ToolExecutionContext]) -> None:
+    async def cancel(self) -> None:
         """Cancel what still executes."""
-        tasks = [context.task for context in contexts if context.task is not None]
-        for task in tasks:
+        launched, self._launched = self._launched, []
+        for task in launched:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*launched, return_exceptions=True)
 
     async def _result(self, context: ToolExecutionContext) -> ToolResult:
         assert context.task is not None, "launched first"  # noqa: S101

@@ -1,13 +1,12 @@
 """One try of one answer: its message from ``message-start`` to its end, and the calls that begin in it."""
 
-import asyncio
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from uuid import UUID
 
 from functions.runner.agent import Agent
 from functions.runner.calls.model import ToolCall
-from functions.runner.model_call import Failure, chunks_of
+from functions.runner.model_call import Failure, chunks_of, model_time
 from functions.runner.response_processor import Response, ResponseProcessor
 from functions.runner.tool_execution import ToolExecutionContext, ToolExecutor
 from functions.runner.transcript import Transcript
@@ -76,7 +75,7 @@ class Turn:
         )
         await self._publisher.publish(start)
         async with (
-            asyncio.timeout(config.limits.model_call_s),
+            model_time(config.limits.model_call_s, "the model has not ended its answer"),
             aclosing(
                 chunks_of(llm, config=config, model=self._model, messages=given, tools=self._agent.native_schemas)
             ) as chunks,
@@ -103,11 +102,11 @@ class Turn:
     async def abandon(self, error: Json) -> None:
         """Close the message; it is not kept, unless calls of it began: then it is what was kept with them."""
         await self._publisher.publish(events.message_error(self._claim.agent_run_id, **error))
-        await self._executor.cancel(self._contexts)
+        await self._executor.cancel()
 
     async def cut_off(self, reason: str) -> None:
         """Keep what the model has said so far, and close the message."""
-        await self._executor.cancel(self._contexts)
+        await self._executor.cancel()
         await self._processor.close()
         if not self._processor.response.empty:
             await self._keep([], finish_reason=reason)

@@ -56,6 +56,5 @@ class Network(Construct):
         self.functions = ec2.SecurityGroup(
             self, "Functions", vpc=self.vpc, description="Lambda functions", allow_all_outbound=False
         )
-        self.functions.add_egress_rule(
-            ec2.Peer.any_ipv4(), HTTPS, "AWS APIs, model providers, tools and webhooks: HTTPS only"
-        )
+        self.functions.add_egress_rule(ec2.Peer.any_ipv4(), HTTPS, "AWS APIs, model providers, tools and webhooks")
+        self.functions.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(80), "Pages that are fetched without TLS")

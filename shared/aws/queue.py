@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from shared.aws.clients import sqs
 from shared.domain import Json
 from shared.settings import queue_settings
-from shared.telemetry import ids
+from shared.telemetry import ids, logger
 
 # SQS delays a message by 15 minutes at most.
 LONGEST_DELAY_S = 900
@@ -64,11 +66,15 @@ async def show_again(record: Json, *, after_s: float) -> None:
     urls = queue_settings()
     name = record["eventSourceARN"].rsplit(":", 1)[-1]
     every = (urls.runs_queue_url, urls.retry_queue_url, urls.watch_queue_url)
-    await (await sqs()).change_message_visibility(
-        QueueUrl=next(url for url in every if url.endswith(f"/{name}")),
-        ReceiptHandle=record["receiptHandle"],
-        VisibilityTimeout=min(math.ceil(after_s), LONGEST_VISIBILITY_S),
-    )
+    try:
+        await (await sqs()).change_message_visibility(
+            QueueUrl=next(url for url in every if url.endswith(f"/{name}")),
+            ReceiptHandle=record["receiptHandle"],
+            VisibilityTimeout=min(math.ceil(after_s), LONGEST_VISIBILITY_S),
+        )
+    except (ClientError, BotoCoreError):
+        # It comes back later, by its queue's own visibility.
+        logger.warning("a message could not be made visible", exc_info=True)
 
 
 def is_watch(record: Json) -> bool:
@@ -83,5 +89,5 @@ async def send(queue: Literal["runs", "retry", "watch"], message: RunMessage, *,
     await (await sqs()).send_message(
         QueueUrl=url,
         MessageBody=message.body(),
-        DelaySeconds=min(round(delay_s), LONGEST_DELAY_S),
+        DelaySeconds=min(math.ceil(delay_s), LONGEST_DELAY_S),
     )

@@ -11,3 +11,8 @@ async def secret(arn: str) -> str:
         answer = await (await secrets_manager()).get_secret_value(SecretId=arn)
         _fetched[arn] = answer["SecretString"]
     return _fetched[arn]
+
+
+def forget(arn: str) -> None:
+    """What the secret held has been refused: it is fetched anew when it is needed next."""
+    _fetched.pop(arn, None)

@@ -13,6 +13,9 @@ from shared.errors import ConflictError
 
 _SQL = queries("messages")
 
+# A Lambda answer is 6 MB at most, and what is not ASCII may take more room in it than here.
+LARGEST_PAGE_BYTES = 3_000_000
+
 
 def _message(row: asyncpg.Record) -> Message:
     return Message(
@@ -119,11 +122,14 @@ async def last_of_run(
 async def page(
     connection: Connection, *, thread_id: UUID, account_id: str, limit: int, offset: int = 0
 ) -> list[Message]:
-    """A page of the thread's messages, oldest first."""
-    return [_message(row) for row in await connection.fetch(_SQL["list"], thread_id, account_id, limit, offset)]
+    """A page of the thread's messages, oldest first; it ends early where it would become too large for an answer."""
+    return [
+        _message(row)
+        for row in await connection.fetch(_SQL["list"], thread_id, account_id, limit, offset, LARGEST_PAGE_BYTES)
+    ]
 
 
 async def newest(connection: Connection, *, thread_id: UUID, account_id: str, limit: int) -> list[Message]:
     """The thread's last ``limit`` messages, oldest of them first."""
-    rows = await connection.fetch(_SQL["newest"], thread_id, account_id, limit)
+    rows = await connection.fetch(_SQL["newest"], thread_id, account_id, limit, LARGEST_PAGE_BYTES)
     return [_message(row) for row in reversed(rows)]

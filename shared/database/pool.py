@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
-from shared.aws.secrets import secret
+from shared.aws.secrets import forget, secret
 from shared.errors import DatabaseUnavailableError
 from shared.settings import settings
 
@@ -33,6 +33,7 @@ _UNAVAILABLE = (
     asyncpg.DeadlockDetectedError,
     asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.LockNotAvailableError,
+    asyncpg.QueryCanceledError,
 )
 _UNREACHABLE = (*_UNAVAILABLE, OSError, TimeoutError)
 
@@ -106,6 +107,11 @@ async def connection() -> AsyncGenerator[Connection]:
     try:
         pool = await _pool()
         taken = await pool.acquire(timeout=CONNECT_TIMEOUT_S)
+    except asyncpg.InvalidPasswordError as error:
+        # It may have been rotated: the next one who needs a connection has the new one.
+        _pools.clear()
+        forget(settings().database_secret_arn)
+        raise DatabaseUnavailableError from error
     except _UNREACHABLE as error:
         raise DatabaseUnavailableError from error
     try:

@@ -9,7 +9,7 @@ import asyncpg
 from shared.database.pool import Connection
 from shared.database.queries import queries
 from shared.domain import AgentRun, Json, MultitaskStrategy, RunStatus
-from shared.errors import NotFoundError
+from shared.errors import ConflictError, NotFoundError
 
 _SQL = queries("runs")
 
@@ -73,6 +73,17 @@ async def insert(
     assert row is not None, "INSERT ... RETURNING without ON CONFLICT returns its row"  # noqa: S101
     await connection.execute(_SQL["number_thread"], thread_id, number)
     return agent_run(row)
+
+
+async def refuse_if_busy(connection: Connection, *, thread_id: UUID) -> None:
+    """Refuse another run. The caller holds the thread's row lock.
+
+    Raises:
+        ConflictError: a run of the thread is queued or running.
+    """
+    unfinished: UUID | None = await connection.fetchval(_SQL["unfinished"], thread_id)
+    if unfinished is not None:
+        raise ConflictError(f"the thread is busy with run {str(unfinished)!r}; multitask_strategy='enqueue' would wait")
 
 
 async def get(

@@ -24,6 +24,7 @@ _RENEW = queries("runs")["renew"]
 
 # Renewed three times a lease.
 _RENEWALS_A_LEASE = 3
+_TRIES = 2
 
 
 @dataclass(eq=False)
@@ -53,6 +54,7 @@ class LeaseKeeper:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ticked_at = 0.0
         self._connect: dict[str, Any] = {}
+        self._connection: DirectConnection | None = None
         self._wake = threading.Condition()
 
     async def hold(
@@ -73,8 +75,9 @@ class LeaseKeeper:
         """
         lease = Lease(claim, on_lost, on_stop, expires_at=claimed_at + self._lease_s)
         if self._loop is None:
-            self._loop = asyncio.get_running_loop()
             self._connect = await connect_arguments()
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
             threading.Thread(target=self._run, name="lease-keeper", daemon=True).start()
         with self._wake:
             self._held[claim.agent_run_id, claim.attempt] = lease
@@ -91,7 +94,6 @@ class LeaseKeeper:
         asyncio.run(self._keep())
 
     async def _keep(self) -> None:
-        connection: DirectConnection | None = None
         while True:
             # On this very thread, which has nothing else to do: one of a pool would be joined at the process's end.
             self._wait_for_work()
@@ -99,26 +101,38 @@ class LeaseKeeper:
             if not self._ticks():
                 logger.warning("the event loop has not ticked for a whole interval: leases are not renewed")
                 continue
-            begun = self._clock()
             with self._wake:
                 leases = list(self._held.values())
-            if not leases:
-                continue
-            try:
-                if connection is None or connection.is_closed():
-                    connection = await asyncpg.connect(**self._connect)
-                rows = await connection.fetch(
-                    _RENEW,
-                    [lease.claim.agent_run_id for lease in leases],
-                    [lease.claim.attempt for lease in leases],
-                    self._lease_s,
-                    timeout=self._interval_s,
-                )
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
-                # The leases still run for a while; the next interval tries again.
-                logger.warning("leases could not be renewed", exc_info=True)
-                continue
-            self._note(leases, {row["agent_run_id"]: row["stop_requested"] for row in rows}, begun)
+            # A connection that has died without a word costs a part of the interval only: the second try has a new one.
+            for _ in range(_TRIES):
+                begun = self._clock()
+                try:
+                    async with asyncio.timeout(self._interval_s / (_TRIES + 1)):
+                        renewed = await self._renew(leases)
+                except Exception:
+                    # Whatever it was, this thread must not end with it: the leases still run for a while.
+                    logger.warning("leases could not be renewed", exc_info=True)
+                    self._drop_connection()
+                else:
+                    self._note(leases, renewed, begun)
+                    break
+
+    async def _renew(self, leases: list[Lease]) -> dict[UUID, str | None]:
+        """Renew what is still ours: run id -> the stop that was requested, if any."""
+        if self._connection is None or self._connection.is_closed():
+            self._connection = await asyncpg.connect(**self._connect)
+        rows = await self._connection.fetch(
+            _RENEW,
+            [lease.claim.agent_run_id for lease in leases],
+            [lease.claim.attempt for lease in leases],
+            self._lease_s,
+        )
+        return {row["agent_run_id"]: row["stop_requested"] for row in rows}
+
+    def _drop_connection(self) -> None:
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None
 
     def _wait_for_work(self) -> None:
         with self._wake:

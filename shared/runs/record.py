@@ -49,7 +49,8 @@ async def record_run(new: NewRun) -> AgentRun:
 
     Raises:
         NotFoundError: the thread does not exist in the account (and ``create_thread`` is not set).
-        ConflictError: ``create_thread`` is set and the id is somebody else's; a message's id is taken.
+        ConflictError: ``create_thread`` is set and the id is somebody else's; a message's id is taken; the strategy is
+            ``reject`` and the thread has an unfinished run.
         DatabaseUnavailableError: nothing was recorded.
     """
     message = RunMessage(agent_run_id=new.agent_run_id, thread_id=new.thread_id, account_id=new.account_id)
@@ -59,6 +60,8 @@ async def record_run(new: NewRun) -> AgentRun:
             if new.create_thread:
                 await threads.create(connection, thread_id=new.thread_id, account_id=new.account_id, metadata={})
             number = 1 + await _lock(connection, new)
+            if new.multitask_strategy == "reject":
+                await runs.refuse_if_busy(connection, thread_id=new.thread_id)
             run = await runs.insert(
                 connection,
                 agent_run_id=new.agent_run_id,

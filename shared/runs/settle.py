@@ -8,7 +8,7 @@ from uuid import UUID
 
 from shared.aws import queue
 from shared.aws.queue import RunMessage
-from shared.database import connection, runs
+from shared.database import connection
 from shared.database.queries import queries
 from shared.domain import TERMINAL
 
@@ -25,16 +25,13 @@ async def settle(*, agent_run_id: UUID, thread_id: UUID) -> None:
     async with connection() as taken:
         row = await taken.fetchrow(_SQL["next_queued"], thread_id)
         if row is not None:
-            following = runs.agent_run(row)
-            await taken.execute(_SQL["dispatched"], following.agent_run_id)
-            await queue.send(
-                "runs",
-                RunMessage(
-                    agent_run_id=following.agent_run_id,
-                    thread_id=following.thread_id,
-                    account_id=following.account_id,
-                ),
-            )
+            await taken.execute(_SQL["dispatched"], row["agent_run_id"])
+    if row is not None:
+        following = RunMessage(
+            agent_run_id=row["agent_run_id"], thread_id=row["thread_id"], account_id=row["account_id"]
+        )
+        await queue.send("runs", following)
+    async with connection() as taken:
         await taken.execute(_SQL["settled"], agent_run_id)
 
 

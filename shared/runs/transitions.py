@@ -61,6 +61,7 @@ def _claim(row: asyncpg.Record, *, lease_s: float) -> Claim:
         number=row["number"],
         executor=row["executor"],
         attempt=row["attempt"],
+        crashes=row["crashes"],
         handover_no=row["handover_no"],
         assistant_id=row["assistant_id"],
         model=row["model"],

@@ -22,6 +22,7 @@ REFRESH_S = 2.0
 TAIL_EVENTS = 2000
 
 _READ_EVENTS = 200
+_LOG_AWAY_S = 0.5
 _BACKOFF_S = (0.1, 0.2, 0.4, 0.8, 1.6)
 
 
@@ -38,6 +39,8 @@ class Delivery:
         self._closing = False
         self._grown = asyncio.Condition()
         self._senders: dict[str, asyncio.Task[None]] = {}
+        # Subscription id -> the number of the last event that was considered for it.
+        self._cursors: dict[str, int] = {}
         self._refreshing: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -57,7 +60,9 @@ class Delivery:
             self._refreshing.cancel()
             with suppress(asyncio.CancelledError):
                 await self._refreshing
-        await self._refresh()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._refresh()
         async with self._grown:
             self._closing = True
             self._grown.notify_all()
@@ -90,32 +95,47 @@ class Delivery:
             self._senders.pop(gone).cancel()
 
     async def _send(self, subscription: Subscription) -> None:
-        cursor = self._begins_after if subscription.since is None else subscription.since
+        """Post what the subscription has not got yet, as it comes; ends when there will be no more."""
+        key = subscription.subscription_id
+        since = self._begins_after if subscription.since is None else subscription.since
+        cursor = self._cursors.setdefault(key, since)
         while True:
-            events = await self._after(cursor)
-            if not events:
+            newest = await self._newest_after(cursor)
+            if newest is None:
                 return
+            try:
+                events = await self._after(cursor)
+            except log.RedisError:
+                if self._closing:
+                    return
+                logger.warning("the event log could not be read", exc_info=True)
+                await asyncio.sleep(_LOG_AWAY_S)
+                continue
             for event in events:
                 if event.channel in subscription.channels:
                     frame = f'{event.frame[:-1]},"prev_seq":{cursor}}}'
                     if not await self._post(subscription, frame):
+                        # Looked at again by the next refresh, if it still exists then.
+                        self._senders.pop(key, None)
                         return
-                cursor = event.seq
+                cursor = self._cursors[key] = event.seq
+            if not events:
+                # Neither here nor in the log any more: it goes on with what comes.
+                cursor = self._cursors[key] = newest
 
-    async def _after(self, cursor: int) -> list[Logged]:
-        """The events after ``cursor``, when there are any; none when there will be no more."""
+    async def _newest_after(self, cursor: int) -> int | None:
+        """Wait for an event after ``cursor``; the newest one's number, or ``None`` if there will be no more."""
         async with self._grown:
             await self._grown.wait_for(lambda: self._last_seq > cursor or self._closing)
-            if self._last_seq <= cursor:
-                return []
-            if self._tail and self._tail[0].seq <= cursor + 1:
-                return [event for event in self._tail if event.seq > cursor]
-        try:
+            return self._last_seq if self._last_seq > cursor else None
+
+    async def _after(self, cursor: int) -> list[Logged]:
+        """The events after ``cursor``, from the tail if that reaches back so far, else from the log."""
+        if not self._tail or self._tail[0].seq > cursor + 1:
             events = await log.read(self._thread_id, after_seq=cursor, limit=_READ_EVENTS)
-        except log.RedisError:
-            logger.warning("the event log could not be read", exc_info=True)
-            events = []
-        return events or [event for event in self._tail if event.seq > cursor]
+            if events:
+                return events
+        return [event for event in self._tail if event.seq > cursor]
 
     async def _post(self, subscription: Subscription, frame: str) -> bool:
         """Post one frame; False if the subscription is not to be served any longer."""

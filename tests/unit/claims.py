@@ -15,6 +15,7 @@ def new_claim(**changes: Any) -> Claim:
         "number": 1,
         "executor": "queue",
         "attempt": 1,
+        "crashes": 0,
         "handover_no": 0,
         "assistant_id": "agent",
         "model": None,

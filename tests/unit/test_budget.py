@@ -45,3 +45,11 @@ def test_what_a_run_wants_counts_from_now(clock: _Clock) -> None:
     shorter = budget.at_most(5)
     clock.now += 3
     assert shorter.left_s == 2.0
+
+
+def test_delivery_may_still_use_the_reserve_when_the_budget_has_ended() -> None:
+    now = 100.0
+    budget = Budget.of_function(60, clock=lambda: now)
+    now += budget.left_s
+    assert budget.left_s == 0
+    assert 0 < budget.closing_s < RESERVE_S

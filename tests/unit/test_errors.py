@@ -18,7 +18,6 @@ from shared.errors import (
     InvalidRequestError,
     LeaseHeldError,
     LeaseLostError,
-    LogRefusedError,
     MigrationError,
     NotFoundError,
     SunaError,
@@ -26,7 +25,7 @@ from shared.errors import (
 )
 
 # What no client causes and no client is told about: only executors and deployments meet these.
-INSIDE = {SunaError, LeaseLostError, LeaseHeldError, LogRefusedError, MigrationError}
+INSIDE = {SunaError, LeaseLostError, LeaseHeldError, MigrationError}
 
 ERROR_CODES = {word for literal in get_args(ErrorCode) for word in get_args(literal)}
 

@@ -1,16 +1,28 @@
 """The HTTP function: API Gateway's HTTP API, payload format 2.0."""
 
+import asyncio
 from typing import Any
 
 from mangum import Mangum
 
+from functions.api.auth import authenticator
 from functions.api.http.app import build_app
-from shared.process import event_loop, thaw
+from shared.aws import clients
+from shared.database.pool import open_pool
+from shared.process import at_init, event_loop, thaw
 
 # Before Mangum asks for the current loop, and for the life of the process.
 _loop = event_loop()
 # Lifespan would start and stop with every request; pools are opened when first needed.
 _mangum = Mangum(build_app(), lifespan="off")
+
+
+async def _connect() -> None:
+    """What the first request would otherwise wait for."""
+    await asyncio.gather(open_pool(), clients.sqs(), authenticator().prepare())
+
+
+at_init(_connect)
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:

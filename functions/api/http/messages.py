@@ -20,7 +20,10 @@ async def list_messages(
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     offset: Annotated[int, Query(ge=0, lt=2**63)] = 0,
 ) -> list[WireStoredMessage]:
-    """A page of the thread's messages, oldest first."""
+    """A page of the thread's messages, oldest first.
+
+    It is shorter than ``limit`` where messages are large: go on at ``offset`` plus its length until it is empty.
+    """
     async with connection() as taken:
         await threads.get(taken, thread_id=thread_id, account_id=caller.account_id)
         page = await messages.page(taken, thread_id=thread_id, account_id=caller.account_id, limit=limit, offset=offset)

@@ -7,6 +7,8 @@ itself until its run is settled.
 import time
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from shared.aws import queue
 from shared.aws.queue import RunMessage
 from shared.domain import Json
@@ -39,7 +41,7 @@ async def _done(record: Json) -> bool:
     with bound(request_id=message.request_id, thread_id=str(message.thread_id), agent_run_id=str(message.agent_run_id)):
         try:
             outcome = await look_after(message, age_s=age_s)
-        except SunaError:
+        except (SunaError, ClientError, BotoCoreError):
             logger.warning("the run could not be looked after; the watch comes back", exc_info=True)
             outcome = LookAgain(_UNAVAILABLE_S)
         if not isinstance(outcome, LookAgain):

@@ -1,5 +1,6 @@
 """The WebSocket function: ``$connect``, ``$disconnect``, and every message through ``$default``."""
 
+import asyncio
 import json
 from typing import Any
 from uuid import UUID
@@ -8,12 +9,21 @@ from functions.api.auth import authenticator
 from functions.api.commands import Caller, execute
 from functions.api.errors import appearance
 from functions.api.wire import ErrorBody
+from shared.aws import clients
 from shared.domain import Json
 from shared.errors import InvalidRequestError, SunaError
-from shared.process import run
+from shared.process import at_init, run
 from shared.stream import subscriptions
 from shared.stream.subscriptions import ConnectionRecord
 from shared.telemetry import bound, logger
+
+
+async def _connect_at_init() -> None:
+    """What the first connection would otherwise wait for."""
+    await asyncio.gather(clients.dynamodb(), authenticator().prepare())
+
+
+at_init(_connect_at_init)
 
 
 def handler(event: dict[str, Any], _context: Any) -> Json:

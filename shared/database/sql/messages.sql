@@ -35,14 +35,31 @@ ORDER BY position DESC
 LIMIT 1
 
 -- name: list
-SELECT * FROM messages
-WHERE thread_id = $1 AND account_id = $2
+-- A page of at most $5 bytes of content, but of one message at least.
+SELECT * FROM (
+    SELECT *, octet_length(content::text) AS bytes,
+        sum(octet_length(content::text)) OVER (ORDER BY run_number, position) AS bytes_to_here
+    FROM (
+        SELECT * FROM messages
+        WHERE thread_id = $1 AND account_id = $2
+        ORDER BY run_number, position
+        LIMIT $3 OFFSET $4
+    ) page
+) sized
+WHERE bytes_to_here <= $5 OR bytes_to_here = bytes
 ORDER BY run_number, position
-LIMIT $3 OFFSET $4
 
 -- name: newest
--- The last $3 messages, newest first.
-SELECT * FROM messages
-WHERE thread_id = $1 AND account_id = $2
+-- The last $3 messages, newest first: at most $4 bytes of content, but one message at least.
+SELECT * FROM (
+    SELECT *, octet_length(content::text) AS bytes,
+        sum(octet_length(content::text)) OVER (ORDER BY run_number DESC, position DESC) AS bytes_to_here
+    FROM (
+        SELECT * FROM messages
+        WHERE thread_id = $1 AND account_id = $2
+        ORDER BY run_number DESC, position DESC
+        LIMIT $3
+    ) page
+) sized
+WHERE bytes_to_here <= $4 OR bytes_to_here = bytes
 ORDER BY run_number DESC, position DESC
-LIMIT $3

@@ -27,6 +27,8 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 server = MCPServer("tests", log_level="ERROR")
+_waits: set[str] = set()
+_meeting = asyncio.Barrier(8)
 
 
 class Point(BaseModel):
@@ -73,10 +75,24 @@ def blocks() -> list[ContentBlock]:
 
 
 @server.tool()
-async def wait(seconds: float) -> str:
+async def wait(seconds: float, name: str = "") -> str:
     """Take a while."""
+    _waits.add(name)
     await asyncio.sleep(seconds)
     return "waited"
+
+
+@server.tool()
+def is_waiting(name: str) -> str:
+    """Say whether a wait of this name has begun."""
+    return "yes" if name in _waits else "no"
+
+
+@server.tool()
+async def meet() -> str:
+    """Wait until eight calls are here at the same time."""
+    await _meeting.wait()
+    return "met"
 
 
 @server.tool()

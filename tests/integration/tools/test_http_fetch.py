@@ -4,7 +4,6 @@ import asyncio
 import gzip
 import socket
 import ssl
-import time
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -112,10 +111,8 @@ async def test_a_redirect_to_a_name_of_this_machine_is_refused(
 @pytest.mark.parametrize(
     "url", ["http://169.254.169.254/latest/meta-data/", "http://[fd00:ec2::254]/", "http://10.0.0.1/"]
 )
-async def test_metadata_and_private_networks_are_refused_at_once(url: str, context: ToolContext) -> None:
-    started = time.monotonic()
+async def test_metadata_and_private_networks_are_refused(url: str, context: ToolContext) -> None:
     assert "not on the public internet" in (await fetch(HttpFetch(), url, context)).text()
-    assert time.monotonic() - started < 5
 
 
 async def test_a_name_with_one_private_address_among_public_ones_is_refused(context: ToolContext) -> None:

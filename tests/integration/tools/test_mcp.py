@@ -5,7 +5,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -144,12 +143,10 @@ async def test_failures_are_results_and_the_session_goes_on(shared: Running, con
 async def test_calls_run_at_the_same_time_on_one_session(shared: Running, context: ToolContext) -> None:
     async with using(shared) as tools:
         functions = await tools.functions()
-        started = time.monotonic()
-        waits = [call(functions, "s__wait", {"seconds": 0.5}, context) for _ in range(8)]
+        meetings = [call(functions, "s__meet", {}, context) for _ in range(8)]
         echoes = [call(functions, "s__echo", {"text": str(number)}, context) for number in range(8)]
-        results = await asyncio.gather(*waits, *echoes)
-    assert [result.output for result in results] == ["waited"] * 8 + [str(number) for number in range(8)]
-    assert time.monotonic() - started < 4
+        results = await asyncio.gather(*meetings, *echoes)
+    assert [result.output for result in results] == ["met"] * 8 + [str(number) for number in range(8)]
 
 
 async def test_a_call_that_takes_too_long_is_ended_and_the_session_goes_on(
@@ -172,8 +169,12 @@ async def test_a_cancelled_call_leaves_nothing_running(shared: Running, context:
     before = asyncio.all_tasks()
     async with using(shared) as tools:
         functions = await tools.functions()
-        calling = asyncio.create_task(call(functions, "s__wait", {"seconds": 30}, context))
-        await asyncio.sleep(0.1)
+        calling = asyncio.create_task(call(functions, "s__wait", {"seconds": 30, "name": "cancelled"}, context))
+
+        async def is_waiting() -> bool:
+            return (await call(functions, "s__is_waiting", {"name": "cancelled"}, context)).output == "yes"
+
+        await until(is_waiting)
         calling.cancel()
         with pytest.raises(asyncio.CancelledError):
             await calling
@@ -209,13 +210,13 @@ async def test_a_server_that_dies_in_a_call_gives_a_failure_and_is_used_again_wh
     async with using(own) as tools:
         functions = await tools.functions()
         assert (await call(functions, "s__echo", {"text": "a"}, context)).success
-        started = time.monotonic()
         waiting = asyncio.create_task(call(functions, "s__wait", {"seconds": 30}, context))
         died = await call(functions, "s__die", {}, context)
         assert not died.success
         assert "'s'" in died.text()
-        assert not (await waiting).success
-        assert time.monotonic() - started < 20
+        broken = await waiting
+        assert not broken.success
+        assert "did not end within" not in broken.text()
         assert not (await call(functions, "s__echo", {"text": "b"}, context)).success
         own.stop()
         own.start()
@@ -282,12 +283,10 @@ async def test_a_server_that_never_answers_costs_the_time_limit_only(
     server.routes["/mcp"] = silent
     servers = [McpServer(name="silent", url=server.url("/mcp")), McpServer(name="s", url=own.url)]
     allowed = [server.place, ("127.0.0.1", own.port)]
-    started = time.monotonic()
     async with McpTools(servers, allowed_private=allowed, listings=Listings(), connect_timeout_s=3) as tools:
         functions = await tools.functions()
         assert "within 3 s" in tools.problems["silent"]
         assert (await call(functions, "s__echo", {"text": "a"}, context)).success
-    assert time.monotonic() - started < 12
 
 
 def test_servers_are_named_and_addressed_properly() -> None:

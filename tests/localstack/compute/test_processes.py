@@ -1,7 +1,6 @@
 """LocalStack's processes: where they listen, and that none outlives it."""
 
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,8 +10,6 @@ import pytest
 
 from tests.localstack.compute.conftest import ROLE, Function
 from tests.localstack.server import LocalStack, eventually, localstack_server
-
-WARM_START_S = 15
 
 
 def test_everything_listens_on_the_loopback_interface(localstack: LocalStack, deploy: Callable[..., Function]) -> None:
@@ -34,9 +31,7 @@ def test_everything_listens_on_the_loopback_interface(localstack: LocalStack, de
 @pytest.mark.parametrize("end", ["terminate", "kill"])
 def test_no_process_is_left(tmp_path: Path, code_root: Path, end: str) -> None:
     pids_file = tmp_path / "pids"
-    began = time.monotonic()
     with localstack_server(tmp_path) as own:
-        assert time.monotonic() - began < WARM_START_S
         client = own.client("lambda")
         code = {"S3Bucket": "hot-reload", "S3Key": str(code_root)}
         handler = "functions.runtime.handler"

@@ -210,7 +210,6 @@ async def test_idle_connections_and_old_ones_are_closed(start_gateway: StartGate
             assert closed.value.rcvd and closed.value.rcvd.code == 1001
             assert time.monotonic() - started_s > 1.5, "it was closed though it was neither idle nor old"
             assert await code == 1001
-            assert time.monotonic() - started_s < 5
         reported = await disconnect_event(deployed, idle_id)
         assert (reported["disconnectStatusCode"], reported["disconnectReason"]) == (1001, "Going away")
 

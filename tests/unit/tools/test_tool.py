@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-import time
 from typing import Any
 
 import pytest
@@ -82,22 +81,19 @@ async def test_a_blocking_method_runs_beside_the_loop(context: ToolContext) -> N
 
 
 async def test_the_loop_turns_while_a_blocking_method_works(context: ToolContext) -> None:
+    began, turned = threading.Event(), threading.Event()
+
     class Busy(Tool):
         @tool_function(blocking=True)
         def work(self) -> str:
-            """Keep a CPU busy."""
-            until = time.monotonic() + 0.3
-            while time.monotonic() < until:
-                pass
-            return "done"
+            """Work until the loop has turned."""
+            began.set()
+            return "done" if turned.wait(10) else "the loop stood still"
 
     working = asyncio.create_task(call(Busy(), "work", {}, context))
-    turns = 0
-    while not working.done():
-        await asyncio.sleep(0.005)
-        turns += 1
-    assert turns > 10
-    assert working.result().output == "done"
+    await asyncio.to_thread(began.wait, 10)
+    turned.set()
+    assert (await working).output == "done"
 
 
 def test_a_method_that_would_block_the_loop_is_refused() -> None:
