@@ -88,6 +88,7 @@ class ThreadManager:
 
     async def cut_off(self, reason: str) -> None:
         """End in the middle, for good: what the model has said so far is kept, unfinished calls are answered."""
+        await self._executor.cancel()
         if self._turn is not None:
             await self._turn.cut_off(reason)
             self._turn = None
