@@ -83,10 +83,11 @@ class AgentConfig(_Part):
         Raises:
             pydantic.ValidationError: a field does not exist or has a wrong value.
         """
-        merged = self.model_dump()
+        # What nobody has set stays unset, and follows the defaults of later versions.
+        merged = self.model_dump(exclude_unset=True)
         for name, value in changes.items():
             nested = isinstance(value, dict) and name in {"processor", "limits"}
-            merged[name] = {**merged[name], **value} if nested else value
+            merged[name] = {**merged.get(name, {}), **value} if nested else value
         return AgentConfig.model_validate(merged)
 
 

@@ -22,6 +22,8 @@ class Transcript:
         self._claim = claim
         self._xml_adding_strategy = xml_adding_strategy
         self._open: set[UUID] = set()
+        # Interrupted before their transaction's end was known: it may have been committed.
+        self._unknown: set[UUID] = set()
 
     async def keep(
         self,
@@ -37,7 +39,17 @@ class Transcript:
         So a call that may have had effects is always preceded, in the database, by the words that made it.
         """
         claim = self._claim
+        is_unknown = message_id in self._unknown
+        self._unknown.add(message_id)
         async with holding(claim) as connection:
+            if is_unknown:
+                known = await tool_executions.of_message(connection, assistant_message_id=message_id)
+                begun_before = {execution.call_id for execution in known}
+                begun = [execution for execution in begun if execution.call_id not in begun_before]
+                if await messages.content(
+                    connection, message_id=message_id, thread_id=claim.thread_id, account_id=claim.account_id
+                ):
+                    self._open.add(message_id)
             if message_id in self._open:
                 await messages.replace(connection, message_id=message_id, content=content, metadata=metadata)
             else:
@@ -58,6 +70,7 @@ class Transcript:
                     connection, execution, thread_id=claim.thread_id, account_id=claim.account_id
                 )
         self._open.add(message_id)
+        self._unknown.discard(message_id)
 
     async def unanswered(self) -> list[ToolExecution]:
         """The thread's calls whose results do not stand among its messages yet."""

@@ -109,7 +109,11 @@ class Turn:
         await self._executor.cancel()
         await self._processor.close()
         if not self._processor.response.empty:
-            await self._keep([], finish_reason=reason)
+            # Every call that is kept needs a result, also one that has not begun: the model's provider demands it.
+            known = {context.execution.call_id for context in self._contexts}
+            executes = self._agent.config.processor.execute_tools
+            calls = [call for call in self._processor.response.calls if executes and call.call_id not in known]
+            await self._keep([self._context(call, "pending").execution for call in calls], finish_reason=reason)
         await self._publisher.publish(events.message_finish(self._claim.agent_run_id, None))
 
     def _contexts_of_later(self, calls: list[ToolCall]) -> list[ToolExecutionContext]:
