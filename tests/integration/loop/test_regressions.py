@@ -1,0 +1,52 @@
+"""Histories that once broke a promise, as small as they can be."""
+
+import pytest
+
+from tests.integration.loop.conftest import Play
+from tests.integration.loop.faults import Fault
+from tests.integration.loop.history import History
+from tests.integration.loop.scenario import AttemptPlan, RunPlan, Scenario
+from tests.integration.loop.script import Answer, Call
+
+_ON_STREAM = {"native_tool_calling": True, "execute_on_stream": True, "tool_execution_strategy": "parallel"}
+_AFTER = {"native_tool_calling": True, "execute_on_stream": False}
+
+
+def _statuses(history: History) -> list[str]:
+    return [ended.row["status"] for ended in history.ended]
+
+
+async def test_results_of_native_calls_stand_before_those_of_xml_calls(play: Play) -> None:
+    # A provider refuses a conversation in which anything stands between native calls and their results.
+    history = await play(Scenario((Answer((Call("put"), Call("post", "xml"))),), processor=_AFTER))
+    assert _statuses(history) == ["completed", "completed"]
+    assert len(history.ledger.effects) == 2
+
+
+async def test_results_of_xml_calls_wait_while_a_native_call_awaits_approval(play: Play) -> None:
+    answer = Answer((Call("post", "xml"), Call("pay")))
+    history = await play(Scenario((answer,), (RunPlan(), RunPlan(approves=(True,))), _AFTER))
+    assert _statuses(history) == ["needs_input", "completed", "completed"]
+    assert {effect.tool for effects in history.ledger.effects.values() for effect in effects} == {"post", "pay"}
+
+
+@pytest.mark.parametrize("processor", [_ON_STREAM, _AFTER], ids=["on stream", "after"])
+async def test_a_stop_in_an_answer_leaves_no_call_without_its_result(play: Play, processor: dict[str, object]) -> None:
+    stop = RunPlan((AttemptPlan((Fault("chunk", 6, "stop"),)),))
+    history = await play(Scenario((Answer((Call("post"), Call("put"))),), (stop,), processor))
+    assert _statuses(history) == ["stopped", "completed"]
+
+
+async def test_a_stop_while_the_answer_is_committed_ends_the_run(play: Play) -> None:
+    stop = RunPlan((AttemptPlan((Fault("committed", 2, "stop"),)),))
+    history = await play(Scenario((Answer((Call("put"), Call("post"))),), (stop,), _ON_STREAM))
+    assert _statuses(history) == ["stopped", "completed"]
+
+
+@pytest.mark.parametrize("action", ["stop", "out_of_time", "timed_out", "lose"])
+async def test_no_tool_goes_on_when_its_advance_has_ended(play: Play, action: str) -> None:
+    fault = Fault("effect", 0, action)  # type: ignore[arg-type]
+    answer = Answer((Call("post"), Call("post"), Call("put")))
+    await play(
+        Scenario((answer,), (RunPlan((AttemptPlan((fault,)),)),), _AFTER | {"tool_execution_strategy": "parallel"})
+    )
