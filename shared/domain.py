@@ -9,6 +9,7 @@ RunStatus = Literal["queued", "running", "completed", "failed", "stopped", "time
 Executor = Literal["queue", "workflow"]
 MessageType = Literal["user", "assistant", "system", "tool", "summary"]
 MultitaskStrategy = Literal["enqueue", "reject", "interrupt", "rollback"]
+StopKind = Literal["stop", "interrupt", "rollback"]
 
 UNFINISHED: frozenset[RunStatus] = frozenset({"queued", "running"})
 TERMINAL: frozenset[RunStatus] = frozenset({"completed", "failed", "stopped", "timed_out", "needs_input"})
@@ -69,17 +70,29 @@ class AgentRun:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Claim:
-    """What the holder of a run's lease knows: whom it works for, and the fence it writes under.
+class LogHold:
+    """The right to number and append a thread's events, until a newer epoch takes it.
 
-    ``epoch`` fences the thread's event log; ``last_seq`` is the number after which this holder's events begin, and
-    ``reserved_seq`` the last one it may use before it reserves more. ``lease_s`` counts from the claim; ``running_s``
-    is how long ago the run was first claimed.
+    ``last_seq`` is the number after which this holder's events begin, ``reserved_seq`` the last one that it may use
+    before it reserves more.
+    """
+
+    thread_id: UUID
+    account_id: str
+    epoch: int
+    last_seq: int
+    reserved_seq: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim(LogHold):
+    """What the holder of a run's lease knows: whom it works for, and the fences it writes under.
+
+    ``lease_s`` counts from the claim; ``running_s`` is how long ago the run was first claimed. ``stop_requested``: what
+    was asked for while nobody held the run.
     """
 
     agent_run_id: UUID
-    thread_id: UUID
-    account_id: str
     number: int
     executor: Executor
     attempt: int
@@ -88,8 +101,6 @@ class Claim:
     assistant_id: str
     model: str | None
     config: Json
-    epoch: int
-    last_seq: int
-    reserved_seq: int
     lease_s: float
     running_s: float
+    stop_requested: StopKind | None = None

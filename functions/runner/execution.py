@@ -17,18 +17,19 @@ from shared.aws import clients
 from shared.aws.queue import RunMessage
 from shared.context.manager import ContextManager
 from shared.database.pool import open_pool
-from shared.domain import Claim, Executor
+from shared.domain import Claim, Executor, RunStatus, StopKind
 from shared.errors import LeaseLostError
 from shared.llm import Llm
-from shared.runs import transitions
+from shared.runs import log_hold, transitions
+from shared.runs.holding import holding_run
 from shared.runs.lease import LeaseKeeper
 from shared.runs.settle import settle
 from shared.runs.step import NextStep
+from shared.runs.stopping import stop_error
 from shared.settings import queue_settings
 from shared.stream import events
-from shared.stream.log import open_log
 from shared.stream.publisher import Publisher
-from shared.stream.session import publishing
+from shared.stream.redis_client import open_redis
 from shared.telemetry import ids, logger
 
 # Executors that a run may take down with it.
@@ -50,7 +51,7 @@ class Interruption:
 
     def __init__(self) -> None:
         self.lost = False
-        self.stop: str | None = None
+        self.stop: StopKind | None = None
         self._task: asyncio.Task[Outcome] | None = None
 
     def guard(self, task: asyncio.Task[Outcome]) -> None:
@@ -64,10 +65,11 @@ class Interruption:
         self.lost = True
         self._cancel()
 
-    def on_stop(self, kind: str) -> None:
-        """``stop | interrupt | rollback`` was requested."""
-        self.stop = kind
-        self._cancel()
+    def on_stop(self, kind: StopKind) -> None:
+        """A stop was requested; the first request interrupts, a rollback may still take its place."""
+        asked, self.stop = self.stop is not None, kind
+        if not asked:
+            self._cancel()
 
     def _cancel(self) -> None:
         if self._task is not None:
@@ -100,7 +102,7 @@ class Execution:
         """What the first run would otherwise wait for, and needs connections; and tell the API what is new here."""
         await asyncio.gather(
             open_pool(),
-            open_log(),
+            open_redis(),
             self._llm.load_keys(),
             clients.sqs(),
             clients.dynamodb(),
@@ -132,37 +134,47 @@ class Execution:
             return Executed(outcome="refused", lease_held=held)
         logger.info("claimed", extra={"attempt": claim.attempt, "executor": executor})
         interruption = Interruption()
-        lease = await self._keeper.hold(
-            claim, claimed_at=claimed_at, on_lost=interruption.on_lost, on_stop=interruption.on_stop
-        )
         try:
-            async with publishing(
-                claim, on_lost=interruption.on_lost, delivery_s=lambda: budget.closing_s
+            async with holding_run(
+                claim,
+                keeper=self._keeper,
+                claimed_at=claimed_at,
+                on_lost=interruption.on_lost,
+                on_stop=interruption.on_stop,
+                delivery_s=lambda: budget.closing_s,
             ) as publisher:
                 return await self._advance_and_end(claim, publisher, interruption, budget)
         except LeaseLostError:
             # Another attempt has the run, or will: whatever we would say now is not ours to say.
             logger.warning("the lease was lost")
             return Executed(outcome="lease_lost")
-        finally:
-            self._keeper.release(lease)
 
     async def _advance_and_end(
         self, claim: Claim, publisher: Publisher, interruption: Interruption, budget: Budget
     ) -> Executed:
         await publisher.publish(events.lifecycle(claim.agent_run_id, "running"))
         outcome = await self._advance(claim, publisher, interruption, budget)
-        for interrupt_id, payload in outcome.interrupts:
-            await publisher.publish(events.input_requested(claim.agent_run_id, interrupt_id, payload=payload))
-        await publisher.drain()
         if outcome.status is None:
             return await self._hand_over(claim, publisher, outcome)
-        await transitions.finish(claim, status=outcome.status, error=outcome.error, last_seq=publisher.last_seq + 1)
-        await publisher.publish(_terminal_event(claim, outcome))
-        await publisher.drain_last()
-        await settle(agent_run_id=claim.agent_run_id, thread_id=claim.thread_id)
+        await self._end(claim, publisher, outcome, outcome.status)
         logger.info("ended", extra={"outcome": outcome.kind, "error": outcome.error})
         return await self._after(claim, outcome)
+
+    async def _end(self, claim: Claim, publisher: Publisher, outcome: Outcome, status: RunStatus) -> None:
+        """End the run, publish its end, settle it. Whatever fails after the commit is the watch's to repair."""
+        asked = [
+            events.input_requested(claim.agent_run_id, interrupt_id, payload=payload)
+            for interrupt_id, payload in outcome.interrupts
+        ]
+        async with publisher.closing() as last_seq:
+            told = await transitions.finish(claim, status=status, error=outcome.error, last_seq=last_seq, before=asked)
+            try:
+                used_seq = await publisher.end(told)
+                if used_seq != told[-1].logged.seq:
+                    await log_hold.close(claim, last_seq=used_seq)
+            except LeaseLostError:
+                logger.info("the thread's next run publishes the end of this one")
+        await settle(agent_run_id=claim.agent_run_id, thread_id=claim.thread_id, account_id=claim.account_id)
 
     async def _advance(self, claim: Claim, publisher: Publisher, interruption: Interruption, budget: Budget) -> Outcome:
         """Advance until the run ends or is interrupted."""
@@ -195,7 +207,7 @@ class Execution:
                 if interruption.stop is None:
                     raise
                 await manager.cut_off("stopped")
-                outcome = Outcome("stopped", error={"code": interruption.stop, "message": "the run was stopped"})
+                outcome = Outcome("stopped", error=stop_error(interruption.stop))
             finally:
                 task.cancel()
             return replace(outcome, near_budget=manager.near_budget)
@@ -211,19 +223,13 @@ class Execution:
 
     async def _hand_over(self, claim: Claim, publisher: Publisher, outcome: Outcome) -> Executed:
         """Give the run to the workflow, or from one of its steps to the next."""
-        handover_no = await transitions.hand_over(claim, wake_by_s=self._wake_by_s, last_seq=publisher.last_seq)
+        async with publisher.closing() as last_seq:
+            handover_no = await transitions.hand_over(claim, wake_by_s=self._wake_by_s, last_seq=last_seq)
         next_step: NextStep = "summarize" if outcome.kind == "needs_summary" else "advance"
         logger.info("handed over", extra={"outcome": outcome.kind, "handover_no": handover_no})
         if claim.executor == "queue":
             await _start_workflow(claim, handover_no=handover_no, next_step=next_step)
         return Executed(outcome=outcome.kind, next_step=next_step, handover_no=handover_no)
-
-
-def _terminal_event(claim: Claim, outcome: Outcome) -> events.Event:
-    # The protocol knows two ends; an `ask` ends as an interrupt does, and what was stopped or timed out has failed.
-    word = {"completed": "completed", "needs_input": "interrupted"}.get(outcome.kind, "failed")
-    error = outcome.error or {"code": outcome.kind, "message": f"the run has ended as {outcome.kind}"}
-    return events.lifecycle(claim.agent_run_id, word, error=error if word == "failed" else None)
 
 
 async def _start_workflow(claim: Claim, *, handover_no: int, next_step: NextStep) -> None:

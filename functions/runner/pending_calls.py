@@ -6,12 +6,14 @@ from dataclasses import replace
 from functions.runner.agent import Agent
 from functions.runner.budget import Budget
 from functions.runner.outcome import Outcome
-from functions.runner.tool_execution import UNKNOWN_OUTCOME, ToolExecutionContext, ToolExecutor
+from functions.runner.tool_execution import ToolExecutionContext, ToolExecutor
 from functions.runner.tools.result import ToolResult
 from functions.runner.transcript import Transcript
 from shared.database.tool_executions import ToolExecution
+from shared.database.tool_results import UNKNOWN_OUTCOME
 from shared.domain import Claim, Json
 
+_UNKNOWN = ToolResult(success=False, output=UNKNOWN_OUTCOME)
 _DECLINED = ToolResult(success=False, output="The user has declined this call.")
 _PASSED_OVER = ToolResult(
     success=False, output="The user has neither approved nor declined this call, but gone on; it was not executed."
@@ -64,12 +66,12 @@ class PendingCalls:
                 case "finished":
                     context.result = _result(execution.result)
                 case "started" if context.function is None or not context.function.idempotent:
-                    await self._executor.refuse(context, UNKNOWN_OUTCOME)
+                    context.result = _UNKNOWN
                 case "awaiting" if execution.agent_run_id == self._claim.agent_run_id:
                     pass
                 case "awaiting" if not self._agent.resume.get(execution.call_id, False):
                     declined = execution.call_id in self._agent.resume
-                    await self._executor.refuse(context, _DECLINED if declined else _PASSED_OVER)
+                    context.result = _DECLINED if declined else _PASSED_OVER
                 case "awaiting":
                     context.execution = replace(execution, status="pending")  # approved
                 case _:
@@ -87,7 +89,7 @@ class PendingCalls:
             if context.execution.status == "finished":
                 context.result = _result(context.execution.result)
             else:
-                await self._executor.refuse(context, ToolResult(success=False, output=reason))
+                context.result = ToolResult(success=False, output=reason)
         await self._executor.answer(contexts)
 
 

@@ -19,12 +19,6 @@ from shared.stream import events
 from shared.stream.publisher import Publisher
 from shared.telemetry import logger
 
-UNKNOWN_OUTCOME = ToolResult(
-    success=False,
-    output="The outcome of this call is unknown: the process that executed it died. It may have had its effects; "
-    "check before you call it again.",
-)
-
 
 @dataclass
 class ToolExecutionContext:
@@ -115,11 +109,7 @@ class ToolExecutor:
         results = [(context.execution, context.result) for context in (*native, *xml) if context.result is not None]
         if results:
             await self._transcript.answer(results)
-
-    async def refuse(self, context: ToolExecutionContext, result: ToolResult) -> None:
-        """A call is not executed (any more): this is its result."""
-        await self._tell(context.execution, result)
-        context.result = result
+            await self._publisher.facts()
 
     async def cancel(self) -> None:
         """Cancel what still executes."""
@@ -162,17 +152,9 @@ class ToolExecutor:
             # Recorded at once: a finished call is never repeated, even if its turn among the messages has not come.
             await self._transcript.finish(execution, result)
             context.execution = replace(execution, status="finished")
-            await self._tell(execution, result)
+            await self._publisher.facts()
         logger.info(
             "tool executed",
             extra={"tool": execution.name, "success": result.success, "duration_s": round(context.duration_s, 3)},
         )
         return result
-
-    async def _tell(self, execution: ToolExecution, result: ToolResult) -> None:
-        run_id = self._claim.agent_run_id
-        if result.success:
-            event = events.tool_finished(run_id, execution.call_id, output=result.output)
-        else:
-            event = events.tool_error(run_id, execution.call_id, message=result.text())
-        await self._publisher.publish(event)

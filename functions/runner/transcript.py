@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from functions.runner.tools.result import ToolResult
 from shared.agent_config import XmlAddingStrategy
-from shared.database import Connection, messages, tool_executions
+from shared.database import Connection, messages, tool_executions, tool_results
 from shared.database.tool_executions import ToolExecution
 from shared.domain import Claim, Json
 from shared.runs.transitions import holding
@@ -20,7 +20,7 @@ class Transcript:
 
     def __init__(self, claim: Claim, *, xml_adding_strategy: XmlAddingStrategy) -> None:
         self._claim = claim
-        self._xml_adding_strategy = xml_adding_strategy
+        self._xml_adding_strategy: XmlAddingStrategy = xml_adding_strategy
         self._open: set[UUID] = set()
         # Interrupted before their transaction's end was known: it may have been committed.
         self._unknown: set[UUID] = set()
@@ -87,7 +87,7 @@ class Transcript:
         return replace(execution, status="started")
 
     async def finish(self, execution: ToolExecution, result: ToolResult) -> None:
-        """Record a result that has to wait for its turn among the messages."""
+        """Record a result that has to wait for its turn among the messages; with it, what subscribers are told."""
         async with holding(self._claim) as connection:
             await self._finish(connection, execution, result)
 
@@ -99,44 +99,22 @@ class Transcript:
                 await self._insert_result(connection, execution, result)
 
     async def _finish(self, connection: Connection, execution: ToolExecution, result: ToolResult) -> None:
-        await tool_executions.finish(
+        await tool_results.finish(
             connection,
-            assistant_message_id=execution.assistant_message_id,
-            call_id=execution.call_id,
-            result={"success": result.success, "output": result.output},
+            execution,
+            agent_run_id=self._claim.agent_run_id,
+            thread_id=self._claim.thread_id,
+            success=result.success,
+            output=result.output,
         )
 
     async def _insert_result(self, connection: Connection, execution: ToolExecution, result: ToolResult) -> None:
-        claim = self._claim
-        await messages.insert(
+        await tool_results.put_among_messages(
             connection,
-            message_id=uuid4(),
-            thread_id=claim.thread_id,
-            account_id=claim.account_id,
-            # Behind the call's own message, also when a later run answers it.
-            run_number=execution.run_number,
-            type="tool",
-            content=self._result_content(execution, result),
-            metadata={
-                "assistant_message_id": str(execution.assistant_message_id),
-                "tool_call_id": execution.call_id,
-                "tool_name": execution.name,
-                "success": result.success,
-            },
-            agent_run_id=execution.agent_run_id,
+            execution,
+            thread_id=self._claim.thread_id,
+            account_id=self._claim.account_id,
+            success=result.success,
+            text=result.text(),
+            xml_adding_strategy=self._xml_adding_strategy,
         )
-        await tool_executions.answered(
-            connection, assistant_message_id=execution.assistant_message_id, call_id=execution.call_id
-        )
-
-    def _result_content(self, execution: ToolExecution, result: ToolResult) -> Json:
-        if execution.form == "native":
-            return {
-                "role": "tool",
-                "tool_call_id": execution.call_id,
-                "name": execution.name,
-                "content": result.text(),
-            }
-        role = "assistant" if self._xml_adding_strategy == "assistant_message" else "user"
-        body = f'<tool_result name="{execution.name}" call_id="{execution.call_id}">\n{result.text()}\n</tool_result>'
-        return {"role": role, "content": body}

@@ -13,14 +13,14 @@ from shared.agent_config import AgentConfig, RunConfig
 from shared.context.manager import ContextManager
 from shared.context.summaries import Summary, SummaryFailedError
 from shared.database import connection, context
-from shared.domain import Claim, Json
+from shared.domain import Claim, Json, StopKind
 from shared.errors import LeaseHeldError, LeaseLostError
 from shared.runs import transitions
+from shared.runs.holding import holding_run
 from shared.runs.lease import LeaseKeeper
 from shared.runs.step import NextStep, Step
 from shared.stream import events
 from shared.stream.publisher import Publisher
-from shared.stream.session import publishing
 from shared.telemetry import logger
 
 Result = Literal["summarised", "nothing_to_summarise", "summary_failed", "refused", "lease_lost"]
@@ -51,8 +51,8 @@ class _Halt:
         """The lease is gone, or a newer epoch writes the log."""
         self._reason = "the lease was lost"
 
-    def on_stop(self, kind: str) -> None:
-        """``stop | interrupt | rollback`` was requested."""
+    def on_stop(self, kind: StopKind) -> None:
+        """A stop was requested: the next step ends the run."""
         self._reason = f"{kind} was requested"
 
     async def asked(self) -> bool:
@@ -99,15 +99,14 @@ class Summarizing:
         halt = _Halt(remaining_s=remaining_s)
         if claim is None:
             return await self._unclaimed(step, halt)
-        lease = await self._keeper.hold(claim, claimed_at=claimed_at, on_lost=halt.on_lost, on_stop=halt.on_stop)
         try:
-            async with publishing(claim, on_lost=halt.on_lost) as publisher:
+            async with holding_run(
+                claim, keeper=self._keeper, claimed_at=claimed_at, on_lost=halt.on_lost, on_stop=halt.on_stop
+            ) as publisher:
                 return await self._summarize(claim, publisher, halt)
         except LeaseLostError:
             logger.warning("the lease was lost")
             return Summarized(outcome="lease_lost")
-        finally:
-            self._keeper.release(lease)
 
     async def _summarize(self, claim: Claim, publisher: Publisher, halt: _Halt) -> Summarized:
         agent = _agent(claim.config)
@@ -128,8 +127,8 @@ class Summarizing:
             if summary is not None:
                 outcome = "summarised"
                 await publisher.publish(_event(claim, summary))
-        await publisher.drain()
-        handover_no = await transitions.hand_over(claim, wake_by_s=self._wake_by_s, last_seq=publisher.last_seq)
+        async with publisher.closing() as last_seq:
+            handover_no = await transitions.hand_over(claim, wake_by_s=self._wake_by_s, last_seq=last_seq)
         return Summarized(outcome=outcome, next_step="advance", handover_no=handover_no)
 
     async def _unclaimed(self, step: Step, halt: _Halt) -> Summarized:

@@ -63,9 +63,10 @@ async def start(connection: Connection, *, assistant_message_id: UUID, call_id: 
     return await connection.fetchval(_SQL["start"], assistant_message_id, call_id) is not None
 
 
-async def finish(connection: Connection, *, assistant_message_id: UUID, call_id: str, result: Json) -> None:
-    """Record a call's result; the first one stands."""
-    await connection.execute(_SQL["finish"], assistant_message_id, call_id, json.dumps(result))
+async def finish(connection: Connection, *, assistant_message_id: UUID, call_id: str, result: Json) -> bool:
+    """Record a call's result; False if it has one already, which stands."""
+    recorded = await connection.fetchval(_SQL["finish"], assistant_message_id, call_id, json.dumps(result))
+    return recorded is not None
 
 
 async def answered(connection: Connection, *, assistant_message_id: UUID, call_id: str) -> None:

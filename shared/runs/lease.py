@@ -17,7 +17,7 @@ import asyncpg
 
 from shared.database.pool import DirectConnection, connect_arguments
 from shared.database.queries import queries
-from shared.domain import Claim
+from shared.domain import Claim, StopKind
 from shared.telemetry import logger
 
 _RENEW = queries("runs")["renew"]
@@ -29,11 +29,12 @@ _TRIES = 2
 
 @dataclass(eq=False)
 class Lease:
-    """A held lease. ``on_lost`` and ``on_stop`` are called on the event loop, once each at most."""
+    """A held lease. ``on_lost`` and ``on_stop`` are called on the event loop, once each at most; ``on_facts`` often."""
 
     claim: Claim
     on_lost: Callable[[], None]
-    on_stop: Callable[[str], None]
+    on_stop: Callable[[StopKind], None]
+    on_facts: Callable[[], None]
     expires_at: float
     told_stop: bool = False
 
@@ -63,7 +64,8 @@ class LeaseKeeper:
         *,
         claimed_at: float,
         on_lost: Callable[[], None],
-        on_stop: Callable[[str], None],
+        on_stop: Callable[[StopKind], None],
+        on_facts: Callable[[], None],
     ) -> Lease:
         """Keep the lease of ``claim`` until :meth:`release`.
 
@@ -71,9 +73,10 @@ class LeaseKeeper:
             claim: the claim.
             claimed_at: the local monotonic time before the claim was sent, so the local deadline is never the later.
             on_lost: called when the lease is gone; the holder must stop having effects.
-            on_stop: called with the kind of stop (``stop | interrupt | rollback``) when one is requested.
+            on_stop: called with the kind of stop when one is requested.
+            on_facts: called when facts of the thread wait to be published.
         """
-        lease = Lease(claim, on_lost, on_stop, expires_at=claimed_at + self._lease_s)
+        lease = Lease(claim, on_lost, on_stop, on_facts, expires_at=claimed_at + self._lease_s)
         if self._loop is None:
             self._connect = await connect_arguments()
         if self._loop is None:
@@ -117,8 +120,8 @@ class LeaseKeeper:
                     self._note(leases, renewed, begun)
                     break
 
-    async def _renew(self, leases: list[Lease]) -> dict[UUID, str | None]:
-        """Renew what is still ours: run id -> the stop that was requested, if any."""
+    async def _renew(self, leases: list[Lease]) -> dict[UUID, asyncpg.Record]:
+        """Renew what is still ours: run id -> what waits for its holder (``renew`` in ``runs.sql``)."""
         if self._connection is None or self._connection.is_closed():
             self._connection = await asyncpg.connect(**self._connect)
         rows = await self._connection.fetch(
@@ -127,7 +130,7 @@ class LeaseKeeper:
             [lease.claim.attempt for lease in leases],
             self._lease_s,
         )
-        return {row["agent_run_id"]: row["stop_requested"] for row in rows}
+        return {row["agent_run_id"]: row for row in rows}
 
     def _drop_connection(self) -> None:
         if self._connection is not None:
@@ -148,16 +151,18 @@ class LeaseKeeper:
     def _tick(self) -> None:
         self._ticked_at = self._clock()
 
-    def _note(self, leases: list[Lease], renewed: dict[UUID, str | None], begun: float) -> None:
+    def _note(self, leases: list[Lease], renewed: dict[UUID, asyncpg.Record], begun: float) -> None:
         assert self._loop is not None  # noqa: S101 - set before the thread starts
         for lease in leases:
             run_id = lease.claim.agent_run_id
             if run_id in renewed:
                 lease.expires_at = begun + self._lease_s
-                stop = renewed[run_id]
+                stop = renewed[run_id]["stop_requested"]
                 if stop is not None and not lease.told_stop:
                     lease.told_stop = True
                     self._loop.call_soon_threadsafe(lease.on_stop, stop)
+                if renewed[run_id]["has_facts"]:
+                    self._loop.call_soon_threadsafe(lease.on_facts)
             elif (run_id, lease.claim.attempt) in self._held:
                 self.release(lease)
                 self._loop.call_soon_threadsafe(lease.on_lost)

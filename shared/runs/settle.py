@@ -1,38 +1,79 @@
 """Settling: what is still to be done after a run's terminal commit, and the repair of runs whose executor died.
 
-The holder settles its own run; the watch settles what nobody did.
+The holder settles its own run; the watch settles what nobody did. There is no other repair.
 """
 
 from dataclasses import dataclass
 from uuid import UUID
 
+import asyncpg
+
 from shared.aws import queue
 from shared.aws.queue import RunMessage
-from shared.database import connection
+from shared.database import connection, facts
 from shared.database.queries import queries
 from shared.domain import TERMINAL
+from shared.errors import LeaseLostError
+from shared.runs import log_hold
+from shared.settings import settings
+from shared.stream import control
+from shared.stream.session import publishing
+from shared.telemetry import logger
 
 _SQL = queries("runs")
 
 # Beyond the end of the lease that was seen, so that the claim finds it ended.
 _MARGIN_S = 1.0
-_REDISPATCH_S = 15.0
 _LONGEST_WAIT_S = 300.0
 
 
-async def settle(*, agent_run_id: UUID, thread_id: UUID) -> None:
-    """After the terminal event: dispatch the thread's next run, and note that nothing is left to be done."""
+def patience_s() -> float:
+    """How long a dispatched run may take to be claimed before anybody looks after it: half a lease, 5 s at least."""
+    return max(5.0, settings().lease_s / 2)
+
+
+async def settle(*, agent_run_id: UUID, thread_id: UUID, account_id: str) -> bool:
+    """After the terminal commit: dispatch the thread's next run, see to it that the end is in the log.
+
+    Returns:
+        Whether nothing is left to be done; else Redis is away, or the log's holder has still to append the end.
+    """
+    await _dispatch_next(thread_id)
+    if await facts.has_unlogged(thread_id=thread_id):
+        await drain(thread_id=thread_id, account_id=account_id)
+    async with connection() as taken:
+        settled = await taken.fetchval(_SQL["settled"], agent_run_id)
+        row = await taken.fetchrow(_SQL["watch"], agent_run_id, account_id)
+    if settled is not None:
+        await facts.forget_old(thread_id=thread_id)
+    return settled is not None or row is None or row["settled_at"] is not None
+
+
+async def _dispatch_next(thread_id: UUID) -> None:
     async with connection() as taken:
         row = await taken.fetchrow(_SQL["next_queued"], thread_id)
-        if row is not None:
-            await taken.execute(_SQL["dispatched"], row["agent_run_id"])
-    if row is not None:
-        following = RunMessage(
-            agent_run_id=row["agent_run_id"], thread_id=row["thread_id"], account_id=row["account_id"]
-        )
-        await queue.send("runs", following)
-    async with connection() as taken:
-        await taken.execute(_SQL["settled"], agent_run_id)
+        if row is None:
+            return
+        await taken.execute(_SQL["dispatched"], row["agent_run_id"])
+    following = RunMessage(agent_run_id=row["agent_run_id"], thread_id=row["thread_id"], account_id=row["account_id"])
+    await queue.send("runs", following)
+
+
+async def drain(*, thread_id: UUID, account_id: str) -> None:
+    """Have the thread's facts appended: by whoever holds the log, or here."""
+    hold = await log_hold.adopt(thread_id=thread_id, account_id=account_id)
+    if hold is None:
+        await control.notify(thread_id, "facts")
+        return
+    try:
+        async with publishing(
+            hold, run_id=None, on_lost=lambda: logger.info("somebody else writes the log by now")
+        ) as (publisher, _):
+            async with publisher.closing() as _:
+                last_seq = await publisher.end([])
+            await log_hold.close(hold, last_seq=last_seq)
+    except LeaseLostError:
+        logger.info("the thread's next run appends the facts")
 
 
 @dataclass(frozen=True)
@@ -57,22 +98,47 @@ async def look_after(message: RunMessage, *, age_s: float) -> Done | LookAgain:
     async with connection() as taken:
         row = await taken.fetchrow(_SQL["watch"], message.agent_run_id, message.account_id)
     if row is None:
-        return Done() if age_s > _LONGEST_WAIT_S else LookAgain(min(_REDISPATCH_S, _LONGEST_WAIT_S))
+        return Done() if age_s > _LONGEST_WAIT_S else LookAgain(patience_s())
     if row["status"] in TERMINAL:
-        if row["settled_at"] is None:
-            await settle(agent_run_id=message.agent_run_id, thread_id=message.thread_id)
-        return Done()
+        if row["settled_at"] is not None or await settle(
+            agent_run_id=message.agent_run_id, thread_id=row["thread_id"], account_id=message.account_id
+        ):
+            return Done()
+        return LookAgain(_backoff_s(row["since_end_s"]))
+    if row["status"] == "queued":
+        return await _look_after_queued(message, row["due_in_s"], row["blocked"], row["since_dispatch_s"] or 0.0)
+    return await _look_after_running(message, row)
+
+
+async def _look_after_queued(message: RunMessage, due_in_s: float, blocked: bool, since_dispatch_s: float) -> LookAgain:
+    if due_in_s > 0:
+        return LookAgain(due_in_s + _MARGIN_S)
+    if blocked:
+        # Whoever ends the run before it dispatches it.
+        return LookAgain(_backoff_s(since_dispatch_s))
+    if since_dispatch_s < patience_s():
+        return LookAgain(patience_s() - since_dispatch_s + _MARGIN_S)
     async with connection() as taken:
-        left_s = row["lease_left_s"] if row["status"] == "running" else row["due_in_s"]
-        if left_s is not None and left_s > 0:
-            return LookAgain(left_s + _MARGIN_S)
+        await taken.execute(_SQL["dispatched"], message.agent_run_id)
+    await queue.send("runs", message)
+    return LookAgain(_backoff_s(since_dispatch_s))
+
+
+async def _look_after_running(message: RunMessage, row: asyncpg.Record) -> LookAgain:
+    if row["lease_left_s"] is not None and row["lease_left_s"] > 0:
+        return LookAgain(row["lease_left_s"] + _MARGIN_S)
+    async with connection() as taken:
         if row["executor"] == "workflow":
             if row["wake_left_s"] is not None and row["wake_left_s"] > 0:
                 return LookAgain(row["wake_left_s"] + _MARGIN_S)
             await taken.execute(_SQL["take_back"], message.agent_run_id)
-        since_s = row["since_dispatch_s"] or 0.0
-        if row["status"] == "queued" and since_s < _REDISPATCH_S:
-            return LookAgain(_REDISPATCH_S - since_s + _MARGIN_S)
         await taken.execute(_SQL["dispatched"], message.agent_run_id)
-    await queue.send("retry" if row["crashes"] > 0 or row["status"] == "running" else "runs", message)
-    return LookAgain(min(max(since_s * 2, _REDISPATCH_S), _LONGEST_WAIT_S))
+    logger.warning("a run has lost its executor: it is dispatched again", extra={"attempt": row["attempt"]})
+    await queue.send("retry", message)
+    overdue_s = -(row["lease_left_s"] or row["wake_left_s"] or 0.0)
+    return LookAgain(_backoff_s(overdue_s))
+
+
+def _backoff_s(since_s: float | None) -> float:
+    """Twice as long as it has lasted already, within bounds."""
+    return min(max((since_s or 0.0) * 2, patience_s()), _LONGEST_WAIT_S)

@@ -7,26 +7,28 @@
 | running | running | claim | its lease ended or was released, the caller's kind is ``executor`` |
 | running | running (workflow) | hand over | attempt, live lease |
 | running | completed, failed, stopped, timed_out, needs_input | finish | attempt, live lease |
+| queued, running | stopped, failed | end (``unheld``) | nobody holds it |
 
 Terminal states are final: no statement here leaves one.
 """
 
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from uuid import UUID
 
 import asyncpg
 
-from shared.database import Connection, connection, transaction
+from shared.database import Connection, connection, facts, transaction
+from shared.database.facts import Fact
 from shared.database.queries import queries
 from shared.domain import Claim, Executor, Json, RunStatus
 from shared.errors import LeaseLostError
+from shared.runs.log_hold import SEQ_BLOCK
+from shared.stream import events
+from shared.stream.events import Event
 
 _SQL = queries("runs")
-
-# Event numbers reserved at once: more than most runs need, so that the reservation costs nothing beside the claim.
-SEQ_BLOCK = 1000
 
 
 async def claim(
@@ -46,6 +48,9 @@ async def claim(
             if await connection.fetchval(_SQL["lock_thread_of"], agent_run_id, account_id) is None:
                 return None
             row = await connection.fetchrow(_SQL["claim"], agent_run_id, executor, lease_s, handover_no, SEQ_BLOCK)
+            if row is not None and row["taken_over"]:
+                fact = events.custom(agent_run_id, "run_taken_over", {"attempt": row["attempt"]})
+                await facts.add(connection, thread_id=row["thread_id"], facts=[fact])
     except asyncpg.UniqueViolationError:
         return None  # another run of the thread is running
     if row is None:
@@ -71,6 +76,7 @@ def _claim(row: asyncpg.Record, *, lease_s: float) -> Claim:
         reserved_seq=row["reserved_seq"],
         lease_s=lease_s,
         running_s=row["running_s"],
+        stop_requested=row["stop_requested"],
     )
 
 
@@ -87,28 +93,27 @@ async def holding(held: Claim) -> AsyncGenerator[Connection]:
         yield connection
 
 
-async def reserve_seq(held: Claim) -> int:
-    """Reserve one more block of event numbers for the holder's epoch; returns the last number it may use.
+async def finish(
+    held: Claim, *, status: RunStatus, error: Json | None, last_seq: int, before: Sequence[Event] = ()
+) -> list[Fact]:
+    """End the run, and with it its use of the thread's event numbers.
 
-    Raises:
-        LeaseLostError: the thread has a newer epoch.
-    """
-    async with transaction() as connection:
-        reserved = await connection.fetchval(_SQL["reserve_seq"], held.thread_id, held.epoch, SEQ_BLOCK)
-    if reserved is None:
-        raise LeaseLostError
-    return reserved
+    Args:
+        held: the caller's claim.
+        status: how the run ends.
+        error: ``{"code", "message"}``; with the code ``rollback`` the run's messages are hidden.
+        last_seq: the last number used.
+        before: what subscribers are told before the end.
 
-
-async def finish(held: Claim, *, status: RunStatus, error: Json | None, last_seq: int) -> None:
-    """End the run, and with it its use of the thread's event numbers up to ``last_seq``.
+    Returns:
+        The facts that the thread's log still needs, numbered after ``last_seq``; the run's end is the last of them.
 
     Raises:
         LeaseLostError: the run is no longer the caller's to end.
     """
-    async with transaction() as connection:
-        await connection.fetchval(_SQL["lock_thread_of"], held.agent_run_id, held.account_id)
-        ended = await connection.fetchval(
+    async with transaction() as taken:
+        await taken.fetchval(_SQL["lock_thread_of"], held.agent_run_id, held.account_id)
+        ended = await taken.fetchval(
             _SQL["finish"],
             held.agent_run_id,
             held.attempt,
@@ -117,7 +122,13 @@ async def finish(held: Claim, *, status: RunStatus, error: Json | None, last_seq
         )
         if ended is None:
             raise LeaseLostError
-        await connection.execute(_SQL["close_log"], held.thread_id, held.epoch, last_seq)
+        if error is not None and error["code"] == "rollback":
+            await taken.execute(_SQL["hide_messages"], held.agent_run_id)
+        told = [*before, events.terminal(held.agent_run_id, status, error)]
+        await facts.add(taken, thread_id=held.thread_id, facts=told)
+        last_seq += await facts.number(taken, thread_id=held.thread_id, last_seq=last_seq)
+        await taken.execute(_SQL["close_log"], held.thread_id, held.epoch, last_seq)
+        return await facts.unlogged(taken, thread_id=held.thread_id)
 
 
 async def hand_over(held: Claim, *, wake_by_s: float, last_seq: int) -> int:
@@ -141,16 +152,3 @@ async def lease_held(*, agent_run_id: UUID, handover_no: int) -> bool:
     """Whether somebody is executing this very hand-over at the moment."""
     async with connection() as taken:
         return await taken.fetchval(_SQL["lease_held"], agent_run_id, handover_no) is not None
-
-
-async def fail_unheld(*, agent_run_id: UUID, account_id: str, handover_no: int, error: Json) -> Claim | None:
-    """End a run as failed that was handed over and that nobody holds.
-
-    Returns the claim under which its terminal event is to be published (its number is reserved); ``None`` if the run
-    is held, was taken back, or has ended: then it is not the caller's business.
-    """
-    async with transaction() as taken:
-        if await taken.fetchval(_SQL["lock_thread_of"], agent_run_id, account_id) is None:
-            return None
-        row = await taken.fetchrow(_SQL["fail_unheld"], agent_run_id, handover_no, json.dumps(error))
-    return None if row is None else _claim(row, lease_s=0.0)

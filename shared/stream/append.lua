@@ -1,43 +1,50 @@
 -- Append a batch to a thread's event log, if the caller may.
 --
 -- KEYS[1] log (a stream; an entry's id is "<seq>-0"), KEYS[2] fence (the newest epoch that has appended)
--- ARGV[1] epoch, ARGV[2] seq that the log must end with, ARGV[3] "1" to set the fence where there is none or an older
--- one and to accept whatever the log ends with, ARGV[4] milliseconds to live, ARGV[5] entries to keep,
+-- ARGV[1] epoch, ARGV[2] seq that the log must end with, ARGV[3] "1" if the caller has proved its epoch in PostgreSQL:
+-- the fence is set where there is none or an older one, ARGV[4] milliseconds to live, ARGV[5] entries to keep,
 -- then for each event: seq, channel, frame
 --
--- Answers: ok | fenced (a newer epoch has appended) | unknown (no fence of this epoch: prove yours, then call with
--- init) | tail_lost (the log does not end where the caller left it).
+-- Answers {word, seq that the log ends with}:
+-- ok: the batch is there; fenced: a newer epoch has appended; unknown: no fence of this epoch (prove yours, then call
+-- again); tail_lost: the log does not end where the caller left it, and nothing was appended (the fence stands).
 local log, fence = KEYS[1], KEYS[2]
-local epoch, expected, init = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3] == "1"
+local epoch, expected, proved = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3] == "1"
 local ttl_ms, keep = tonumber(ARGV[4]), tonumber(ARGV[5])
-
-local known = redis.call("GET", fence)
-if known and tonumber(known) > epoch then
-    return "fenced"
-end
-if not init and (not known or tonumber(known) < epoch) then
-    return "unknown"
-end
 
 local last = 0
 local tail = redis.call("XREVRANGE", log, "+", "-", "COUNT", 1)
 if tail[1] then
     last = tonumber(string.match(tail[1][1], "^(%d+)-"))
 end
-local final = tonumber(ARGV[#ARGV - 2])
-if last >= final then
-    -- The same epoch never numbers twice, so the batch is here already: the reply to its append was lost.
-    return "ok"
+
+local known = redis.call("GET", fence)
+if known and tonumber(known) > epoch then
+    return {"fenced", last}
 end
-if last ~= expected and not init then
-    return "tail_lost"
+if not known or tonumber(known) < epoch then
+    if not proved then
+        return {"unknown", last}
+    end
+    -- Before anything else: from here on no older epoch can move the log's end.
+    redis.call("SET", fence, epoch, "PX", ttl_ms)
+end
+
+if last >= tonumber(ARGV[#ARGV - 2]) then
+    -- No number is used twice, so the batch is here already: the reply to its append was lost.
+    return {"ok", last}
+end
+if last ~= expected then
+    return {"tail_lost", last}
 end
 
 for at = 6, #ARGV, 3 do
+    -- Facts that a dead holder has numbered may be here already.
     if tonumber(ARGV[at]) > last then
         redis.call("XADD", log, "MAXLEN", "~", keep, ARGV[at] .. "-0", "channel", ARGV[at + 1], "frame", ARGV[at + 2])
+        last = tonumber(ARGV[at])
     end
 end
 redis.call("PEXPIRE", log, ttl_ms)
-redis.call("SET", fence, epoch, "PX", ttl_ms)
-return "ok"
+redis.call("PEXPIRE", fence, ttl_ms)
+return {"ok", last}

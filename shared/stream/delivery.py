@@ -14,7 +14,7 @@ import aiohttp
 
 from shared.stream import connections, log, subscriptions
 from shared.stream.connections import GoneError, ThrottledError
-from shared.stream.events import Logged
+from shared.stream.events import TO_ALL, Logged
 from shared.stream.subscriptions import Subscription
 from shared.telemetry import logger
 
@@ -42,10 +42,15 @@ class Delivery:
         # Subscription id -> the number of the last event that was considered for it.
         self._cursors: dict[str, int] = {}
         self._refreshing: asyncio.Task[None] | None = None
+        self._look = asyncio.Event()
 
     def start(self) -> None:
         """Read the subscriptions now, and again every two seconds."""
         self._refreshing = asyncio.create_task(self._keep_refreshing())
+
+    def refresh_soon(self) -> None:
+        """A subscription has changed: look at them now."""
+        self._look.set()
 
     async def offer(self, events: Sequence[Logged]) -> None:
         """Have events delivered that were just appended to the log. Returns at once."""
@@ -78,7 +83,10 @@ class Delivery:
     async def _keep_refreshing(self) -> None:
         while True:
             await self._refresh()
-            await asyncio.sleep(REFRESH_S)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(REFRESH_S):
+                    await self._look.wait()
+            self._look.clear()
 
     async def _refresh(self) -> None:
         try:
@@ -112,7 +120,7 @@ class Delivery:
                 await asyncio.sleep(_LOG_AWAY_S)
                 continue
             for event in events:
-                if event.channel in subscription.channels:
+                if event.channel == TO_ALL or event.channel in subscription.channels:
                     frame = f'{event.frame[:-1]},"prev_seq":{cursor}}}'
                     if not await self._post(subscription, frame):
                         # Looked at again by the next refresh, if it still exists then.

@@ -6,11 +6,12 @@ same bytes, one event a WebSocket frame.
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from uuid import UUID
 
-from shared.domain import Json
+from shared.domain import Json, RunStatus
 
 Channel = Literal["messages", "tools", "lifecycle", "input", "values", "updates", "checkpoints", "tasks", "custom"]
 CHANNELS: frozenset[str] = frozenset(
@@ -24,13 +25,21 @@ _LONGEST_TEXT = 5_000
 _LONGEST_TEXT_JSON = 60_000
 
 
+# What every subscription gets, whatever its filter.
+TO_ALL = "*"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """An event before it has a number. ``channel`` is what subscriptions filter by; ``method`` goes on the wire."""
+    """An event before it has a number. ``channel`` is what subscriptions filter by; ``method`` goes on the wire.
+
+    ``run_id``: the run that it tells of; ``None`` if it tells of the thread. ``to_all``: filters do not apply.
+    """
 
     channel: Channel
     data: Json
-    run_id: UUID
+    run_id: UUID | None
+    to_all: bool = False
     timestamp_ms: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
 
     @property
@@ -41,7 +50,7 @@ class Event:
 
 @dataclass(frozen=True, kw_only=True)
 class Logged:
-    """An event with its number: ``frame`` is the JSON object that clients get."""
+    """An event with its number: ``frame`` is the JSON object that clients get, ``channel`` may be ``TO_ALL``."""
 
     seq: int
     channel: str
@@ -50,19 +59,18 @@ class Logged:
 
 def number(event: Event, *, thread_id: UUID, seq: int) -> Logged:
     """Give an event its number in the thread. ``event_id`` is a function of thread and number."""
+    params: Json = {"namespace": [], "timestamp": event.timestamp_ms}
+    if event.run_id is not None:
+        params["run_id"] = str(event.run_id)
     frame: Json = {
         "type": "event",
         "event_id": f"{thread_id}:{seq}",
         "seq": seq,
         "method": event.method,
-        "params": {
-            "namespace": [],
-            "timestamp": event.timestamp_ms,
-            "run_id": str(event.run_id),
-            "data": event.data,
-        },
+        "params": {**params, "data": event.data},
     }
-    return Logged(seq=seq, channel=event.channel, frame=json.dumps(frame, separators=(",", ":")))
+    channel = TO_ALL if event.to_all else event.channel
+    return Logged(seq=seq, channel=channel, frame=json.dumps(frame, separators=(",", ":")))
 
 
 def lifecycle(run_id: UUID, event: str, *, error: Json | None = None) -> Event:
@@ -96,7 +104,7 @@ def block_start(run_id: UUID, index: int, content: Json) -> Event:
     )
 
 
-def block_delta(run_id: UUID, index: int, delta: Json) -> Event:
+def block_delta(run_id: UUID | None, index: int, delta: Json) -> Event:
     """More of content block ``index``."""
     return Event(
         channel="messages",
@@ -178,3 +186,28 @@ def _fitting_text(text: str) -> str:
 def custom(run_id: UUID, name: str, payload: Json) -> Event:
     """What the protocol has no word for, under a stable name."""
     return Event(channel="custom", run_id=run_id, data={"name": name, "payload": fitting(payload)})
+
+
+def gap(*, first: int, last: int) -> Event:
+    """The numbers from ``first`` to ``last`` are lost, but for those that the log has; a snapshot follows."""
+    payload: Json = {"from": first, "to": last}
+    return Event(channel="custom", run_id=None, data={"name": "gap", "payload": payload}, to_all=True)
+
+
+def values(thread_id: UUID, messages: Sequence[Json] | None) -> Event:
+    """The thread as the database has it: its newest messages; by reference where they are unknown or too many."""
+    data: Json = {"messages": messages}
+    if messages is None or len(json.dumps(data)) > _LONGEST_VALUE:
+        data = {"truncated": True, "state": f"/threads/{thread_id}/state"}
+    return Event(channel="values", run_id=None, data=data, to_all=True)
+
+
+def terminal(run_id: UUID, status: RunStatus, error: Json | None) -> Event:
+    """The one event that ends a run.
+
+    The protocol knows two ends; an ``ask`` ends as an interrupt does, and what was stopped or timed out has failed.
+    """
+    word = {"completed": "completed", "needs_input": "interrupted"}.get(status, "failed")
+    if word != "failed":
+        return lifecycle(run_id, word)
+    return lifecycle(run_id, word, error=error or {"code": status, "message": f"the run has ended as {status}"})

@@ -1,19 +1,13 @@
-"""The event log: a Redis Stream a thread, appended to under a fence. It is fast, and it may be lost."""
+"""The event log: a Redis Stream a thread, appended to under a fence."""
 
 from collections.abc import Sequence
-from contextlib import suppress
-from functools import cache
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 from uuid import UUID
 
-from redis.asyncio import Redis, RedisCluster
-from redis.asyncio.retry import Retry
-from redis.backoff import ExponentialBackoff
-from redis.exceptions import RedisError
-
-from shared.settings import stream_settings
 from shared.stream.events import Logged
+from shared.stream.redis_client import RedisError, redis
 
 Answer = Literal["ok", "fenced", "unknown", "tail_lost"]
 
@@ -23,26 +17,12 @@ LONGEST_LOG = 20_000
 _APPEND = (Path(__file__).parent / "append.lua").read_text(encoding="utf-8")
 
 
-@cache
-def _redis() -> Redis:
-    """The process's client: ElastiCache Serverless is cluster mode, and so is the embedded server."""
-    # RESP2 and few retries: redis-py 8 would otherwise hang a minute on a Redis that is away; a socket timeout above
-    # the longest blocking read.
-    client: Any = RedisCluster.from_url(
-        stream_settings().redis_url,
-        socket_timeout=8,
-        socket_connect_timeout=2,
-        protocol=2,
-        decode_responses=True,
-        retry=Retry(ExponentialBackoff(cap=0.2, base=0.02), 2),
-    )
-    return client
+@dataclass(frozen=True)
+class Appended:
+    """What an append came to (``append.lua``), and the number that the log ends with."""
 
-
-async def open_log() -> None:
-    """Connect now; a Redis that is away is found out again by the first append."""
-    with suppress(RedisError):
-        await cast("Any", _redis()).initialize()
+    answer: Answer
+    last_seq: int
 
 
 def _keys(thread_id: UUID) -> tuple[str, str]:
@@ -51,26 +31,26 @@ def _keys(thread_id: UUID) -> tuple[str, str]:
 
 
 async def append(
-    thread_id: UUID, events: Sequence[Logged], *, epoch: int, expected_seq: int, init: bool = False
-) -> Answer:
-    """Append events in order, all or none.
+    thread_id: UUID, events: Sequence[Logged], *, epoch: int, expected_seq: int, proved: bool = False
+) -> Appended:
+    """Append events in order, all or none; those that the log has already are passed over.
 
     Args:
         thread_id: the thread.
-        events: at least one, numbered consecutively.
+        events: at least one, by rising number.
         epoch: the caller's; an older one than the log has seen is refused.
         expected_seq: the number the log ends with, as far as the caller knows.
-        init: the caller has proved its epoch in PostgreSQL: set the fence, and accept any end of the log.
+        proved: the caller has found its epoch to be the newest in PostgreSQL: set the fence.
 
     Raises:
-        RedisError: Redis is away.
+        RedisError: Redis is away; whether the events are there is not known.
     """
     fields: list[str | int] = []
     for event in events:
         fields += [event.seq, event.channel, event.frame]
-    arguments = [epoch, expected_seq, int(init), TTL_MS, LONGEST_LOG, *fields]
-    answer: Any = await cast("Any", _redis()).eval(_APPEND, 2, *_keys(thread_id), *arguments)
-    return cast("Answer", answer)
+    arguments = [epoch, expected_seq, int(proved), TTL_MS, LONGEST_LOG, *fields]
+    answer, last_seq = await redis().eval(_APPEND, 2, *_keys(thread_id), *arguments)
+    return Appended(answer, int(last_seq))
 
 
 async def read(thread_id: UUID, *, after_seq: int, limit: int) -> list[Logged]:
@@ -80,11 +60,20 @@ async def read(thread_id: UUID, *, after_seq: int, limit: int) -> list[Logged]:
         RedisError: Redis is away.
     """
     log, _ = _keys(thread_id)
-    entries: Any = await cast("Any", _redis()).xrange(log, min=f"{after_seq + 1}-0", count=limit)
+    return _events(await redis().xrange(log, min=f"{after_seq + 1}-0", count=limit))
+
+
+async def read_back(thread_id: UUID, *, limit: int) -> list[Logged]:
+    """The log's last ``limit`` events, newest first. Raises as :func:`read`."""
+    log, _ = _keys(thread_id)
+    return _events(await redis().xrevrange(log, count=limit))
+
+
+def _events(entries: Any) -> list[Logged]:
     return [
         Logged(seq=int(entry_id.split("-")[0]), channel=entry["channel"], frame=entry["frame"])
         for entry_id, entry in entries
     ]
 
 
-__all__ = ["LONGEST_LOG", "TTL_MS", "Answer", "RedisError", "append", "read"]
+__all__ = ["LONGEST_LOG", "TTL_MS", "Answer", "Appended", "RedisError", "append", "read", "read_back"]

@@ -1,17 +1,21 @@
-"""Publishing: a run's events are merged, numbered, logged and delivered, in this order and one batch at a time.
+"""Publishing: a thread's events are merged, numbered, logged and delivered, in this order and one batch at a time.
 
 Deltas are merged *before* they get a number: the first of a block leaves at once, then one a block and 100 ms. So a
 reader of the log, a connection and a replay see the same events, and a token rate does not become a request rate.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Literal
+from uuid import UUID
 
-from shared.domain import Claim, Json
-from shared.errors import LeaseLostError
-from shared.stream import events, log
+from shared.database.facts import Fact
+from shared.domain import Json
+from shared.errors import DatabaseUnavailableError, LeaseLostError
+from shared.stream import events
+from shared.stream.appender import Appender
 from shared.stream.delivery import Delivery
 from shared.stream.events import Event, Logged
 from shared.telemetry import logger
@@ -37,40 +41,45 @@ class _Pending:
     text: str
 
 
-class Publisher:
-    """The event stream of one claim.
+class _Facts:
+    """Stands in the queue where the facts that wait in the database are to be published."""
 
-    ``start`` it, ``publish`` and ``delta`` (from one task), ``drain`` before the run's end, ``close`` in any case.
+
+class Publisher:
+    """The event stream of one hold.
+
+    ``start`` it, ``publish`` and ``delta`` (from one task), end the run or give it away inside ``closing``, ``close``
+    in any case.
     """
 
     def __init__(
         self,
-        claim: Claim,
+        appender: Appender,
         delivery: Delivery,
         *,
-        reserve_seq: Callable[[Claim], Awaitable[int]],
+        run_id: UUID | None,
         on_lost: Callable[[], None],
         merge_s: float = MERGE_S,
     ) -> None:
-        """``on_lost`` is called when a newer epoch numbers the thread's events: the run is somebody else's."""
-        self._claim = claim
+        """``run_id``: whose deltas; ``on_lost`` is called when a newer epoch numbers the thread's events."""
+        self._appender = appender
         self._delivery = delivery
-        self._reserve_seq = reserve_seq
+        self._run_id = run_id
         self._on_lost = on_lost
         self._merge_s = merge_s
-        self._reserved = claim.reserved_seq
-        self._logged_seq = claim.last_seq
-        self._epoch_known = False
-        self._queue: asyncio.Queue[Event] = asyncio.Queue(_BUFFER)
+        self._queue: asyncio.Queue[Event | _Facts] = asyncio.Queue(_BUFFER)
         self._pending: _Pending | None = None
         self._delta_sent_at: float | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._writer: asyncio.Task[None] | None = None
+        # Held by whoever numbers events.
+        self._writing = asyncio.Lock()
+        self._closed = False
         self._given_up = False
-        self.last_seq = claim.last_seq
 
     def start(self) -> None:
-        """Begin to write."""
+        """Begin to write, with the facts that wait already."""
+        self._queue.put_nowait(_Facts())
         self._writer = asyncio.create_task(self._write())
 
     async def publish(self, event: Event) -> None:
@@ -98,21 +107,49 @@ class Publisher:
         else:
             self._timer = loop.call_at(due, self._flush)
 
+    async def facts(self) -> None:
+        """Publish the facts that wait in the database, after everything before them. Raises as :meth:`publish`."""
+        await self._put_pending()
+        self._delta_sent_at = None
+        await self._put(_Facts())
+
+    def facts_soon(self) -> None:
+        """The same, on a hint; never waits, and never fails."""
+        if not self._given_up and not self._queue.full():
+            self._queue.put_nowait(_Facts())
+
     async def drain(self) -> None:
-        """Wait until everything published is logged, and one more number is reserved: the run's last event's.
+        """Wait until everything published is in the log, or Redis is away.
 
         Raises:
             LeaseLostError: something published will never be logged.
         """
         await self._put_pending()
-        await self.drain_last()
-        await self._reserve(1)
-
-    async def drain_last(self) -> None:
-        """Wait until the run's last event is logged; its number was reserved by :meth:`drain`. Raises as that."""
         await self._queue.join()
         if self._given_up:
             raise LeaseLostError
+
+    @asynccontextmanager
+    async def closing(self) -> AsyncGenerator[int]:
+        """Everything published is logged, and nothing more gets a number: yields the last one. Raises as :meth:`drain`.
+
+        Inside, the run is ended or given away; what that has written as facts is published with :meth:`end`.
+        """
+        await self.drain()
+        async with self._writing:
+            self._closed = True
+            yield self._appender.last_seq
+
+    async def end(self, facts: Sequence[Fact]) -> int:
+        """Inside :meth:`closing`: publish a run's last facts; returns the last number used.
+
+        Raises:
+            LeaseLostError: the thread's next run writes the log already, and these facts.
+        """
+        self._appender.close(facts)
+        await self._deliver(await self._appender.append([]))
+        await self._appender.note_logged()
+        return self._appender.last_seq
 
     async def close(self) -> None:
         """Stop writing; what was not drained is dropped."""
@@ -125,9 +162,9 @@ class Publisher:
         while self._pending is not None:
             await self._put(self._take_pending())
 
-    async def _put(self, event: Event) -> None:
+    async def _put(self, item: Event | _Facts) -> None:
         try:
-            await self._queue.put(event)
+            await self._queue.put(item)
         except asyncio.QueueShutDown:
             raise LeaseLostError from None
 
@@ -155,7 +192,7 @@ class Publisher:
         self._pending = _Pending(index, kind, rest) if rest else None
         self._delta_sent_at = asyncio.get_running_loop().time()
         delta: Json = {"type": f"{kind}-delta", kind: text[:_LONGEST_DELTA]}
-        return events.block_delta(self._claim.agent_run_id, index, delta)
+        return events.block_delta(self._run_id, index, delta)
 
     async def _write(self) -> None:
         try:
@@ -178,38 +215,30 @@ class Publisher:
         while len(batch) < _BATCH and not self._queue.empty():
             batch.append(self._queue.get_nowait())
         try:
-            await self._reserve(len(batch))
-            numbered = [
-                events.number(event, thread_id=self._claim.thread_id, seq=self.last_seq + place)
-                for place, event in enumerate(batch, start=1)
-            ]
-            self.last_seq += len(batch)
-            await self._append(numbered)
-            await self._delivery.offer(numbered)
+            async with self._writing:
+                if not self._closed:
+                    await self._write_items(batch)
         finally:
             for _ in batch:
                 self._queue.task_done()
 
-    async def _reserve(self, count: int) -> None:
-        while self.last_seq + count > self._reserved:
-            self._reserved = await self._reserve_seq(self._claim)
+    async def _write_items(self, batch: Sequence[Event | _Facts]) -> None:
+        numbered: list[Logged] = []
+        for item in batch:
+            if isinstance(item, _Facts):
+                await self._take_facts()
+            else:
+                await self._appender.reserve(1)
+                numbered.append(self._appender.number(item))
+        await self._deliver(await self._appender.append(numbered))
 
-    async def _append(self, batch: list[Logged]) -> None:
-        """Append to the log. Redis being away does not stop a run; a newer epoch does."""
+    async def _take_facts(self) -> None:
         try:
-            answer = await self._try_append(batch, init=not self._epoch_known)
-            if answer in ("unknown", "tail_lost"):
-                logger.warning("the event log has lost events", extra={"answer": answer})
-                answer = await self._try_append(batch, init=True)
-        except log.RedisError:
-            logger.warning("the event log is away; the run goes on without it", exc_info=True)
-            return
-        if answer == "fenced":
-            raise LeaseLostError
-        self._epoch_known = True
-        self._logged_seq = batch[-1].seq
+            await self._appender.take_facts()
+        except DatabaseUnavailableError:
+            # They wait where they are; a later hint, the run's end or its repair takes them.
+            logger.warning("facts could not be taken", exc_info=True)
 
-    async def _try_append(self, batch: list[Logged], *, init: bool) -> log.Answer:
-        return await log.append(
-            self._claim.thread_id, batch, epoch=self._claim.epoch, expected_seq=self._logged_seq, init=init
-        )
+    async def _deliver(self, told: Sequence[Logged]) -> None:
+        if told:
+            await self._delivery.offer(told)

@@ -1,10 +1,12 @@
-"""Publisher and delivery of one claim, opened and closed together."""
+"""Appender, publisher and delivery of one hold, opened and closed together."""
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from uuid import UUID
 
-from shared.domain import Claim
-from shared.runs.transitions import reserve_seq
+from shared.domain import LogHold
+from shared.runs import log_hold
+from shared.stream.appender import Appender
 from shared.stream.delivery import Delivery
 from shared.stream.publisher import Publisher
 
@@ -14,18 +16,23 @@ LONGEST_DELIVERY_S = 10.0
 
 @asynccontextmanager
 async def publishing(
-    claim: Claim, *, on_lost: Callable[[], None], delivery_s: Callable[[], float] = lambda: LONGEST_DELIVERY_S
-) -> AsyncGenerator[Publisher]:
-    """A publisher for the holder of ``claim``; on leaving, subscribers get what they have not got yet.
+    hold: LogHold,
+    *,
+    run_id: UUID | None,
+    on_lost: Callable[[], None],
+    delivery_s: Callable[[], float] = lambda: LONGEST_DELIVERY_S,
+) -> AsyncGenerator[tuple[Publisher, Delivery]]:
+    """A publisher under ``hold``, of run ``run_id``; on leaving, subscribers get what they have not got yet.
 
     ``delivery_s`` says, when asked at the end, how long that may take.
     """
-    delivery = Delivery(thread_id=claim.thread_id, account_id=claim.account_id, last_seq=claim.last_seq)
-    publisher = Publisher(claim, delivery, reserve_seq=reserve_seq, on_lost=on_lost)
+    delivery = Delivery(thread_id=hold.thread_id, account_id=hold.account_id, last_seq=hold.last_seq)
+    appender = Appender(hold, reserve=log_hold.reserve, prove=log_hold.is_newest)
+    publisher = Publisher(appender, delivery, run_id=run_id, on_lost=on_lost)
     delivery.start()
     publisher.start()
     try:
-        yield publisher
+        yield publisher, delivery
     finally:
         await publisher.close()
         await delivery.close(timeout_s=min(LONGEST_DELIVERY_S, delivery_s()))

@@ -3,7 +3,7 @@
 from shared import settings
 from shared.aws import clients, secrets
 from shared.database import pool
-from shared.stream import log
+from shared.stream import redis_client
 
 
 def forget_settings() -> None:
@@ -20,11 +20,11 @@ async def close_database() -> None:
     forget_settings()
 
 
-async def close_log() -> None:
+async def close_redis() -> None:
     """Close the client of Redis, and forget where Redis was."""
-    if log._redis.cache_info().currsize:
-        await log._redis().aclose()
-        log._redis.cache_clear()
+    if redis_client.redis.cache_info().currsize:
+        await redis_client.redis().aclose()
+        redis_client.redis.cache_clear()
 
 
 async def close_everything() -> None:
@@ -32,4 +32,4 @@ async def close_everything() -> None:
     await close_database()
     await clients._clients()._stack.aclose()
     clients._clients.cache_clear()
-    await close_log()
+    await close_redis()

@@ -33,10 +33,10 @@ async def _fail(message: RunMessage) -> None:
     await fail_handed_over(message, handover_no=1, error=ERROR)
 
 
-async def _ended_and_settled(database: Database, queues: Queues, message: RunMessage) -> None:
+async def _ended(database: Database, queues: Queues, message: RunMessage, *, settled: bool = True) -> None:
     row = await database.run(message.agent_run_id)
     assert (row["status"], json.loads(row["error"])) == ("failed", ERROR)
-    assert row["settled_at"] is not None
+    assert (row["settled_at"] is not None) == settled
     [following] = await queues.visible("runs")
     assert (await database.run(following.agent_run_id))["number"] == 2
 
@@ -47,7 +47,7 @@ async def _logged(thread_id: UUID) -> list[Any]:
 
 async def test_its_end_is_recorded_told_and_settled(database: Database, queues: Queues, message: RunMessage) -> None:
     await _fail(message)
-    await _ended_and_settled(database, queues, message)
+    await _ended(database, queues, message)
     [told] = await _logged(message.thread_id)
     assert told["seq"] == (await database.thread(message.thread_id))["last_seq"] == 1
     assert told["params"]["data"] == {"event": "failed", "error": "workflow_failed: the workflow failed"}
@@ -66,22 +66,22 @@ async def test_a_newer_holder_of_the_log_does_not_keep_it_from_ending(
 ) -> None:
     # GIVEN a log that somebody of a newer epoch writes already
     newer = events.number(events.custom(message.agent_run_id, "x", {}), thread_id=message.thread_id, seq=500)
-    assert await log.append(message.thread_id, [newer], epoch=99, expected_seq=0, init=True) == "ok"
+    await log.append(message.thread_id, [newer], epoch=99, expected_seq=0, proved=True)
     # THEN the run ends all the same, and nobody waits for an event that is refused
     await _fail(message)
-    await _ended_and_settled(database, queues, message)
+    await _ended(database, queues, message, settled=False)
     assert [frame["seq"] for frame in await _logged(message.thread_id)] == [500]
 
 
 async def test_it_ends_while_redis_is_away(
     database: Database, queues: Queues, message: RunMessage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await opened.close_log()
+    await opened.close_redis()
     with monkeypatch.context() as patch:
         patch.setenv("REDIS_URL", f"redis://127.0.0.1:{free_port()}/0")
         opened.forget_settings()
         await _fail(message)
-        await opened.close_log()
+        await opened.close_redis()
     opened.forget_settings()
-    await _ended_and_settled(database, queues, message)
+    await _ended(database, queues, message, settled=False)
     assert await _logged(message.thread_id) == []

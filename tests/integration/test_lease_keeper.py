@@ -29,15 +29,23 @@ class Held:
         self.claim = claim
         self.keeper = keeper
         self.lost = 0
+        self.told_facts = 0
         self.stops: list[str] = []
         self.lease: Lease | None = None
 
     def on_lost(self) -> None:
         self.lost += 1
 
+    def on_facts(self) -> None:
+        self.told_facts += 1
+
     async def keep(self, claimed_at: float) -> None:
         self.lease = await self.keeper.hold(
-            self.claim, claimed_at=claimed_at, on_lost=self.on_lost, on_stop=self.stops.append
+            self.claim,
+            claimed_at=claimed_at,
+            on_lost=self.on_lost,
+            on_stop=self.stops.append,
+            on_facts=self.on_facts,
         )
 
     def release(self) -> None:
@@ -190,6 +198,7 @@ async def test_callbacks_run_on_the_event_loop(database: Database, account_id: s
         claimed_at=time.monotonic(),
         on_lost=lambda: None,
         on_stop=lambda _kind: told.append(asyncio.get_running_loop()),
+        on_facts=lambda: None,
     )
     await database.set_run(agent_run_id, stop_requested="'stop'", lease_expires_at="clock_timestamp() + interval '9 s'")
     await until(lambda: told)
@@ -210,7 +219,7 @@ async def hold(account_id, agent_run_id):
     )
     keeper, told = LeaseKeeper(lease_s=0.3), asyncio.Event()
     lease = await keeper.hold(
-        claim, claimed_at=time.monotonic(), on_lost=told.set, on_stop=lambda kind: told.set()
+        claim, claimed_at=time.monotonic(), on_lost=told.set, on_stop=lambda kind: told.set(), on_facts=lambda: None
     )
     await told.wait()
     keeper.release(lease)

@@ -9,7 +9,8 @@ import pytest
 
 from shared.stream import events, log
 from shared.stream.events import Logged
-from shared.stream.log import TTL_MS, Answer
+from shared.stream.log import TTL_MS, Answer, Appended
+from shared.stream.redis_client import redis
 
 
 @pytest.fixture
@@ -26,10 +27,10 @@ def _batch(thread_id: UUID, first: int, last: int) -> list[Logged]:
 
 
 async def _append(
-    thread_id: UUID, batch: list[Logged] | tuple[int, int], *, epoch: int = 1, expected: int = 0, init: bool = False
+    thread_id: UUID, batch: list[Logged] | tuple[int, int], *, epoch: int = 1, expected: int = 0, proved: bool = False
 ) -> Answer:
     given = _batch(thread_id, *batch) if isinstance(batch, tuple) else batch
-    return await log.append(thread_id, given, epoch=epoch, expected_seq=expected, init=init)
+    return (await log.append(thread_id, given, epoch=epoch, expected_seq=expected, proved=proved)).answer
 
 
 async def _seqs(thread_id: UUID, *, after: int = 0, limit: int = 100) -> list[int]:
@@ -37,18 +38,18 @@ async def _seqs(thread_id: UUID, *, after: int = 0, limit: int = 100) -> list[in
 
 
 async def _redis() -> Any:
-    return log._redis()
+    return redis()
 
 
 async def test_what_was_appended_is_read_as_it_was(thread_id: UUID) -> None:
     batch = _batch(thread_id, 1, 3)
-    assert await _append(thread_id, batch, init=True) == "ok"
+    assert await _append(thread_id, batch, proved=True) == "ok"
     assert await log.read(thread_id, after_seq=0, limit=10) == batch
     assert json.loads(batch[0].frame)["params"]["data"]["payload"] == {"seq": 1}
 
 
 async def test_a_reader_goes_on_after_its_cursor_and_gets_no_more_than_it_wants(thread_id: UUID) -> None:
-    await _append(thread_id, (1, 10), init=True)
+    await _append(thread_id, (1, 10), proved=True)
     assert await _seqs(thread_id, after=3, limit=4) == [4, 5, 6, 7]
     assert await _seqs(thread_id, after=10) == []
     assert await _seqs(thread_id, after=2**62) == []
@@ -56,7 +57,7 @@ async def test_a_reader_goes_on_after_its_cursor_and_gets_no_more_than_it_wants(
 
 
 async def test_appends_go_on_from_one_another(thread_id: UUID) -> None:
-    assert await _append(thread_id, (1, 2), init=True) == "ok"
+    assert await _append(thread_id, (1, 2), proved=True) == "ok"
     assert await _append(thread_id, (3, 3), expected=2) == "ok"
     assert await _append(thread_id, (4, 6), expected=3) == "ok"
     assert await _seqs(thread_id) == [1, 2, 3, 4, 5, 6]
@@ -64,67 +65,72 @@ async def test_appends_go_on_from_one_another(thread_id: UUID) -> None:
 
 async def test_a_batch_whose_reply_was_lost_may_be_sent_again(thread_id: UUID) -> None:
     batch = _batch(thread_id, 1, 2)
-    assert await _append(thread_id, batch, init=True) == "ok"
-    assert await _append(thread_id, batch, init=True) == "ok"
+    assert await _append(thread_id, batch, proved=True) == "ok"
+    assert await _append(thread_id, batch, proved=True) == "ok"
     assert await _append(thread_id, batch) == "ok"
     assert await log.read(thread_id, after_seq=0, limit=10) == batch
 
 
 async def test_an_epoch_that_was_not_proved_is_unknown(thread_id: UUID) -> None:
     assert await _append(thread_id, (1, 1)) == "unknown"
-    await _append(thread_id, (1, 1), epoch=1, init=True)
+    await _append(thread_id, (1, 1), epoch=1, proved=True)
     assert await _append(thread_id, (2, 2), epoch=2, expected=1) == "unknown"
     assert await _seqs(thread_id) == [1]
 
 
 async def test_a_zombie_is_fenced_also_when_it_proves_its_old_epoch(thread_id: UUID) -> None:
     # GIVEN two holders, of which the first was taken over
-    await _append(thread_id, (1, 2), epoch=1, init=True)
-    assert await _append(thread_id, (1001, 1001), epoch=2, expected=1000, init=True) == "ok"
+    await _append(thread_id, (1, 2), epoch=1, proved=True)
+    assert await _append(thread_id, (1001, 1001), epoch=2, expected=1000, proved=True) == "tail_lost"
+    # Fenced from here on, before the second has appended anything.
+    assert await _append(thread_id, (3, 3), epoch=1, expected=2) == "fenced"
+    assert await _append(thread_id, (1001, 1001), epoch=2, expected=2) == "ok"
     # WHEN it wakes up THEN nothing of it is appended, whatever it claims
-    for init in (False, True):
+    for proved in (False, True):
         for expected in (2, 1001):
-            assert await _append(thread_id, (1002, 1002), epoch=1, expected=expected, init=init) == "fenced"
+            assert await _append(thread_id, (1002, 1002), epoch=1, expected=expected, proved=proved) == "fenced"
     assert await _seqs(thread_id) == [1, 2, 1001]
 
 
 async def test_a_log_that_does_not_end_where_it_was_left_is_a_lost_tail(thread_id: UUID) -> None:
     # GIVEN a failover that lost the last entries, but not the fence
-    await _append(thread_id, (1, 5), init=True)
+    await _append(thread_id, (1, 5), proved=True)
     redis = await _redis()
     await redis.xdel(log._keys(thread_id)[0], "4-0", "5-0")
-    # THEN the holder is told, and goes on by `init`
-    assert await _append(thread_id, (6, 7), expected=5) == "tail_lost"
+    # THEN the holder is told where the log ends, and goes on from there
+    assert await log.append(thread_id, _batch(thread_id, 6, 7), epoch=1, expected_seq=5) == Appended("tail_lost", 3)
     assert await _seqs(thread_id) == [1, 2, 3]
-    assert await _append(thread_id, (6, 7), expected=5, init=True) == "ok"
+    assert await _append(thread_id, (6, 7), expected=3) == "ok"
     assert await _seqs(thread_id) == [1, 2, 3, 6, 7]
 
 
 async def test_a_log_that_was_flushed_is_begun_again(thread_id: UUID) -> None:
-    await _append(thread_id, (1, 5), epoch=3, init=True)
+    await _append(thread_id, (1, 5), epoch=3, proved=True)
     redis = await _redis()
     await redis.delete(*log._keys(thread_id))
     assert await _append(thread_id, (6, 6), epoch=3, expected=5) == "unknown"
-    assert await _append(thread_id, (6, 6), epoch=3, expected=5, init=True) == "ok"
+    assert await _append(thread_id, (6, 6), epoch=3, expected=5, proved=True) == "tail_lost"
+    assert await _append(thread_id, (6, 6), epoch=3, expected=0) == "ok"
     assert await _seqs(thread_id) == [6]
 
 
 async def test_of_a_batch_that_is_there_in_part_the_rest_is_appended(thread_id: UUID) -> None:
     batch = _batch(thread_id, 1, 4)
-    await _append(thread_id, batch[:2], init=True)
-    assert await _append(thread_id, batch, expected=0, init=True) == "ok"
+    await _append(thread_id, batch[:2], proved=True)
+    assert await _append(thread_id, batch, expected=0) == "tail_lost"
+    assert await _append(thread_id, batch, expected=2) == "ok"
     assert await log.read(thread_id, after_seq=0, limit=10) == batch
 
 
 async def test_appends_of_one_thread_at_once_leave_one_order(thread_id: UUID) -> None:
-    await _append(thread_id, (1, 1), init=True)
+    await _append(thread_id, (1, 1), proved=True)
     answers = await asyncio.gather(*(_append(thread_id, (2, 2), expected=1) for _ in range(20)))
     assert set(answers) == {"ok"}
     assert await _seqs(thread_id) == [1, 2]
 
 
 async def test_log_and_fence_expire_together(thread_id: UUID) -> None:
-    await _append(thread_id, (1, 1), init=True)
+    await _append(thread_id, (1, 1), proved=True)
     redis = await _redis()
     left_ms = [await redis.pttl(key) for key in log._keys(thread_id)]
     assert all(TTL_MS - 60_000 < left <= TTL_MS for left in left_ms)
@@ -132,6 +138,6 @@ async def test_log_and_fence_expire_together(thread_id: UUID) -> None:
 
 async def test_numbers_beyond_32_bits_stay_exact(thread_id: UUID) -> None:
     far = 2**52
-    assert await _append(thread_id, (far, far + 1), expected=far - 1, init=True) == "ok"
+    assert await _append(thread_id, (far, far + 1), expected=0, proved=True) == "ok"
     assert await _append(thread_id, (far + 2, far + 2), expected=far + 1) == "ok"
     assert await _seqs(thread_id, after=far) == [far + 1, far + 2]

@@ -56,17 +56,17 @@ NOTHING: dict[str, list[UUID]] = {"runs": [], "retry": [], "watch": []}
 
 
 async def test_an_end_dispatches_the_threads_next_run_and_is_settled_once(
-    database: Database, queues: Queues, thread_id: UUID
+    database: Database, queues: Queues, account_id: str, thread_id: UUID
 ) -> None:
     ended = await database.new_run(thread_id, status="'completed'")
     following = await database.new_run(thread_id, dispatched_at="NULL")
     await database.new_run(thread_id)
-    await settle(agent_run_id=ended, thread_id=thread_id)
+    await settle(agent_run_id=ended, thread_id=thread_id, account_id=account_id)
     assert await _dispatched(queues) == {**NOTHING, "runs": [following]}
     assert (await database.run(following))["dispatched_at"] is not None
     settled_at = (await database.run(ended))["settled_at"]
     assert settled_at is not None
-    await settle(agent_run_id=ended, thread_id=thread_id)
+    await settle(agent_run_id=ended, thread_id=thread_id, account_id=account_id)
     assert (await database.run(ended))["settled_at"] == settled_at
 
 
@@ -81,11 +81,11 @@ async def test_an_end_dispatches_the_threads_next_run_and_is_settled_once(
     ids=["not due", "stopped", "ended", "running"],
 )
 async def test_a_run_that_no_claim_would_take_is_not_dispatched(
-    database: Database, queues: Queues, thread_id: UUID, following: dict[str, str]
+    database: Database, queues: Queues, account_id: str, thread_id: UUID, following: dict[str, str]
 ) -> None:
     ended = await database.new_run(thread_id, status="'completed'")
     await database.new_run(thread_id, **following)
-    await settle(agent_run_id=ended, thread_id=thread_id)
+    await settle(agent_run_id=ended, thread_id=thread_id, account_id=account_id)
     assert await _dispatched(queues) == NOTHING
     assert (await database.run(ended))["settled_at"] is not None
 

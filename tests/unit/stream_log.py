@@ -6,9 +6,13 @@ from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
-from shared.domain import Json
-from shared.stream import log
-from shared.stream.events import Logged
+from shared.database import facts
+from shared.database.facts import Fact
+from shared.domain import Json, LogHold
+from shared.stream import appender, log
+from shared.stream import events as stream_events
+from shared.stream.events import Event, Logged
+from shared.stream.log import Appended
 
 # More turns than any of the publisher's tasks needs to come to rest.
 _TURNS = 50
@@ -44,31 +48,98 @@ def stopped_clock() -> Iterator[LoopClock]:
 
 
 class MemoryLog:
-    """The log's ``append`` in memory, and the delivery behind it.
+    """Redis, as far as the log needs it (``append.lua`` in memory), the facts' table, and the delivery behind them.
 
-    ``answers``: what the next appends answer (then "ok"); an exception is raised. ``open``: cleared, appends wait.
+    ``failures``: what the next appends raise; those under ``after`` have been applied. ``open``: cleared, appends wait.
     """
 
     def __init__(self) -> None:
         self.logged: list[Logged] = []
         self.delivered: list[Logged] = []
         self.calls: list[dict[str, Any]] = []
-        self.answers: list[log.Answer | Exception] = []
+        self.failures: list[Exception] = []
+        self.after: list[Exception] = []
+        self.fence: int | None = None
+        self.newest_epoch: int | None = None
+        self.waiting: list[Event] = []
+        self.noted: list[int] = []
         self.open = asyncio.Event()
         self.open.set()
 
+    def patch(self, monkeypatch: Any) -> None:
+        """Stand in for Redis and PostgreSQL."""
+        monkeypatch.setattr(log, "append", self.append)
+        monkeypatch.setattr(log, "read_back", self.read_back)
+        monkeypatch.setattr(facts, "take", self.take)
+        monkeypatch.setattr(facts, "note_logged", self.note_logged)
+        monkeypatch.setattr(appender, "snapshot", self.snapshot)
+
+    @property
+    def last_seq(self) -> int:
+        """The number that the log ends with."""
+        return self.logged[-1].seq if self.logged else 0
+
+    def lose(self, count: int | None = None) -> None:
+        """Lose the last ``count`` entries, or everything with the fence."""
+        if count is None:
+            self.logged.clear()
+            self.fence = None
+        else:
+            del self.logged[-count:]
+
     async def append(
-        self, thread_id: UUID, events: Sequence[Logged], *, epoch: int, expected_seq: int, init: bool = False
-    ) -> log.Answer:
+        self, thread_id: UUID, events: Sequence[Logged], *, epoch: int, expected_seq: int, proved: bool = False
+    ) -> Appended:
         """As :func:`shared.stream.log.append`."""
         await self.open.wait()
-        self.calls.append({"thread_id": thread_id, "epoch": epoch, "expected_seq": expected_seq, "init": init})
-        answer = self.answers.pop(0) if self.answers else "ok"
-        if isinstance(answer, Exception):
-            raise answer
-        if answer == "ok":
-            self.logged += events
-        return answer
+        self.calls.append({"thread_id": thread_id, "epoch": epoch, "expected_seq": expected_seq, "proved": proved})
+        if self.failures:
+            raise self.failures.pop(0)
+        answer = self._append(events, epoch=epoch, expected_seq=expected_seq, proved=proved)
+        if self.after:
+            raise self.after.pop(0)
+        return Appended(answer, self.last_seq)
+
+    def _append(self, events: Sequence[Logged], *, epoch: int, expected_seq: int, proved: bool) -> log.Answer:
+        if self.fence is not None and self.fence > epoch:
+            return "fenced"
+        if self.fence is None or self.fence < epoch:
+            if not proved:
+                return "unknown"
+            self.fence = epoch
+        if self.last_seq >= events[-1].seq:
+            return "ok"
+        if self.last_seq != expected_seq:
+            return "tail_lost"
+        self.logged += [event for event in events if event.seq > self.last_seq]
+        return "ok"
+
+    async def read_back(self, _thread_id: UUID, *, limit: int) -> list[Logged]:
+        """As :func:`shared.stream.log.read_back`."""
+        return self.logged[::-1][:limit]
+
+    async def take(self, hold: LogHold, *, last_seq: int, most: int, in_hand: Sequence[int]) -> list[Fact]:
+        """As :func:`shared.database.facts.take`."""
+        taken, self.waiting = self.waiting[:most], self.waiting[most:]
+        return [
+            Fact(
+                event_no=last_seq + place,
+                logged=stream_events.number(event, thread_id=hold.thread_id, seq=last_seq + place),
+            )
+            for place, event in enumerate(taken, 1)
+        ]
+
+    async def note_logged(self, event_nos: Sequence[int]) -> None:
+        """As :func:`shared.database.facts.note_logged`."""
+        self.noted += event_nos
+
+    async def snapshot(self, **_: Any) -> list[Json]:
+        """As :func:`shared.stream.snapshot.snapshot`."""
+        return [{"type": "human", "content": "from the database", "id": "1"}]
+
+    async def prove(self, hold: LogHold) -> bool:
+        """Whether the hold has the newest epoch."""
+        return self.newest_epoch is None or self.newest_epoch == hold.epoch
 
     async def offer(self, events: Sequence[Logged]) -> None:
         """As ``Delivery.offer``."""
@@ -76,7 +147,7 @@ class MemoryLog:
 
 
 class Reservations:
-    """``reserve_seq``: blocks of ``size`` numbers after ``reserved``."""
+    """``reserve``: blocks of ``size`` numbers after ``reserved``."""
 
     def __init__(self, *, reserved: int, size: int) -> None:
         self._reserved = reserved

@@ -16,7 +16,7 @@ SDK_LAYERS = {"boto3.dynamodb", "boto3.s3", "boto3.ec2", "s3transfer", "aws_xray
 NEVER = {
     "functions.api.http.main": MODELS | LOG | SDK_LAYERS,
     "functions.api.websocket.main": MODELS | WEB | LOG | SDK_LAYERS,
-    "functions.api.watch.main": MODELS | WEB | TOKENS | LOG | SDK_LAYERS,
+    "functions.api.watch.main": MODELS | WEB | {"jwt"} | SDK_LAYERS,
     "functions.api.migrate.main": MODELS | WEB | TOKENS | LOG | SDK_LAYERS,
 }
 

@@ -2,13 +2,14 @@
 
 import json
 from dataclasses import dataclass
-from unittest.mock import patch
 
+import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from shared.stream import events, log
+from shared.stream import events
+from shared.stream.appender import Appender
 from shared.stream.publisher import Publisher
 from tests.unit.claims import new_claim
 from tests.unit.stream_log import MemoryLog, Reservations, stopped_clock, text_by_block
@@ -57,11 +58,13 @@ async def test_text_order_and_numbers_are_kept(steps: list[Delta | NextBlock | C
     expected_text: dict[int, str] = {}
     expected_order: list[str] = []
     block = 0
-    with patch.object(log, "append", memory.append), stopped_clock() as clock:
+    with pytest.MonkeyPatch.context() as patch, stopped_clock() as clock:
+        memory.patch(patch)
+        appender = Appender(claim, reserve=Reservations(reserved=reserved, size=7), prove=memory.prove)
         publisher = Publisher(
-            claim,
+            appender,
             memory,  # type: ignore[arg-type]
-            reserve_seq=Reservations(reserved=reserved, size=7),
+            run_id=claim.agent_run_id,
             on_lost=lambda: None,
         )
         publisher.start()
@@ -88,7 +91,7 @@ async def test_text_order_and_numbers_are_kept(steps: list[Delta | NextBlock | C
     assert _without_repeats([_name(event) for event in data]) == _without_repeats(expected_order)
     assert [entry.seq for entry in memory.logged] == list(range(1, len(memory.logged) + 1))
     assert [json.loads(entry.frame)["seq"] for entry in memory.logged] == [entry.seq for entry in memory.logged]
-    assert publisher.last_seq == len(memory.logged)
+    assert appender.last_seq == len(memory.logged)
 
 
 def _name(data: dict[str, object]) -> str:

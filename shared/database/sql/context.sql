@@ -21,7 +21,7 @@ WITH page AS (
     SELECT m.message_id, m.type, m.run_number, m.position, m.agent_run_id, t.full_tokens, t.compressed_tokens
     FROM messages m
     LEFT JOIN message_tokens t ON t.message_id = m.message_id AND t.encoding = $7 AND t.version = $8
-    WHERE m.thread_id = $1 AND m.account_id = $2 AND m.is_llm_message AND m.type <> 'summary'
+    WHERE m.thread_id = $1 AND m.account_id = $2 AND m.is_llm_message AND NOT m.hidden AND m.type <> 'summary'
       AND (m.run_number, m.position) > ($3::int, $4::int) AND (m.run_number, m.position) < ($5::int, $6::int)
     ORDER BY m.run_number DESC, m.position DESC
     LIMIT $9
@@ -40,14 +40,14 @@ SELECT * FROM summed WHERE newer_tokens <= $10 ORDER BY run_number DESC, positio
 SELECT m.message_id, m.type, m.run_number, m.position, m.agent_run_id, t.full_tokens, t.compressed_tokens
 FROM messages m
 LEFT JOIN message_tokens t ON t.message_id = m.message_id AND t.encoding = $7 AND t.version = $8
-WHERE m.thread_id = $1 AND m.account_id = $2 AND m.is_llm_message AND m.type = 'user'
+WHERE m.thread_id = $1 AND m.account_id = $2 AND m.is_llm_message AND NOT m.hidden AND m.type = 'user'
   AND m.agent_run_id = $3 AND m.run_number = $4 AND (m.run_number, m.position) < ($5::int, $6::int)
 ORDER BY m.position DESC
 LIMIT 20
 
 -- name: count_after
 SELECT count(*) FROM messages m
-WHERE m.thread_id = $1 AND m.account_id = $2 AND m.is_llm_message AND m.type <> 'summary'
+WHERE m.thread_id = $1 AND m.account_id = $2 AND m.is_llm_message AND NOT m.hidden AND m.type <> 'summary'
   AND (m.run_number, m.position) > ($3::int, $4::int) AND m.run_number <= $5
 
 -- name: contents
@@ -79,7 +79,7 @@ ON CONFLICT (agent_run_id) DO UPDATE SET
 -- Of the messages between two places: whoever adds, removes or changes one changes it.
 SELECT md5(string_agg(m.message_id::text || md5(m.content::text), ',' ORDER BY m.run_number, m.position))
 FROM messages m
-WHERE m.thread_id = $1 AND m.account_id = $2 AND m.is_llm_message AND m.type <> 'summary'
+WHERE m.thread_id = $1 AND m.account_id = $2 AND m.is_llm_message AND NOT m.hidden AND m.type <> 'summary'
   AND (m.run_number, m.position) > ($3::int, $4::int) AND (m.run_number, m.position) <= ($5::int, $6::int)
 
 -- name: insert_summary

@@ -41,7 +41,7 @@ SELECT * FROM (
         sum(octet_length(content::text)) OVER (ORDER BY run_number, position) AS bytes_to_here
     FROM (
         SELECT * FROM messages
-        WHERE thread_id = $1 AND account_id = $2
+        WHERE thread_id = $1 AND account_id = $2 AND NOT hidden
         ORDER BY run_number, position
         LIMIT $3 OFFSET $4
     ) page
@@ -56,7 +56,7 @@ SELECT * FROM (
         sum(octet_length(content::text)) OVER (ORDER BY run_number DESC, position DESC) AS bytes_to_here
     FROM (
         SELECT * FROM messages
-        WHERE thread_id = $1 AND account_id = $2
+        WHERE thread_id = $1 AND account_id = $2 AND NOT hidden
         ORDER BY run_number DESC, position DESC
         LIMIT $3
     ) page

@@ -67,8 +67,9 @@ WITH claimed AS (
     RETURNING t.thread_id, t.epoch, t.last_seq, t.reserved_seq
 )
 SELECT claimed.*, numbered.epoch, numbered.last_seq, numbered.reserved_seq,
+    claimed.crashes > before.crashes AS taken_over,
     extract(epoch FROM clock_timestamp() - claimed.started_at)::float8 AS running_s
-FROM claimed JOIN numbered USING (thread_id)
+FROM claimed JOIN numbered USING (thread_id) JOIN agent_runs before USING (agent_run_id)
 
 -- name: hold
 -- Whoever writes for a run holds its row under a live lease of its own attempt until the write is committed.
@@ -82,10 +83,25 @@ UPDATE agent_runs r SET lease_expires_at = clock_timestamp() + make_interval(sec
 FROM unnest($1::uuid[], $2::int[]) AS held (agent_run_id, attempt)
 WHERE r.agent_run_id = held.agent_run_id AND r.attempt = held.attempt
   AND r.status = 'running' AND r.lease_expires_at > clock_timestamp()
-RETURNING r.agent_run_id, r.stop_requested
+RETURNING r.agent_run_id, r.stop_requested, EXISTS (
+    SELECT FROM thread_events e WHERE e.thread_id = r.thread_id AND e.logged_at IS NULL AND e.seq IS NULL
+) AS has_facts
 
 -- name: reserve_seq
 UPDATE threads SET reserved_seq = reserved_seq + $3 WHERE thread_id = $1 AND epoch = $2 RETURNING reserved_seq
+
+-- name: is_newest_epoch
+SELECT 1 FROM threads WHERE thread_id = $1 AND epoch = $2
+
+-- name: adopt_log
+-- Where nobody holds a run of the thread, whoever has facts to append takes the log. The caller holds the thread's row
+-- lock since an earlier statement: this one has to see the lease of whoever it waited for.
+UPDATE threads t SET epoch = t.epoch + 1, last_seq = t.reserved_seq, reserved_seq = t.reserved_seq + $3
+WHERE t.thread_id = $1 AND t.account_id = $2 AND NOT EXISTS (
+    SELECT FROM agent_runs r
+    WHERE r.thread_id = t.thread_id AND r.status = 'running' AND r.lease_expires_at > clock_timestamp()
+)
+RETURNING t.thread_id, t.account_id, t.epoch, t.last_seq, t.reserved_seq
 
 -- name: close_log
 -- A clean end or hand-over: the exact last number, nothing reserved beyond it.
@@ -126,7 +142,11 @@ ORDER BY r.number
 LIMIT 1
 
 -- name: settled
-UPDATE agent_runs SET settled_at = coalesce(settled_at, clock_timestamp()) WHERE agent_run_id = $1
+-- What there is to tell of the run is in the log, and the thread's next run was dispatched.
+UPDATE agent_runs r SET settled_at = clock_timestamp()
+WHERE r.agent_run_id = $1 AND r.settled_at IS NULL AND r.status NOT IN ('queued', 'running')
+  AND NOT EXISTS (SELECT FROM thread_events e WHERE e.agent_run_id = r.agent_run_id AND e.logged_at IS NULL)
+RETURNING r.agent_run_id
 
 -- name: take_back
 -- A hand-over that nobody woke up for: the queue's runner may claim the run again.
@@ -138,8 +158,20 @@ WHERE agent_run_id = $1 AND status = 'running' AND executor = 'workflow'
 UPDATE agent_runs SET dispatched_at = clock_timestamp() WHERE agent_run_id = $1
 
 -- name: watch
--- What the watch decides by, on the database's clock.
+-- What the watch decides by, on the database's clock. Blocked: another run of the thread comes first.
 SELECT *,
+    EXISTS (
+        SELECT FROM agent_runs other
+        WHERE other.thread_id = agent_runs.thread_id AND other.agent_run_id <> agent_runs.agent_run_id
+          AND (
+              other.status = 'running'
+              OR (
+                  other.status = 'queued' AND other.number < agent_runs.number
+                  AND other.not_before <= clock_timestamp()
+              )
+          )
+    ) AS blocked,
+    extract(epoch FROM clock_timestamp() - ended_at)::float8 AS since_end_s,
     extract(epoch FROM lease_expires_at - clock_timestamp())::float8 AS lease_left_s,
     extract(epoch FROM wake_by - clock_timestamp())::float8 AS wake_left_s,
     extract(epoch FROM not_before - clock_timestamp())::float8 AS due_in_s,
@@ -151,21 +183,44 @@ SELECT 1 FROM agent_runs
 WHERE agent_run_id = $1 AND handover_no = $2 AND executor = 'workflow'
   AND status = 'running' AND lease_expires_at > clock_timestamp()
 
--- name: fail_unheld
--- Whoever ends a run that it does not hold raises the epoch: an executor that wakes up later is refused by the log too.
-WITH ended AS (
-    UPDATE agent_runs SET
-        status = 'failed', attempt = attempt + 1, error = $3::jsonb,
-        lease_expires_at = NULL, ended_at = clock_timestamp(), updated_at = clock_timestamp()
-    WHERE agent_run_id = $1 AND handover_no = $2 AND executor = 'workflow' AND status = 'running'
-      AND (lease_expires_at IS NULL OR lease_expires_at < clock_timestamp())
-    RETURNING *
-), numbered AS (
-    UPDATE threads t SET
-        epoch = t.epoch + 1, last_seq = t.reserved_seq + 1, reserved_seq = t.reserved_seq + 1
-    FROM ended WHERE t.thread_id = ended.thread_id
-    RETURNING t.thread_id, t.epoch, t.last_seq - 1 AS last_seq, t.reserved_seq
-)
-SELECT ended.*, numbered.epoch, numbered.last_seq, numbered.reserved_seq,
-    extract(epoch FROM clock_timestamp() - ended.started_at)::float8 AS running_s
-FROM ended JOIN numbered USING (thread_id)
+-- name: end_unheld
+-- By whoever does not hold the run, which nobody does: it has not begun, or its lease was released or has ended. An
+-- executor that wakes up later is refused by the attempt. $4, $5: only if it is still handed over by this number.
+UPDATE agent_runs SET
+    status = $2, attempt = attempt + 1, error = $3::jsonb,
+    usage = (
+        SELECT jsonb_build_object(
+            'input_tokens', sum((metadata #>> '{usage,input_tokens}')::bigint),
+            'output_tokens', sum((metadata #>> '{usage,output_tokens}')::bigint),
+            'total_tokens', sum((metadata #>> '{usage,total_tokens}')::bigint)
+        )
+        FROM messages m
+        WHERE m.thread_id = agent_runs.thread_id AND m.run_number = agent_runs.number AND m.metadata ? 'usage'
+        HAVING count(*) > 0
+    ),
+    lease_expires_at = NULL, ended_at = clock_timestamp(), updated_at = clock_timestamp()
+WHERE agent_run_id = $1
+  AND (
+      status = 'queued'
+      OR (status = 'running' AND (lease_expires_at IS NULL OR lease_expires_at < clock_timestamp()))
+  )
+  AND ($4::text IS NULL OR executor = $4) AND ($5::int IS NULL OR handover_no = $5)
+RETURNING *
+
+-- name: request_stop
+-- The first request stands, but a rollback overrides it: it asks for more.
+UPDATE agent_runs SET
+    stop_requested = CASE WHEN $2 = 'rollback' OR stop_requested IS NULL THEN $2 ELSE stop_requested END,
+    updated_at = clock_timestamp()
+WHERE agent_run_id = $1 AND status IN ('queued', 'running')
+
+-- name: stop_requested
+SELECT stop_requested FROM agent_runs WHERE agent_run_id = $1
+
+-- name: unfinished_of_thread
+SELECT * FROM agent_runs WHERE thread_id = $1 AND account_id = $2 AND status IN ('queued', 'running')
+ORDER BY number
+
+-- name: hide_messages
+-- Of a run that is rolled back.
+UPDATE messages SET hidden = true WHERE agent_run_id = $1 AND type <> 'summary' AND NOT hidden

@@ -13,6 +13,7 @@ RETURNING call_id
 -- name: finish
 UPDATE tool_executions SET status = 'finished', result = $3::jsonb, finished_at = clock_timestamp()
 WHERE assistant_message_id = $1 AND call_id = $2 AND status <> 'finished'
+RETURNING call_id
 
 -- name: answered
 UPDATE tool_executions SET answered = true WHERE assistant_message_id = $1 AND call_id = $2

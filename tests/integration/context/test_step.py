@@ -61,7 +61,7 @@ async def test_a_handed_over_run_is_summarised_told_and_handed_on(
 
     assert done == Summarized(outcome="summarised", next_step="advance", handover_no=step.handover_no + 1)
     (row,) = await thread.summaries()
-    (event,) = await events_of(thread.thread_id)
+    *_, event = await events_of(thread.thread_id)
     assert (event["method"], event["params"]["data"]["name"]) == ("custom", "summary")
     payload = event["params"]["data"]["payload"]
     assert payload == {"message_id": str(row["message_id"]), **json.loads(row["metadata"])}

@@ -16,7 +16,7 @@ from functions.runner import agent, execution, model_call
 from shared.aws import clients, queue
 from shared.database import pool
 from shared.domain import Json
-from shared.runs import transitions
+from shared.runs import holding, log_hold, transitions
 from shared.stream import log, subscriptions
 from shared.stream.events import Logged
 from tests.integration.databases import Database
@@ -55,7 +55,7 @@ async def play(database: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
 
     append = log.append
 
-    async def logged_append(thread_id: Any, batch: Sequence[Logged], **options: Any) -> log.Answer:
+    async def logged_append(thread_id: Any, batch: Sequence[Logged], **options: Any) -> log.Appended:
         playing[-1].numbered(batch)
         await faults.reach("append")
         answer = await append(thread_id, batch, **options)
@@ -67,10 +67,13 @@ async def play(database: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
     monkeypatch.setattr(execution, "queue_settings", lambda: SimpleNamespace(workflow_arn="workflow"))
     monkeypatch.setattr(subscriptions, "of_thread", _nobody)
     monkeypatch.setattr(log, "append", logged_append)
+    # Stops are told by the scripted keeper.
+    monkeypatch.setattr(holding, "_listen", _nobody)
     monkeypatch.setattr(agent, "catalog", lambda: {"effects": lambda: Effects(playing[-1].ledger)})
     monkeypatch.setattr(model_call, "_LONGEST_BACKOFF_S", 0.0)
     # Few, so that histories reserve more than once.
     monkeypatch.setattr(transitions, "SEQ_BLOCK", 11)
+    monkeypatch.setattr(log_hold, "SEQ_BLOCK", 11)
 
     arguments: Json = await pool.connect_arguments()
     async with (
@@ -89,3 +92,5 @@ async def play(database: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
 
         yield play
         pool._pools.remove(faulty)
+        # Not closed: that would wait for cancellations which a dead attempt has begun.
+        faulty.terminate()

@@ -51,14 +51,14 @@ class ScriptedKeeper(LeaseKeeper):
         super().__init__(lease_s=LEASE_S)
         self.stopping: set[UUID] = set()
 
-    async def hold(self, claim: Any, *, claimed_at: float, on_lost: Any, on_stop: Any) -> Lease:
+    async def hold(self, claim: Any, *, claimed_at: float, on_lost: Any, on_stop: Any, on_facts: Any) -> Lease:
         """Note whom to tell; a stop that was asked for before is told soon."""
         attempt = faults.current()
         assert attempt is not None
         attempt.on_lost, attempt.on_stop = on_lost, on_stop
         if claim.agent_run_id in self.stopping:
             asyncio.get_running_loop().call_soon(on_stop, "stop")
-        return Lease(claim, on_lost, on_stop, expires_at=claimed_at + LEASE_S)
+        return Lease(claim, on_lost, on_stop, on_facts, expires_at=claimed_at + LEASE_S)
 
     def release(self, lease: Lease) -> None:
         """Nothing is renewed, so nothing is released."""
@@ -85,7 +85,7 @@ class History:
         self.thread_id = uuid4()
         self.ledger = ledger
         self.given: list[Given] = []
-        self.seqs: dict[int, int] = {}
+        self.frames: dict[int, str] = {}
         self.ended: list[Ended] = []
         self.attempts: list[Attempt] = []
         self.violations: list[str] = []
@@ -119,12 +119,10 @@ class History:
         self._handed_over.add((UUID(run_id), int(handover_no)))
 
     def numbered(self, batch: Sequence[Logged]) -> None:
-        """An attempt appends these events: nobody else has used their numbers."""
-        attempt = faults.current()
-        number = -1 if attempt is None else attempt.number
+        """These events are appended: nobody has used their numbers for anything else."""
         for event in batch:
-            if self.seqs.setdefault(event.seq, number) != number:
-                self.violations.append(f"seq {event.seq} is used by attempts {self.seqs[event.seq]} and {number}")
+            if self.frames.setdefault(event.seq, event.frame) != event.frame:
+                self.violations.append(f"seq {event.seq} is used for {self.frames[event.seq]} and {event.frame}")
 
     async def _on_call(self, messages: list[Json]) -> Given:
         await faults.reach("model")

@@ -210,23 +210,29 @@ def _check_last_answers(history: History, groups: Sequence[Group], told: dict[UU
 
 
 async def _check_log(history: History) -> None:
-    """Numbers rise and belong to one attempt; a run has one end, that its row has too, and nothing follows it."""
+    """Numbers rise, and what is missing is declared; a run has one end, that its row has too."""
     frames: list[Any] = []
+    missing: set[int] = set()
+    declared: set[int] = set()
     before = 0
     for entry in await history.logged():
         frame = json.loads(entry.frame)
         assert frame["seq"] == entry.seq > before
         assert frame["event_id"] == f"{history.thread_id}:{entry.seq}"
+        missing.update(range(before + 1, entry.seq))
         before = entry.seq
         frames.append(frame)
+        data = frame["params"]["data"]
+        if data.get("name") == "gap":
+            declared.update(range(data["payload"]["from"], data["payload"]["to"] + 1))
+    assert missing <= declared, f"nobody was told of {sorted(missing - declared)}"
     words = {"completed": "completed", "needs_input": "interrupted"}
     for ended in history.ended:
-        own = [f for f in frames if f["params"]["run_id"] == str(ended.run.agent_run_id)]
+        own = [f for f in frames if f["params"].get("run_id") == str(ended.run.agent_run_id)]
         ends = [f for f in own if f["method"] == "lifecycle" and f["params"]["data"]["event"] != "running"]
-        assert len(ends) <= 1, ends
-        if ends:
-            assert ends[0] is own[-1], "something follows the end"
-            assert ends[0]["params"]["data"]["event"] == words.get(ended.row["status"], "failed")
+        assert len(ends) == 1, ends
+        assert ends[0] is own[-1], f"something follows the end: {own[own.index(ends[0]) :]}"
+        assert ends[0]["params"]["data"]["event"] == words.get(ended.row["status"], "failed")
     _check_tools_told(frames)
 
 

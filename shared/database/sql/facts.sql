@@ -1,0 +1,38 @@
+-- name: add
+INSERT INTO thread_events (thread_id, agent_run_id, channel, data, timestamp_ms)
+SELECT $1, fact.agent_run_id, fact.channel, fact.data::jsonb, fact.timestamp_ms
+FROM unnest($2::uuid[], $3::text[], $4::text[], $5::bigint[]) WITH ORDINALITY
+    AS fact (agent_run_id, channel, data, timestamp_ms, place)
+ORDER BY fact.place
+
+-- name: hold_epoch
+-- Whoever numbers a fact holds the thread's newest epoch until that is committed.
+SELECT 1 FROM threads WHERE thread_id = $1 AND epoch = $2 FOR SHARE
+
+-- name: number
+-- The thread's facts without a number get the next ones, $3 of them at most.
+UPDATE thread_events e SET seq = $2 + pending.place
+FROM (
+    SELECT event_no, row_number() OVER (ORDER BY event_no) AS place FROM thread_events
+    WHERE thread_id = $1 AND logged_at IS NULL AND seq IS NULL
+    ORDER BY event_no
+    LIMIT $3
+) pending
+WHERE e.event_no = pending.event_no
+
+-- name: unlogged
+-- Numbered, and not known to be in the log; but for those that the caller has in hand.
+SELECT * FROM thread_events
+WHERE thread_id = $1 AND logged_at IS NULL AND seq IS NOT NULL AND NOT event_no = ANY ($2::bigint[])
+ORDER BY seq
+
+-- name: logged
+UPDATE thread_events SET logged_at = clock_timestamp() WHERE event_no = ANY ($1::bigint[]) AND logged_at IS NULL
+
+-- name: has_unlogged
+SELECT 1 FROM thread_events WHERE thread_id = $1 AND logged_at IS NULL LIMIT 1
+
+-- name: forget
+-- The log remembers for 24 hours; so do its facts.
+DELETE FROM thread_events
+WHERE thread_id = $1 AND logged_at IS NOT NULL AND created_at < clock_timestamp() - interval '24 hours'

@@ -1,0 +1,89 @@
+"""Holding a claimed run: its lease is kept, its events are published, hints to its holder are heard."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+
+from shared.database import connection
+from shared.database.queries import queries
+from shared.domain import Claim, StopKind
+from shared.errors import DatabaseUnavailableError
+from shared.runs.lease import LeaseKeeper
+from shared.stream import control
+from shared.stream.delivery import Delivery
+from shared.stream.publisher import Publisher
+from shared.stream.session import LONGEST_DELIVERY_S, publishing
+from shared.telemetry import logger
+
+_SQL = queries("runs")
+
+
+@asynccontextmanager
+async def holding_run(
+    claim: Claim,
+    *,
+    keeper: LeaseKeeper,
+    claimed_at: float,
+    on_lost: Callable[[], None],
+    on_stop: Callable[[StopKind], None],
+    delivery_s: Callable[[], float] = lambda: LONGEST_DELIVERY_S,
+) -> AsyncGenerator[Publisher]:
+    """Hold ``claim`` for the length of the block; yields its publisher.
+
+    Args:
+        claim: the claim.
+        keeper: renews its lease.
+        claimed_at: the local monotonic time before the claim was sent.
+        on_lost: called when the run is somebody else's; the holder must stop having effects.
+        on_stop: called when a stop is requested, with its kind; maybe more than once.
+        delivery_s: how long delivery may take at the end, asked then.
+    """
+    async with publishing(claim, run_id=claim.agent_run_id, on_lost=on_lost, delivery_s=delivery_s) as (
+        publisher,
+        delivery,
+    ):
+        lease = await keeper.hold(
+            claim, claimed_at=claimed_at, on_lost=on_lost, on_stop=on_stop, on_facts=publisher.facts_soon
+        )
+        listening = asyncio.create_task(_listen(claim, publisher, delivery, on_stop))
+        try:
+            yield publisher
+        finally:
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
+            keeper.release(lease)
+
+
+async def _listen(
+    claim: Claim,
+    publisher: Publisher,
+    delivery: Delivery,
+    on_stop: Callable[[StopKind], None],
+) -> None:
+    """Hear hints: what was asked for before the first id is noted is found in the database right after it."""
+    if claim.stop_requested is not None:
+        on_stop(claim.stop_requested)
+    since = await control.last_id(claim.thread_id)
+    await _heed_stop(claim, on_stop)
+    async for hint in control.listen(claim.thread_id, after_id=since):
+        match hint.kind:
+            case "stop" if hint.agent_run_id == str(claim.agent_run_id):
+                await _heed_stop(claim, on_stop)
+            case "facts":
+                publisher.facts_soon()
+            case "subscriptions":
+                delivery.refresh_soon()
+            case _:
+                pass
+
+
+async def _heed_stop(claim: Claim, on_stop: Callable[[StopKind], None]) -> None:
+    """A hint says nothing by itself: the flag in the database does."""
+    try:
+        async with connection() as taken:
+            kind = await taken.fetchval(_SQL["stop_requested"], claim.agent_run_id)
+    except DatabaseUnavailableError:
+        logger.warning("the stop flag could not be read; the next renewal reads it", exc_info=True)
+        return
+    if kind is not None:
+        on_stop(kind)

@@ -1,0 +1,222 @@
+"""Numbering and appending: the one writer of a thread's log while it holds the thread's epoch.
+
+Numbers come from blocks that were reserved in PostgreSQL for this epoch. What the log does not have of them is
+declared by a gap, after which a snapshot says how the thread stands: there is no hole that nobody was told of, and no
+number that meant two things.
+"""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+from uuid import UUID
+
+from shared.database import facts
+from shared.database.facts import Fact
+from shared.domain import Json, LogHold
+from shared.errors import DatabaseUnavailableError, LeaseLostError
+from shared.stream import events, log
+from shared.stream.events import Event, Logged
+from shared.stream.snapshot import snapshot
+from shared.telemetry import logger
+
+# Redis that is away is not asked again for every event.
+_AWAY_S = 0.5
+# A log may be lost again while its loss is declared.
+_TRIES = 5
+# Waits between tries for numbers: PostgreSQL may be restarting, and the lease lasts longer.
+_RESERVE_BACKOFF_S = (0.1, 0.2, 0.4, 0.8, 1.6)
+_MOST_FACTS = 100
+# Where a dead holder's open message is looked for.
+_READ_BACK = 500
+
+type Reserve = Callable[[LogHold], Awaitable[int]]
+"""Reserves one more block: the last number that may be used."""
+
+
+class Appender:
+    """Writes the log under one hold. Its methods are called by one task at a time."""
+
+    def __init__(self, hold: LogHold, *, reserve: Reserve, prove: Callable[[LogHold], Awaitable[bool]]) -> None:
+        """``prove``: whether the hold's epoch is the thread's newest, by PostgreSQL."""
+        self._hold = hold
+        self._reserve_block = reserve
+        self._prove = prove
+        self._reserved = hold.reserved_seq
+        # What the log ends with, as far as is known. It is a guess until the first answer.
+        self._logged_seq = hold.last_seq
+        # A claim has just raised the epoch; but whoever finds no fence later proves its epoch again.
+        self._proved = True
+        self._first = True
+        self._away_until = 0.0
+        # Numbered facts that are not known to be in the log, and those that are, but whose rows do not say so yet.
+        self._owed: dict[int, Fact] = {}
+        self._unnoted: list[int] = []
+        self._told_seq = hold.last_seq
+        self.last_seq = hold.last_seq
+
+    @property
+    def complete(self) -> bool:
+        """Whether the log has everything that was to be appended."""
+        return not self._owed and self._logged_seq == self.last_seq
+
+    async def reserve(self, count: int) -> None:
+        """See to it that ``count`` more numbers may be used.
+
+        Raises:
+            LeaseLostError: the thread has a newer epoch.
+            DatabaseUnavailableError: PostgreSQL stays away.
+        """
+        while self.last_seq + count > self._reserved:
+            for wait_s in (*_RESERVE_BACKOFF_S, None):
+                try:
+                    self._reserved = await self._reserve_block(self._hold)
+                    break
+                except DatabaseUnavailableError:
+                    if wait_s is None:
+                        raise
+                    await asyncio.sleep(wait_s)
+
+    def number(self, event: Event) -> Logged:
+        """Give ``event`` the next number, which has been reserved."""
+        self.last_seq += 1
+        return events.number(event, thread_id=self._hold.thread_id, seq=self.last_seq)
+
+    async def take_facts(self) -> None:
+        """Number the facts that wait in the database: they go into the log with the next append.
+
+        Raises:
+            LeaseLostError: the thread has a newer epoch.
+            DatabaseUnavailableError: PostgreSQL is away.
+        """
+        await self.note_logged()
+        taken: Sequence[Fact] | None = None
+        while taken is None or len(taken) == _MOST_FACTS:
+            await self.reserve(_MOST_FACTS)
+            taken = await facts.take(
+                self._hold, last_seq=self.last_seq, most=_MOST_FACTS, in_hand=[*self._owed, *self._unnoted]
+            )
+            self._owe(taken)
+
+    def close(self, taken: Sequence[Fact]) -> None:
+        """The run has ended with these facts: they are owed, and no number is reserved beyond them any more."""
+        self._owe(taken)
+        self._reserved = self.last_seq
+
+    def _owe(self, taken: Sequence[Fact]) -> None:
+        for fact in taken:
+            self._owed[fact.event_no] = fact
+            self.last_seq = max(self.last_seq, fact.logged.seq)
+
+    async def note_logged(self) -> None:
+        """Say in the rows of facts that they are in the log. Raises DatabaseUnavailableError."""
+        await facts.note_logged(self._unnoted)
+        self._unnoted.clear()
+
+    async def append(self, batch: Sequence[Logged]) -> list[Logged]:
+        """Append what is owed and ``batch``, with a gap and a snapshot where numbers are missing before them.
+
+        Redis being away is no error: the events are a hole then, which the next append declares; facts stay owed.
+
+        Returns:
+            What subscribers have not been told yet, in order, whether Redis was there or not. What a dead holder has
+            numbered is not in it: it may be older than what they have.
+
+        Raises:
+            LeaseLostError: a newer epoch writes the log.
+        """
+        by_seq = {event.seq: event for event in (*(fact.logged for fact in self._owed.values()), *batch)}
+        given = [by_seq[seq] for seq in sorted(by_seq)]
+        loop = asyncio.get_running_loop()
+        if given and loop.time() >= self._away_until:
+            try:
+                given = await self._append(given)
+            except log.RedisError:
+                self._away_until = loop.time() + _AWAY_S
+                logger.warning("the event log is away; the run goes on without it", exc_info=True)
+            else:
+                self._unnoted += self._owed
+                self._owed.clear()
+        told = [event for event in given if event.seq > self._told_seq]
+        if told:
+            self._told_seq = told[-1].seq
+        return told
+
+    async def _append(self, wanted: list[Logged]) -> list[Logged]:
+        for _ in range(_TRIES):
+            given = [*wanted, *await self._declared(wanted)]
+            try:
+                appended = await log.append(
+                    self._hold.thread_id,
+                    given,
+                    epoch=self._hold.epoch,
+                    expected_seq=self._logged_seq,
+                    proved=self._proved,
+                )
+            except log.RedisError:
+                # They may be there: their numbers are used.
+                self.last_seq = max(self.last_seq, given[-1].seq)
+                raise
+            match appended.answer:
+                case "ok":
+                    self._logged_seq = given[-1].seq
+                    self.last_seq = max(self.last_seq, self._logged_seq)
+                    self._proved = self._first = False
+                    return given
+                case "fenced":
+                    raise LeaseLostError
+                case "unknown":
+                    if not await self._prove(self._hold):
+                        raise LeaseLostError
+                    self._proved = True
+                case "tail_lost":
+                    logger.warning("the event log does not end where it should", extra={"last_seq": appended.last_seq})
+                    self._logged_seq = appended.last_seq
+        raise log.RedisError("the log is lost again and again")
+
+    async def _declared(self, wanted: Sequence[Logged]) -> list[Logged]:
+        """What has to follow ``wanted``: nothing, or the declaration of the numbers that are missing before its end."""
+        missing = _missing(after=self._logged_seq, present=wanted)
+        if missing is None:
+            return []
+        await self.reserve(3)
+        declared: list[Event] = []
+        if self._first and (problem := await self._abandoned_message(wanted)) is not None:
+            declared.append(problem)
+        declared.append(events.gap(first=missing[0], last=missing[1]))
+        declared.append(events.values(self._hold.thread_id, await self._snapshot()))
+        seq = self.last_seq
+        thread_id = self._hold.thread_id
+        return [events.number(event, thread_id=thread_id, seq=seq + place) for place, event in enumerate(declared, 1)]
+
+    async def _snapshot(self) -> list[Json] | None:
+        try:
+            return await snapshot(thread_id=self._hold.thread_id, account_id=self._hold.account_id)
+        except DatabaseUnavailableError:
+            return None
+
+    async def _abandoned_message(self, wanted: Sequence[Logged]) -> Event | None:
+        """The error that closes the message which the holder before this one left open, if its run goes on."""
+        for entry in (*reversed(wanted), *await log.read_back(self._hold.thread_id, limit=_READ_BACK)):
+            params: Any = json.loads(entry.frame)["params"]
+            match entry.channel, params["data"].get("event"):
+                case ("messages", "message-finish" | "error") | ("lifecycle", "completed" | "failed" | "interrupted"):
+                    return None
+                case "messages", "message-start":
+                    return events.message_error(
+                        UUID(params["run_id"]), code="abandoned", message="its executor died; the answer is begun anew"
+                    )
+                case _:
+                    pass
+        return None
+
+
+def _missing(*, after: int, present: Sequence[Logged]) -> tuple[int, int] | None:
+    """The first and the last number after ``after`` and before the end of ``present`` that is not in it."""
+    first = last = None
+    expected = after + 1
+    for event in present:
+        if event.seq > expected:
+            first, last = first or expected, event.seq - 1
+        expected = max(expected, event.seq + 1)
+    return None if first is None or last is None else (first, last)

@@ -1,0 +1,68 @@
+"""The control stream of a thread: hints to whoever holds it that something waits for it in the database.
+
+A hint may be lost, come late or twice: what it hints at is durable, and the holder finds it at its next renewal too.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+from uuid import UUID
+
+from shared.stream.log import TTL_MS
+from shared.stream.redis_client import RedisError, redis
+from shared.telemetry import logger
+
+Kind = Literal["stop", "facts", "subscriptions"]
+
+_MOST_ENTRIES = 1000
+_BLOCK_MS = 2000
+_AWAY_S = 1.0
+
+
+@dataclass(frozen=True)
+class Hint:
+    """What waits: ``stop`` (a flag on the run), ``facts`` (rows without a number), ``subscriptions``."""
+
+    kind: Kind
+    agent_run_id: str | None
+
+
+def _key(thread_id: UUID) -> str:
+    return f"{{{thread_id}}}:control"
+
+
+async def notify(thread_id: UUID, kind: Kind, *, agent_run_id: UUID | None = None) -> None:
+    """Leave a hint. Redis being away is no error: see above."""
+    fields = {"kind": kind, "agent_run_id": str(agent_run_id or "")}
+    key = _key(thread_id)
+    try:
+        await redis().xadd(key, fields, maxlen=_MOST_ENTRIES, approximate=True)
+        await redis().pexpire(key, TTL_MS)
+    except RedisError:
+        logger.warning("no hint could be left", extra={"kind": kind}, exc_info=True)
+
+
+async def last_id(thread_id: UUID) -> str:
+    """Where the stream ends: whoever listens from here on, and then looks into the database, misses nothing."""
+    try:
+        entries: Any = await redis().xrevrange(_key(thread_id), count=1)
+    except RedisError:
+        return "0-0"
+    return entries[0][0] if entries else "0-0"
+
+
+async def listen(thread_id: UUID, *, after_id: str) -> AsyncGenerator[Hint]:
+    """The hints after ``after_id``, as they come, for ever; it waits while Redis is away."""
+    key = _key(thread_id)
+    while True:
+        try:
+            answer: Any = await redis().xread({key: after_id}, count=100, block=_BLOCK_MS)
+        except RedisError:
+            logger.warning("the control stream cannot be read", exc_info=True)
+            await asyncio.sleep(_AWAY_S)
+            continue
+        for _, entries in answer or ():
+            for entry_id, entry in entries:
+                after_id = entry_id
+                yield Hint(cast("Kind", entry.get("kind", "")), entry.get("agent_run_id") or None)

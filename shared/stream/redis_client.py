@@ -1,0 +1,41 @@
+"""The process's Redis client. What Redis holds is fast, and it may be lost."""
+
+from contextlib import suppress
+from functools import cache
+from typing import Any
+
+from redis.asyncio import RedisCluster
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialBackoff
+from redis.exceptions import RedisError
+
+from shared.settings import stream_settings
+
+# Above the longest blocking read, see `shared.stream.control`.
+_SOCKET_TIMEOUT_S = 8
+
+
+@cache
+def redis() -> Any:
+    """The client: ElastiCache Serverless is cluster mode, and so is the embedded server.
+
+    RESP2 and few retries: redis-py 8 would otherwise hang a minute on a Redis that is away.
+    """
+    client: Any = RedisCluster.from_url(
+        stream_settings().redis_url,
+        socket_timeout=_SOCKET_TIMEOUT_S,
+        socket_connect_timeout=2,
+        protocol=2,
+        decode_responses=True,
+        retry=Retry(ExponentialBackoff(cap=0.2, base=0.02), 2),
+    )
+    return client
+
+
+async def open_redis() -> None:
+    """Connect; a Redis that is away is found out again by the first who needs it."""
+    with suppress(RedisError):
+        await redis().initialize()
+
+
+__all__ = ["RedisError", "open_redis", "redis"]
