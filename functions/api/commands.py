@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from functions.api.errors import INTERNAL, appearance
 from functions.api.runs import start_run
-from functions.api.wire import RunCreate
+from functions.api.stops import CancelAction, cancel
+from functions.api.wire import RunCreate, WireRun
 from shared.domain import Json
 from shared.errors import InvalidRequestError, NotSupportedError, SunaError, UnknownCommandError
 from shared.stream import subscriptions
@@ -24,7 +25,6 @@ _NOT_SUPPORTED = frozenset(
         "agent.getTree",
         "input.inject",
         "input.respond",
-        "run.cancel",
         "state.fork",
         "state.get",
         "state.listCheckpoints",
@@ -148,12 +148,28 @@ async def _run_start(params: Json, caller: Caller) -> Json:
     return {"run_id": str(run.agent_run_id)}
 
 
+class CancelParams(BaseModel):
+    """``params`` of ``run.cancel``."""
+
+    run_id: UUID
+    action: CancelAction = "interrupt"
+
+
+async def _run_cancel(params: Json, caller: Caller) -> Json:
+    wanted = CancelParams.model_validate(params)
+    run = await cancel(
+        account_id=caller.account_id, thread_id=caller.thread_id, agent_run_id=wanted.run_id, action=wanted.action
+    )
+    return {"run_id": str(run.agent_run_id), "status": WireRun.of(run).status}
+
+
 async def _ping(_params: Json, _caller: Caller) -> Json:
     return {}
 
 
 _HANDLERS: dict[str, Callable[[Json, Caller], Awaitable[Json]]] = {
     "ping": _ping,
+    "run.cancel": _run_cancel,
     "run.start": _run_start,
     "subscription.subscribe": _subscribe,
     "subscription.unsubscribe": _unsubscribe,

@@ -13,7 +13,7 @@ from shared.agent_config import AgentConfig, RunConfig, RunOptions
 from shared.database import connection, tool_executions
 from shared.database.tool_executions import Awaiting
 from shared.domain import AgentRun
-from shared.errors import InvalidRequestError, NotSupportedError
+from shared.errors import InvalidRequestError
 from shared.runs.record import NewMessage, NewRun, record_run
 
 _APPROVALS = {"approve": True, "approved": True, "yes": True, "decline": False, "declined": False, "no": False}
@@ -34,10 +34,6 @@ async def start_run(*, account_id: str, thread_id: UUID, body: RunCreate) -> Age
         InvalidRequestError: an assistant, model, tool or setting that it names does not exist.
         SunaError: as :func:`shared.runs.record.record_run`.
     """
-    if body.multitask_strategy in {"interrupt", "rollback"}:
-        raise NotSupportedError(
-            f"multitask_strategy {body.multitask_strategy!r} is not supported: 'enqueue' or 'reject'"
-        )
     given = body.config.configurable
     agent = await agent_of(
         account_id=account_id,

@@ -40,13 +40,6 @@ _ROLE_TYPES: dict[str, MessageType] = {
     "system": "system",
     "tool": "tool",
 }
-_WIRE_TYPES: dict[MessageType, str] = {
-    "user": "human",
-    "assistant": "ai",
-    "system": "system",
-    "tool": "tool",
-    "summary": "system",
-}
 
 
 def run_statuses(word: str) -> list[RunStatus]:
@@ -197,6 +190,20 @@ class RunCreate(_Body):
         return {"messages": [value]} if isinstance(value, str) else value
 
 
+class RunsCancel(_Body):
+    """Body of ``POST /runs/cancel``: which unfinished runs; at least one field."""
+
+    thread_id: UUID | None = None
+    run_ids: list[UUID] | None = Field(default=None, max_length=100)
+    status: Literal["pending", "running", "all"] | None = None
+
+    @model_validator(mode="after")
+    def _says_which(self) -> "RunsCancel":
+        if self.thread_id is None and not self.run_ids and self.status is None:
+            raise ValueError("say which runs: 'thread_id', 'run_ids' or 'status'")
+        return self
+
+
 class WireThread(BaseModel):
     """A thread."""
 
@@ -249,17 +256,6 @@ class WireRun(BaseModel):
             error=run.error,
             usage=run.usage,
         )
-
-
-def wire_message(message: Message) -> dict[str, Any]:
-    """A message as LangChain writes it: ``type``, ``content``, ``id``, and what else the model was given."""
-    extra = {key: value for key, value in message.content.items() if key not in {"role", "content"}}
-    return {
-        "type": _WIRE_TYPES[message.type],
-        "content": message.content.get("content") or "",
-        "id": str(message.message_id),
-        **extra,
-    }
 
 
 class WireStoredMessage(BaseModel):

@@ -65,13 +65,13 @@ FUNCTIONS: Mapping[str, FunctionSpec] = {
         group="api",
         handler="functions.api.http.main.handler",
         service="http",
-        uses=frozenset({Use.DATABASE, Use.AUTH, Use.SEND_RUNS, Use.SEND_WATCH}),
+        uses=frozenset({Use.DATABASE, Use.AUTH, Use.SEND_RUNS, Use.SEND_WATCH, Use.SUBSCRIPTIONS, Use.PUSH}),
     ),
     "WebSocket": FunctionSpec(
         group="api",
         handler="functions.api.websocket.main.handler",
         service="websocket",
-        uses=frozenset({Use.DATABASE, Use.AUTH, Use.SEND_RUNS, Use.SEND_WATCH, Use.SUBSCRIPTIONS}),
+        uses=frozenset({Use.DATABASE, Use.AUTH, Use.SEND_RUNS, Use.SEND_WATCH, Use.SUBSCRIPTIONS, Use.PUSH}),
     ),
     "Watch": FunctionSpec(
         group="api",

@@ -75,15 +75,36 @@ async def insert(
     return agent_run(row)
 
 
-async def refuse_if_busy(connection: Connection, *, thread_id: UUID) -> None:
-    """Refuse another run. The caller holds the thread's row lock.
+async def busy_with(connection: Connection, *, thread_id: UUID) -> UUID | None:
+    """A queued or running run of the thread, if there is one. The caller holds the thread's row lock."""
+    return await connection.fetchval(_SQL["unfinished"], thread_id)
+
+
+async def unfinished(
+    connection: Connection,
+    *,
+    account_id: str,
+    thread_id: UUID | None,
+    agent_run_ids: Sequence[UUID] | None,
+    statuses: Sequence[str],
+    limit: int,
+) -> list[AgentRun]:
+    """The account's unfinished runs, oldest first: of a thread, of these ids, of these statuses."""
+    ids = None if agent_run_ids is None else list(agent_run_ids)
+    rows = await connection.fetch(_SQL["unfinished_of_account"], account_id, thread_id, ids, list(statuses), limit)
+    return [agent_run(row) for row in rows]
+
+
+async def delete(connection: Connection, *, agent_run_id: UUID, account_id: str, thread_id: UUID) -> None:
+    """Delete a run that has ended, with its messages.
 
     Raises:
-        ConflictError: a run of the thread is queued or running.
+        NotFoundError: there is none of that id in the account and thread.
+        ConflictError: it has not ended.
     """
-    unfinished: UUID | None = await connection.fetchval(_SQL["unfinished"], thread_id)
-    if unfinished is not None:
-        raise ConflictError(f"the thread is busy with run {str(unfinished)!r}; multitask_strategy='enqueue' would wait")
+    if await connection.fetchval(_SQL["delete"], agent_run_id, thread_id, account_id) is None:
+        run = await get(connection, agent_run_id=agent_run_id, account_id=account_id, thread_id=thread_id)
+        raise ConflictError(f"run {str(agent_run_id)!r} is {run.status}: cancel it first")
 
 
 async def get(

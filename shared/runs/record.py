@@ -3,16 +3,19 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
 from shared.aws import queue
 from shared.aws.queue import RunMessage
-from shared.database import Connection, messages, runs, threads, transaction
+from shared.database import Connection, facts, messages, runs, threads, transaction
 from shared.domain import AgentRun, Json, MessageType, MultitaskStrategy
 from shared.errors import ConflictError, NotFoundError
+from shared.runs.patience import patience_s
+from shared.stream import events
 
-# A dispatched run is claimed within milliseconds; the watch looks after what is left after this long.
-WATCH_DELAY_S = 15.0
+if TYPE_CHECKING:
+    from shared.runs.stopping import Stopped
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,14 +57,14 @@ async def record_run(new: NewRun) -> AgentRun:
         DatabaseUnavailableError: nothing was recorded.
     """
     message = RunMessage(agent_run_id=new.agent_run_id, thread_id=new.thread_id, account_id=new.account_id)
-    watch = asyncio.create_task(queue.send("watch", message, delay_s=new.after_s + WATCH_DELAY_S))
+    watch = asyncio.create_task(queue.send("watch", message, delay_s=new.after_s + patience_s()))
     try:
         async with transaction() as connection:
             if new.create_thread:
                 await threads.create(connection, thread_id=new.thread_id, account_id=new.account_id, metadata={})
             number = 1 + await _lock(connection, new)
-            if new.multitask_strategy == "reject":
-                await runs.refuse_if_busy(connection, thread_id=new.thread_id)
+            busy_with = await runs.busy_with(connection, thread_id=new.thread_id)
+            stopped = None if busy_with is None else await _make_way(connection, new, busy_with)
             run = await runs.insert(
                 connection,
                 agent_run_id=new.agent_run_id,
@@ -75,6 +78,9 @@ async def record_run(new: NewRun) -> AgentRun:
                 multitask_strategy=new.multitask_strategy,
                 after_s=new.after_s,
             )
+            if busy_with is not None:
+                waits = events.custom(run.agent_run_id, "run_queued", {"number": number})
+                await facts.add(connection, thread_id=new.thread_id, facts=[waits])
             for item in new.messages:
                 await messages.insert(
                     connection,
@@ -90,8 +96,25 @@ async def record_run(new: NewRun) -> AgentRun:
     finally:
         # Never left behind: an invocation that ends with a task pending is frozen with it.
         await asyncio.gather(watch, return_exceptions=True)
+    if stopped is not None:
+        await stopped.follow_up()
     await queue.send("runs", message, delay_s=new.after_s)
     return run
+
+
+async def _make_way(connection: Connection, new: NewRun, busy_with: UUID) -> "Stopped | None":
+    """What the strategy has to do with the unfinished runs of the thread, whose row lock the caller holds."""
+    match new.multitask_strategy:
+        case "enqueue":
+            return None
+        case "reject":
+            message = f"the thread is busy with run {str(busy_with)!r}; multitask_strategy='enqueue' would wait"
+            raise ConflictError(message)
+        case "interrupt" | "rollback" as kind:
+            # Deferred: the event log's client costs a cold start 150 ms, and few requests stop a run.
+            from shared.runs.stopping import stop_unfinished  # noqa: PLC0415
+
+            return await stop_unfinished(connection, thread_id=new.thread_id, account_id=new.account_id, kind=kind)
 
 
 async def _lock(connection: Connection, new: NewRun) -> int:

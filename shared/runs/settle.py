@@ -15,7 +15,7 @@ from shared.database.queries import queries
 from shared.domain import TERMINAL
 from shared.errors import LeaseLostError
 from shared.runs import log_hold
-from shared.settings import settings
+from shared.runs.patience import patience_s
 from shared.stream import control
 from shared.stream.session import publishing
 from shared.telemetry import logger
@@ -25,11 +25,6 @@ _SQL = queries("runs")
 # Beyond the end of the lease that was seen, so that the claim finds it ended.
 _MARGIN_S = 1.0
 _LONGEST_WAIT_S = 300.0
-
-
-def patience_s() -> float:
-    """How long a dispatched run may take to be claimed before anybody looks after it: half a lease, 5 s at least."""
-    return max(5.0, settings().lease_s / 2)
 
 
 async def settle(*, agent_run_id: UUID, thread_id: UUID, account_id: str) -> bool:

@@ -99,7 +99,7 @@ def test_only_the_edge_reads_the_signing_key(template: Template) -> None:
 
 
 def test_events_are_pushed_by_those_who_publish(template: Template) -> None:
-    assert holders(template, "execute-api:ManageConnections") == {"Watch", *EXECUTORS}
+    assert holders(template, "execute-api:ManageConnections") == {"Http", "WebSocket", "Watch", *EXECUTORS}
 
 
 def test_nobody_scans_or_changes_the_table(template: Template) -> None:
@@ -109,4 +109,4 @@ def test_nobody_scans_or_changes_the_table(template: Template) -> None:
     assert dynamodb == {
         f"dynamodb:{name}" for name in ("BatchWriteItem", "DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem")
     }
-    assert holders(template, "dynamodb:Query") == {"WebSocket", "Watch", *EXECUTORS}
+    assert holders(template, "dynamodb:Query") == {"Http", "WebSocket", "Watch", *EXECUTORS}

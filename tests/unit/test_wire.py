@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from functions.api import wire
 from functions.api.wire import InputMessage, RunCreate, RunInput, ThreadCreate, ThreadSearch, WireRun, WireThread
 from shared.domain import AgentRun, Message, MessageType, RunStatus, Thread
+from shared.stream import snapshot
 
 NOW = datetime(2025, 1, 1, tzinfo=UTC)
 
@@ -242,7 +243,7 @@ def test_a_stored_message_on_the_wire(ours: MessageType, theirs: str) -> None:
         metadata={},
         created_at=NOW,
     )
-    assert wire.wire_message(message) == {
+    assert snapshot.wire_message(message) == {
         "type": theirs,
         "content": "",
         "id": str(message.message_id),

@@ -34,8 +34,9 @@ def build_app() -> FastAPI:
         """Whether the service answers. Needs no token and touches nothing."""
         return {"ok": True}
 
-    for module in (assistants, threads, messages, runs, commands):
-        app.include_router(module.router, responses=_ERRORS)
+    routers = [module.router for module in (assistants, threads, messages, runs, commands)]
+    for router in (*routers, runs.account_router):
+        app.include_router(router, responses=_ERRORS)
     return app
 
 

@@ -5,12 +5,15 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 
+from functions.api import stops
 from functions.api.http.identity import Caller
 from functions.api.runs import start_run
-from functions.api.wire import RunCreate, WireRun, WireRunStatus, run_statuses
+from functions.api.stops import CancelAction
+from functions.api.wire import RunCreate, RunsCancel, WireRun, WireRunStatus, run_statuses
 from shared.database import connection, runs, threads
 
 router = APIRouter(prefix="/threads/{thread_id}/runs", tags=["runs"])
+account_router = APIRouter(prefix="/runs", tags=["runs"])
 
 
 @router.post("")
@@ -48,3 +51,34 @@ async def get_run(caller: Caller, thread_id: UUID, run_id: UUID) -> WireRun:
     """One run."""
     async with connection() as taken:
         return WireRun.of(await runs.get(taken, agent_run_id=run_id, account_id=caller.account_id, thread_id=thread_id))
+
+
+@router.delete("/{run_id}", status_code=204)
+async def delete_run(caller: Caller, thread_id: UUID, run_id: UUID) -> None:
+    """Delete a run with its messages; 409 while it is unfinished."""
+    async with connection() as taken:
+        await runs.delete(taken, agent_run_id=run_id, account_id=caller.account_id, thread_id=thread_id)
+
+
+@router.post("/{run_id}/cancel")
+async def cancel_run(
+    caller: Caller, thread_id: UUID, run_id: UUID, action: CancelAction = "interrupt", wait: bool = False
+) -> WireRun:
+    """Stop a run; ``rollback`` hides its messages too. One that has ended stays as it is, and the answer says so."""
+    run = await stops.cancel(
+        account_id=caller.account_id, thread_id=thread_id, agent_run_id=run_id, action=action, wait=wait
+    )
+    return WireRun.of(run)
+
+
+@account_router.post("/cancel")
+async def cancel_runs(caller: Caller, body: RunsCancel, action: CancelAction = "interrupt") -> list[WireRun]:
+    """Stop up to 100 of your unfinished runs: of a thread, of these ids, or of a status."""
+    stopped = await stops.cancel_many(
+        account_id=caller.account_id,
+        thread_id=body.thread_id,
+        agent_run_ids=body.run_ids,
+        status=body.status or "all",
+        action=action,
+    )
+    return [WireRun.of(run) for run in stopped]

@@ -12,11 +12,11 @@ from functions.api.wire import (
     ThreadState,
     WireThread,
     last_run_statuses,
-    wire_message,
 )
 from shared.database import connection, messages, threads
 from shared.domain import UNFINISHED
 from shared.runs import record
+from shared.stream.snapshot import wire_message
 
 router = APIRouter(prefix="/threads", tags=["threads"])
 

@@ -15,6 +15,18 @@ SELECT agent_run_id FROM agent_runs WHERE thread_id = $1 AND status IN ('queued'
 -- name: number_thread
 UPDATE threads SET last_run_number = $2, updated_at = now() WHERE thread_id = $1
 
+-- name: unfinished_of_account
+SELECT * FROM agent_runs
+WHERE account_id = $1 AND status IN ('queued', 'running') AND status = ANY ($4)
+  AND ($2::uuid IS NULL OR thread_id = $2) AND ($3::uuid[] IS NULL OR agent_run_id = ANY ($3))
+ORDER BY created_at
+LIMIT $5
+
+-- name: delete
+DELETE FROM agent_runs
+WHERE agent_run_id = $1 AND thread_id = $2 AND account_id = $3 AND status NOT IN ('queued', 'running')
+RETURNING agent_run_id
+
 -- name: get
 SELECT * FROM agent_runs WHERE agent_run_id = $1 AND account_id = $2 AND ($3::uuid IS NULL OR thread_id = $3)
 
