@@ -9,11 +9,18 @@ from uuid import UUID, uuid4
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from functions.api.errors import INTERNAL, appearance
+from functions.api.idempotency import NewOnce, without_key
 from functions.api.runs import start_run
 from functions.api.stops import CancelAction, cancel
 from functions.api.wire import RunCreate, WireRun
-from shared.domain import Json
-from shared.errors import InvalidRequestError, NotSupportedError, SunaError, UnknownCommandError
+from shared.database.idempotency import ReplayedError
+from shared.domain import AgentRun, Json
+from shared.errors import (
+    InvalidRequestError,
+    NotSupportedError,
+    SunaError,
+    UnknownCommandError,
+)
 from shared.stream import subscriptions
 from shared.stream.events import CHANNELS
 from shared.stream.subscriptions import Subscription
@@ -42,6 +49,7 @@ class Caller:
     account_id: str
     thread_id: UUID
     connection_id: str | None = None
+    idempotency: NewOnce = without_key
 
 
 class Command(BaseModel):
@@ -144,7 +152,15 @@ async def _unsubscribe(params: Json, caller: Caller) -> Json:
 async def _run_start(params: Json, caller: Caller) -> Json:
     # A stream may be opened before its thread exists; the run that it starts makes it.
     body = RunCreate.model_validate({**params, "if_not_exists": "create"})
-    run = await start_run(account_id=caller.account_id, thread_id=caller.thread_id, body=body)
+    once = caller.idempotency(_started)
+    try:
+        run = await start_run(account_id=caller.account_id, thread_id=caller.thread_id, body=body, once=once)
+    except ReplayedError as replayed:
+        return replayed.answer
+    return _started(run)
+
+
+def _started(run: AgentRun) -> Json:
     return {"run_id": str(run.agent_run_id)}
 
 

@@ -11,6 +11,7 @@ from functions.api.assistants import agent_of
 from functions.api.wire import RunCreate
 from shared.agent_config import AgentConfig, RunConfig, RunOptions
 from shared.database import connection, tool_executions
+from shared.database.idempotency import Once
 from shared.database.tool_executions import Awaiting
 from shared.domain import AgentRun
 from shared.errors import InvalidRequestError
@@ -27,7 +28,7 @@ class Resumption:
     message: str | None = None
 
 
-async def start_run(*, account_id: str, thread_id: UUID, body: RunCreate) -> AgentRun:
+async def start_run(*, account_id: str, thread_id: UUID, body: RunCreate, once: Once | None = None) -> AgentRun:
     """Record and dispatch a run.
 
     Raises:
@@ -61,7 +62,8 @@ async def start_run(*, account_id: str, thread_id: UUID, body: RunCreate) -> Age
             multitask_strategy=body.multitask_strategy,
             create_thread=body.if_not_exists == "create",
             after_s=body.after_seconds,
-        )
+        ),
+        once=once,
     )
 
 

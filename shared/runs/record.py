@@ -9,7 +9,8 @@ from uuid import UUID, uuid4
 from shared.aws import queue
 from shared.aws.queue import RunMessage
 from shared.database import Connection, facts, messages, runs, threads, transaction
-from shared.domain import AgentRun, Json, MessageType, MultitaskStrategy
+from shared.database.idempotency import Once
+from shared.domain import AgentRun, Json, MessageType, MultitaskStrategy, Thread
 from shared.errors import ConflictError, NotFoundError
 from shared.runs.patience import patience_s
 from shared.stream import events
@@ -44,7 +45,7 @@ class NewRun:
     agent_run_id: UUID = field(default_factory=uuid4)
 
 
-async def record_run(new: NewRun) -> AgentRun:
+async def record_run(new: NewRun, *, once: Once | None = None) -> AgentRun:
     """Record a run with its messages, have it watched, and dispatch it.
 
     The watch message is sent while the statements run and awaited before COMMIT: a run that is recorded is watched,
@@ -54,12 +55,15 @@ async def record_run(new: NewRun) -> AgentRun:
         NotFoundError: the thread does not exist in the account (and ``create_thread`` is not set).
         ConflictError: ``create_thread`` is set and the id is somebody else's; a message's id is taken; the strategy is
             ``reject`` and the thread has an unfinished run.
+        ReplayedError: the request of ``once`` was carried out before.
         DatabaseUnavailableError: nothing was recorded.
     """
     message = RunMessage(agent_run_id=new.agent_run_id, thread_id=new.thread_id, account_id=new.account_id)
     watch = asyncio.create_task(queue.send("watch", message, delay_s=new.after_s + patience_s()))
     try:
         async with transaction() as connection:
+            if once is not None:
+                await once.begin(connection)
             if new.create_thread:
                 await threads.create(connection, thread_id=new.thread_id, account_id=new.account_id, metadata={})
             number = 1 + await _lock(connection, new)
@@ -92,6 +96,8 @@ async def record_run(new: NewRun) -> AgentRun:
                     content=item.content,
                     agent_run_id=new.agent_run_id,
                 )
+            if once is not None:
+                await once.keep(connection, run)
             await watch
     finally:
         # Never left behind: an invocation that ends with a task pending is frozen with it.
@@ -130,13 +136,15 @@ def _taken(thread_id: UUID) -> ConflictError:
     return ConflictError(f"the id {str(thread_id)!r} is taken: choose another one for a new thread")
 
 
-async def append_message(*, account_id: str, thread_id: UUID, new: NewMessage) -> UUID:
+async def append_message(*, account_id: str, thread_id: UUID, new: NewMessage, once: Once | None = None) -> UUID:
     """Append a message without a run; it belongs to the thread's next one.
 
     Raises:
         NotFoundError: the thread does not exist in the account.
     """
     async with transaction() as connection:
+        if once is not None:
+            await once.begin(connection)
         number = 1 + await threads.lock(connection, thread_id=thread_id, account_id=account_id)
         message = await messages.insert(
             connection,
@@ -147,22 +155,29 @@ async def append_message(*, account_id: str, thread_id: UUID, new: NewMessage) -
             type=new.type,
             content=new.content,
         )
+        if once is not None:
+            await once.keep(connection, message.message_id)
     return message.message_id
 
 
-async def create_thread(*, account_id: str, thread_id: UUID, metadata: Json, exist_ok: bool) -> None:
-    """Create a thread.
+async def create_thread(
+    *, account_id: str, thread_id: UUID, metadata: Json, exist_ok: bool, once: Once | None = None
+) -> Thread:
+    """Create a thread; returns it, or the existing one.
 
     Raises:
         ConflictError: the id is taken, and not (``exist_ok``) by the account itself.
     """
     async with transaction() as connection:
-        if await threads.create(connection, thread_id=thread_id, account_id=account_id, metadata=metadata):
-            return
-        if exist_ok:
-            try:
-                await threads.get(connection, thread_id=thread_id, account_id=account_id)
-            except NotFoundError:
-                raise _taken(thread_id) from None
-            return
-    raise ConflictError(f"thread {str(thread_id)!r} already exists; pass if_exists='do_nothing' to use it")
+        if once is not None:
+            await once.begin(connection)
+        created = await threads.create(connection, thread_id=thread_id, account_id=account_id, metadata=metadata)
+        if not created and not exist_ok:
+            raise ConflictError(f"thread {str(thread_id)!r} already exists; pass if_exists='do_nothing' to use it")
+        try:
+            thread = await threads.get(connection, thread_id=thread_id, account_id=account_id)
+        except NotFoundError:
+            raise _taken(thread_id) from None
+        if once is not None:
+            await once.keep(connection, thread)
+    return thread

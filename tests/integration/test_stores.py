@@ -14,6 +14,18 @@ from shared.errors import ConflictError, NotFoundError
 from tests.integration.databases import Database
 
 
+async def _unfinished(taken: Any, own: "Owned", who: str) -> object:
+    await taken.execute("UPDATE agent_runs SET status = 'queued' WHERE agent_run_id = $1", own.agent_run_id)
+    return await runs.unfinished(
+        taken,
+        account_id=who,
+        thread_id=own.thread_id,
+        agent_run_ids=[own.agent_run_id],
+        statuses=["queued", "running"],
+        limit=10,
+    )
+
+
 async def _as_list(found: Awaitable[object]) -> list[object]:
     """Nothing as an empty list."""
     return [one for one in [await found] if one is not None]
@@ -43,6 +55,10 @@ STRANGERS: dict[tuple[Any, str], Callable[[Any, "Owned", str], Awaitable[object]
     ),
     (messages, "content"): lambda taken, own, who: _as_list(
         messages.content(taken, message_id=own.message_id, thread_id=own.thread_id, account_id=who)
+    ),
+    (runs, "unfinished"): lambda taken, own, who: _unfinished(taken, own, who),  # noqa: PLW0108 - defined below
+    (runs, "delete"): lambda taken, own, who: runs.delete(
+        taken, agent_run_id=own.agent_run_id, account_id=who, thread_id=own.thread_id
     ),
     (runs, "get"): lambda taken, own, who: runs.get(taken, agent_run_id=own.agent_run_id, account_id=who),
     (runs, "page"): lambda taken, own, who: runs.page(

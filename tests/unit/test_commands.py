@@ -134,7 +134,7 @@ async def test_subscribing_over_http_is_refused_with_the_way_to_do_it() -> None:
 async def test_an_unknown_command_is_answered_with_those_there_are(method: str) -> None:
     answer = await execute(_command(id=9, method=method), OVER_WEBSOCKET)
     assert (answer["id"], answer["error"]) == (9, "unknown_command")
-    assert "ping, run.start, subscription.subscribe, subscription.unsubscribe" in answer["message"]
+    assert "ping, run.cancel, run.start, subscription.subscribe, subscription.unsubscribe" in answer["message"]
 
 
 @pytest.mark.parametrize("method", ["input.inject", "subscription.reconnect", "state.fork", "agent.getTree"])

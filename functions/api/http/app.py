@@ -11,6 +11,7 @@ from functions.api.errors import CODES, INTERNAL, appearance
 from functions.api.http import assistants, commands, messages, runs, threads
 from functions.api.http.middleware import RequestMiddleware
 from functions.api.wire import ErrorBody
+from shared.database.idempotency import ReplayedError
 from shared.errors import SunaError
 from shared.telemetry import logger
 
@@ -24,6 +25,7 @@ def build_app() -> FastAPI:
     """The application, with nothing opened yet."""
     app = FastAPI(title="Suna Serverless", version="0.1.0", docs_url="/docs", redoc_url=None)
     app.add_middleware(RequestMiddleware)
+    app.add_exception_handler(ReplayedError, _replayed)
     app.add_exception_handler(SunaError, _suna_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_exception)
@@ -43,6 +45,11 @@ def build_app() -> FastAPI:
 def _answer(status: int, code: str, message: str, detail: object = None, headers: Any = ()) -> JSONResponse:
     body = ErrorBody(code=code, message=message, detail=detail)
     return JSONResponse(body.model_dump(mode="json"), status_code=status, headers=dict(headers))
+
+
+async def _replayed(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, ReplayedError)  # noqa: S101 - registered for this class only
+    return JSONResponse(error.answer, status_code=error.status, headers={"idempotency-replayed": "true"})
 
 
 async def _suna_error(_request: Request, error: Exception) -> JSONResponse:

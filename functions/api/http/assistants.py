@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from functions.api import assistants as agents
+from functions.api.http.idempotency import Idempotency
 from functions.api.http.identity import Caller
 from shared.agent_config import DEFAULT_AGENT, DEFAULT_ASSISTANT_ID, AgentConfig
 from shared.database import assistants, connection, threads, transaction
@@ -146,12 +147,15 @@ def _check_graph(graph_id: str | None) -> None:
 
 
 @router.post("")
-async def create_assistant(caller: Caller, body: AssistantCreate) -> WireAssistant:
+async def create_assistant(caller: Caller, body: AssistantCreate, idempotency: Idempotency) -> WireAssistant:
     """Create an assistant from the fields of ``config.configurable``."""
     _check_graph(body.graph_id)
     config = await agents.check(agents.parse(body.config.configurable if body.config else {}))
     assistant_id = body.assistant_id or uuid4()
+    once = idempotency(WireAssistant.of)
     async with transaction() as taken:
+        if once is not None:
+            await once.begin(taken)
         await threads.ensure_account(taken, account_id=caller.account_id)
         created = await assistants.create(
             taken,
@@ -166,7 +170,10 @@ async def create_assistant(caller: Caller, body: AssistantCreate) -> WireAssista
             raise ConflictError(
                 f"assistant {str(assistant_id)!r} already exists; pass if_exists='do_nothing' to use it"
             )
-        return WireAssistant.of(await assistants.get(taken, assistant_id=assistant_id, account_id=caller.account_id))
+        assistant = await assistants.get(taken, assistant_id=assistant_id, account_id=caller.account_id)
+        if once is not None:
+            await once.keep(taken, assistant)
+    return WireAssistant.of(assistant)
 
 
 @router.post("/search")

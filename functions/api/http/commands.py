@@ -7,16 +7,18 @@ from fastapi import APIRouter, Request
 
 from functions.api.commands import Caller as CommandCaller
 from functions.api.commands import execute
+from functions.api.http.idempotency import Idempotency
 from functions.api.http.identity import Caller
 
 router = APIRouter(tags=["commands"])
 
 
 @router.post("/threads/{thread_id}/commands")
-async def command(caller: Caller, thread_id: UUID, request: Request) -> dict[str, Any]:
+async def command(caller: Caller, thread_id: UUID, request: Request, idempotency: Idempotency) -> dict[str, Any]:
     """One command, for example ``{"id": 1, "method": "run.start", "params": {"assistant_id": ..., "input": ...}}``.
 
     Answers ``{"type": "success", "id", "result"}`` or ``{"type": "error", "id", "error", "message"}``.
     """
     body = (await request.body()).decode(errors="replace")
-    return await execute(body, CommandCaller(account_id=caller.account_id, thread_id=thread_id))
+    sender = CommandCaller(account_id=caller.account_id, thread_id=thread_id, idempotency=idempotency)
+    return await execute(body, sender)

@@ -5,9 +5,11 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query
 
+from functions.api.http.idempotency import Idempotency
 from functions.api.http.identity import Caller
 from functions.api.wire import InputMessage, WireStoredMessage
 from shared.database import connection, messages, threads
+from shared.domain import Json
 from shared.runs import record
 
 router = APIRouter(prefix="/threads/{thread_id}/messages", tags=["messages"])
@@ -31,7 +33,16 @@ async def list_messages(
 
 
 @router.post("", status_code=201)
-async def add_message(caller: Caller, thread_id: UUID, body: InputMessage) -> dict[str, UUID]:
+async def add_message(caller: Caller, thread_id: UUID, body: InputMessage, idempotency: Idempotency) -> dict[str, UUID]:
     """Append a message without starting a run; it belongs to the thread's next run."""
-    message_id = await record.append_message(account_id=caller.account_id, thread_id=thread_id, new=body.new_message())
+    message_id = await record.append_message(
+        account_id=caller.account_id,
+        thread_id=thread_id,
+        new=body.new_message(),
+        once=idempotency(_added, status=201),
+    )
     return {"message_id": message_id}
+
+
+def _added(message_id: UUID) -> Json:
+    return {"message_id": str(message_id)}

@@ -6,6 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 
 from functions.api import stops
+from functions.api.http.idempotency import Idempotency
 from functions.api.http.identity import Caller
 from functions.api.runs import start_run
 from functions.api.stops import CancelAction
@@ -17,9 +18,12 @@ account_router = APIRouter(prefix="/runs", tags=["runs"])
 
 
 @router.post("")
-async def create_run(caller: Caller, thread_id: UUID, body: RunCreate, response: Response) -> WireRun:
+async def create_run(
+    caller: Caller, thread_id: UUID, body: RunCreate, response: Response, idempotency: Idempotency
+) -> WireRun:
     """Start a run in the background; its events go to the thread's subscribers."""
-    run = await start_run(account_id=caller.account_id, thread_id=thread_id, body=body)
+    once = idempotency(WireRun.of)
+    run = await start_run(account_id=caller.account_id, thread_id=thread_id, body=body, once=once)
     response.headers["content-location"] = f"/threads/{thread_id}/runs/{run.agent_run_id}"
     return WireRun.of(run)
 

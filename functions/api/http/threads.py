@@ -4,6 +4,7 @@ from uuid import UUID
 
 from fastapi import APIRouter
 
+from functions.api.http.idempotency import Idempotency
 from functions.api.http.identity import Caller
 from functions.api.wire import (
     ThreadCreate,
@@ -25,16 +26,17 @@ STATE_MESSAGES = 200
 
 
 @router.post("")
-async def create_thread(caller: Caller, body: ThreadCreate | None = None) -> WireThread:
+async def create_thread(caller: Caller, idempotency: Idempotency, body: ThreadCreate | None = None) -> WireThread:
     """Create a thread; with ``if_exists="do_nothing"`` an existing one of yours is returned."""
     new = body or ThreadCreate()
-    await record.create_thread(
+    thread = await record.create_thread(
         account_id=caller.account_id,
         thread_id=new.thread_id,
         metadata=new.metadata,
         exist_ok=new.if_exists == "do_nothing",
+        once=idempotency(WireThread.of),
     )
-    return await get_thread(caller, new.thread_id)
+    return WireThread.of(thread)
 
 
 @router.post("/search")

@@ -1,0 +1,50 @@
+"""The ``Idempotency-Key`` of a request that creates something."""
+
+import hashlib
+import json
+from typing import Annotated
+
+from fastapi import Depends, Header, Request
+from pydantic import BaseModel
+
+from functions.api.http.identity import Caller
+from functions.api.idempotency import Answer, NewOnce, without_key
+from shared.database.idempotency import Once
+from shared.domain import Json
+from shared.errors import InvalidRequestError
+
+LONGEST_KEY = 255
+
+
+async def _idempotency(
+    request: Request, caller: Caller, idempotency_key: Annotated[str | None, Header()] = None
+) -> NewOnce:
+    if idempotency_key is None:
+        return without_key
+    if not 0 < len(idempotency_key) <= LONGEST_KEY or not idempotency_key.isprintable():
+        raise InvalidRequestError(f"an Idempotency-Key has 1 to {LONGEST_KEY} printable characters")
+    body_hash = hashlib.sha256(_canonical(await request.body())).digest()
+
+    def once(answer: Answer, *, status: int = 200) -> Once:
+        return Once(
+            account_id=caller.account_id,
+            route=f"{request.method} {request.url.path}",
+            key=idempotency_key,
+            body_hash=body_hash,
+            status=status,
+            answer=lambda recorded: _json(answer(recorded)),
+        )
+
+    return once
+
+
+def _canonical(body: bytes) -> bytes:
+    """The parsed body in one form, whatever its spaces and the order of its fields; it was parsed before."""
+    return json.dumps(json.loads(body), sort_keys=True).encode() if body else b""
+
+
+def _json(answer: BaseModel | Json) -> Json:
+    return answer.model_dump(mode="json") if isinstance(answer, BaseModel) else answer
+
+
+Idempotency = Annotated[NewOnce, Depends(_idempotency)]
