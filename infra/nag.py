@@ -58,7 +58,10 @@ ACCEPTED: tuple[Accepted, ...] = (
     ),
     Accepted(
         rule=_CONNECTIONS,
-        paths=tuple(f"Functions/{name}" for name in ("Watch", "QueueRunner", "WorkflowRunner", "Summarizer")),
+        paths=tuple(
+            f"Functions/{name}"
+            for name in ("Http", "WebSocket", "Watch", "QueueRunner", "WorkflowRunner", "Summarizer")
+        ),
         reason="Events go to any connection of this stage; connection ids are made by API Gateway as clients come",
     ),
     Accepted(
