@@ -175,7 +175,7 @@ async def play(database: Database, account_id: str, monkeypatch: pytest.MonkeyPa
 
 @given(steps=STEPS)
 @settings(
-    max_examples=120, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=300, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 async def test_whatever_happens_the_log_keeps_its_promises(play: Any, steps: list[tuple[str, int]]) -> None:
     await play(steps)
