@@ -67,12 +67,15 @@ test: ## Everything: check, infrastructure, LocalStack plugins, integration, end
 	@$(MAKE) -j2 $(DEV_STAMP) $(LOCAL_STAMP) $(NODE_STAMP) $(MCP_STAMP)
 	@status=0; $(MAKE) check || status=1; scripts/test.sh || status=1; exit $$status
 
-.PHONY: bench-first-token bench-context
+.PHONY: bench-first-token bench-context bench-log
 bench-first-token: setup ## Added latency from POST to the first token at the client
 	@$(UP) up && exec $(DEV) -m bench.first_token
 
 bench-context: setup ## CPU and rows read of a context build, against a recount
 	@exec $(UP) with-services -- $(DEV) -m bench.context
+
+bench-log: setup ## The event log to 1, 10 and 100 readers, against a list and pub/sub
+	@exec $(UP) with-services -- $(DEV) -m bench.log
 
 ##@ Deployment
 
