@@ -180,7 +180,9 @@ async def play(database: Database, queues: Queues, subscriptions_table: str, acc
 
 
 @given(steps=STEPS)
-@settings(max_examples=400, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=400, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 async def test_whatever_the_order_the_transitions_are_those_of_the_table(
     play: Any, steps: list[tuple[str, int, str]]
 ) -> None:
