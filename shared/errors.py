@@ -31,6 +31,10 @@ class BodyTooLargeError(SunaError):
     """The request body is larger than 4 MB: upload larger files by presigned URL."""
 
 
+class LimitExceededError(SunaError):
+    """The account uses all that its plan allows."""
+
+
 class NotSupportedError(SunaError):
     """This is not supported."""
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 import asyncpg
@@ -31,8 +32,7 @@ async def ensure_account(connection: Connection, *, account_id: str) -> None:
 
 
 async def create(connection: Connection, *, thread_id: UUID, account_id: str, metadata: Json) -> bool:
-    """Create a thread; False if the id is taken (by whomever: ids are chosen by clients)."""
-    await ensure_account(connection, account_id=account_id)
+    """Create a thread of an account that exists; False if the id is taken (by whomever: ids are chosen by clients)."""
     return await connection.fetchval(_SQL["create"], thread_id, account_id, json.dumps(metadata)) is not None
 
 
@@ -94,3 +94,23 @@ async def lock(connection: Connection, *, thread_id: UUID, account_id: str) -> i
     if row is None:
         raise NotFoundError(f"thread {str(thread_id)!r} not found")
     return row["last_run_number"]
+
+
+@dataclass(frozen=True)
+class StreamPosition:
+    """Where a thread's events stand.
+
+    ``last_seq``: the last number used before the present holder's; ``reserved_seq``: no higher number is in use;
+    ``begins_after``: the last number before the run that is being executed; ``held``: whether its lease lives.
+    """
+
+    last_seq: int = 0
+    reserved_seq: int = 0
+    begins_after: int | None = None
+    held: bool = False
+
+
+async def stream_position(connection: Connection, *, thread_id: UUID, account_id: str) -> StreamPosition:
+    """Where the thread's events stand; at their beginning if there is no such thread in the account (yet)."""
+    row = await connection.fetchrow(_SQL["stream_position"], thread_id, account_id)
+    return StreamPosition() if row is None else StreamPosition(**row)

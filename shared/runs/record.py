@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 from shared.aws import queue
 from shared.aws.queue import RunMessage
-from shared.database import Connection, facts, messages, runs, threads, transaction
+from shared.database import Connection, facts, messages, plans, runs, threads, transaction
 from shared.database.idempotency import Once
 from shared.domain import AgentRun, Json, MessageType, MultitaskStrategy, Thread
 from shared.errors import ConflictError, NotFoundError
@@ -55,6 +55,7 @@ async def record_run(new: NewRun, *, once: Once | None = None) -> AgentRun:
         NotFoundError: the thread does not exist in the account (and ``create_thread`` is not set).
         ConflictError: ``create_thread`` is set and the id is somebody else's; a message's id is taken; the strategy is
             ``reject`` and the thread has an unfinished run.
+        LimitExceededError: the account has as many unfinished runs as its plan allows.
         ReplayedError: the request of ``once`` was carried out before.
         DatabaseUnavailableError: nothing was recorded.
     """
@@ -65,10 +66,15 @@ async def record_run(new: NewRun, *, once: Once | None = None) -> AgentRun:
             if once is not None:
                 await once.begin(connection)
             if new.create_thread:
+                await threads.ensure_account(connection, account_id=new.account_id)
+            limit = await plans.lock_account(connection, account_id=new.account_id)
+            if new.create_thread:
                 await threads.create(connection, thread_id=new.thread_id, account_id=new.account_id, metadata={})
             number = 1 + await _lock(connection, new)
             busy_with = await runs.busy_with(connection, thread_id=new.thread_id)
             stopped = None if busy_with is None else await _make_way(connection, new, busy_with)
+            if limit is not None:
+                await plans.admit_run(connection, account_id=new.account_id, thread_id=new.thread_id, limit=limit)
             run = await runs.insert(
                 connection,
                 agent_run_id=new.agent_run_id,
@@ -171,6 +177,7 @@ async def create_thread(
     async with transaction() as connection:
         if once is not None:
             await once.begin(connection)
+        await threads.ensure_account(connection, account_id=account_id)
         created = await threads.create(connection, thread_id=thread_id, account_id=account_id, metadata=metadata)
         if not created and not exist_ok:
             raise ConflictError(f"thread {str(thread_id)!r} already exists; pass if_exists='do_nothing' to use it")

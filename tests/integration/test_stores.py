@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from shared.agent_config import AgentConfig
-from shared.database import assistants, connection, messages, runs, threads, tool_executions, transaction
+from shared.database import assistants, connection, messages, plans, runs, threads, tool_executions, transaction
 from shared.domain import Message
 from shared.errors import ConflictError, NotFoundError
 from tests.integration.databases import Database
@@ -36,6 +36,8 @@ async def _as_list(found: Awaitable[object]) -> list[object]:
 STRANGERS: dict[tuple[Any, str], Callable[[Any, "Owned", str], Awaitable[object]]] = {
     (threads, "get"): lambda taken, own, who: threads.get(taken, thread_id=own.thread_id, account_id=who),
     (threads, "lock"): lambda taken, own, who: threads.lock(taken, thread_id=own.thread_id, account_id=who),
+    (threads, "stream_position"): lambda taken, own, who: _position(taken, own, who),  # noqa: PLW0108 - defined below
+    (plans, "lock_account"): lambda taken, own, who: _as_list(plans.lock_account(taken, account_id=who)),
     (threads, "delete"): lambda taken, own, who: threads.delete(taken, thread_id=own.thread_id, account_id=who),
     (threads, "update_metadata"): lambda taken, own, who: threads.update_metadata(
         taken, thread_id=own.thread_id, account_id=who, metadata={"stolen": True}
@@ -98,6 +100,7 @@ INSERTS = {
     (threads, "ensure_account"),
     (messages, "insert"),
     (runs, "insert"),
+    (plans, "admit_run"),
     (assistants, "create"),
     (tool_executions, "begin"),
 }
@@ -156,6 +159,13 @@ def _texts(found: list[Message]) -> list[str]:
     return [message.content["content"] for message in found]
 
 
+async def _position(taken: Any, own: Owned, who: str) -> list[Any]:
+    """A thread that is not there stands at its beginning."""
+    await taken.execute("UPDATE threads SET last_seq = 7, reserved_seq = 7 WHERE thread_id = $1", own.thread_id)
+    found = await threads.stream_position(taken, thread_id=own.thread_id, account_id=who)
+    return [] if found == threads.StreamPosition() else [found]
+
+
 def _is_scoped(found: Callable[..., object]) -> bool:
     """Whether it is given the account: the others are for whoever holds the run's row."""
     return "account_id" in inspect.signature(found).parameters
@@ -164,7 +174,7 @@ def _is_scoped(found: Callable[..., object]) -> bool:
 def test_every_function_of_the_stores_is_asked_by_a_stranger() -> None:
     public = {
         (store, name)
-        for store in (threads, messages, runs, assistants, tool_executions)
+        for store in (plans, threads, messages, runs, assistants, tool_executions)
         for name, found in vars(store).items()
         if inspect.iscoroutinefunction(found) and found.__module__ == store.__name__ and _is_scoped(found)
     }
