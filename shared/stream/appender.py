@@ -175,8 +175,8 @@ class Appender:
         raise log.RedisError("the log is lost again and again")
 
     async def _declared(self, wanted: Sequence[Logged]) -> list[Logged]:
-        """What has to follow ``wanted``: nothing, or the declaration of the numbers that are missing before its end."""
-        missing = _missing(after=self._logged_seq, present=wanted)
+        """What has to follow ``wanted``: nothing, or the declaration of the numbers that are missing before it."""
+        missing = _missing(after=self._logged_seq, present=wanted, last_seq=self.last_seq)
         if missing is None:
             return []
         await self.reserve(3)
@@ -211,12 +211,18 @@ class Appender:
         return None
 
 
-def _missing(*, after: int, present: Sequence[Logged]) -> tuple[int, int] | None:
-    """The first and the last number after ``after`` and before the end of ``present`` that is not in it."""
+def _missing(*, after: int, present: Sequence[Logged], last_seq: int) -> tuple[int, int] | None:
+    """The first and the last number after ``after`` and before the end of ``present`` that is not in it.
+
+    If there is one, then up to ``last_seq``: the declaration's own numbers follow that, so numbers behind ``present``
+    that a lost declaration or a dead holder used are behind it for ever.
+    """
     first = last = None
     expected = after + 1
     for event in present:
         if event.seq > expected:
             first, last = first or expected, event.seq - 1
         expected = max(expected, event.seq + 1)
-    return None if first is None or last is None else (first, last)
+    if first is None or last is None:
+        return None
+    return first, max(last, last_seq if last_seq >= expected else last)

@@ -167,3 +167,21 @@ async def test_a_fact_that_a_dead_holder_has_numbered_is_logged_under_that_numbe
     await second.append([])
     # THEN it stands where it was to stand, and nothing is missing
     assert _told(memory.logged) == [(1, "a"), (2, "the end")]
+
+
+async def test_a_fact_numbered_before_a_block_that_nobody_used_leaves_no_undeclared_hole(
+    memory: MemoryLog, claim: Claim
+) -> None:
+    # GIVEN an end that was committed with number 2, and a log that was lost with everything before it
+    first = _appender(claim, memory)
+    await _append(first, "a")
+    memory.waiting = [events.custom(uuid4(), "the end", {})]
+    await first.take_facts()
+    memory.lose()
+    # WHEN the holder after the next one owes it: the next one has reserved numbers, and died
+    third = _appender(replace(claim, epoch=3, last_seq=1002, reserved_seq=2002), memory)
+    third._owe(list(first._owed.values()))
+    await third.append([])
+    await _append(third, "b")
+    # THEN every number that is not there is declared
+    assert _told(memory.logged) == [(2, "the end"), (1003, "gap", 1, 1002), (1004, "values"), (1005, "b")]

@@ -53,6 +53,24 @@ async def test_comes_back_on_the_same_port_with_all_slots(tmp_path: Path, redis_
     assert not alive(first.child.pid)
 
 
+async def test_comes_back_with_what_a_dump_has(tmp_path: Path, redis_folder: Path, children: list) -> None:
+    binary = find_binary(redis_folder)
+    assert binary is not None
+    first = await start_redis(tmp_path / "redis", server=binary, log=tmp_path / "redis.log", marks={})
+    with redis.Redis(host=HOST, port=first.port) as client:
+        client.set("kept", "1")
+        client.save()
+    first.child.process.kill()
+    await first.child.process.wait()
+
+    second = await start_redis(tmp_path / "redis", server=binary, log=tmp_path / "redis.log", marks={}, port=first.port)
+    children.append(second.child)
+
+    with redis.Redis(host=HOST, port=second.port) as client:
+        assert client.get("kept") == b"1"
+        assert client.cluster("INFO")["cluster_slots_assigned"] == "16384"
+
+
 async def test_a_redis_of_the_user_need_not_be_a_cluster(tmp_path: Path, redis_folder: Path, children: list) -> None:
     binary = find_binary(redis_folder)
     assert binary is not None

@@ -76,7 +76,10 @@ async def start_redis(
         nonlocal assigned
         try:
             if not assigned:
-                await client.execute_command("CLUSTER ADDSLOTS", *range(_SLOTS))
+                # A node that finds keys on disk has taken their slots by itself.
+                taken = await client.execute_command("CLUSTER SLOTS")
+                free = set(range(_SLOTS)).difference(*(range(first, last + 1) for first, last, *_ in taken))
+                await client.execute_command("CLUSTER ADDSLOTS", *sorted(free))
                 assigned = True
             state = await client.execute_command("CLUSTER INFO")
         except (RedisError, OSError):
