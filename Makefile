@@ -77,6 +77,13 @@ bench-context: setup ## CPU and rows read of a context build, against a recount
 bench-log: setup ## The event log to 1, 10 and 100 readers, against a list and pub/sub
 	@exec $(UP) with-services -- $(DEV) -m bench.log
 
+.PHONY: faults burst
+faults: setup $(NODE_STAMP) ## Every kind of fault at every point of a run, in a stack of its own (needs Debian's faketime)
+	@exec $(DEV) -m tests.faults
+
+burst: setup $(NODE_STAMP) ## A thousand runs while processes are killed at random, in a stack of its own
+	@exec $(DEV) -m tests.faults.burst
+
 ##@ Deployment
 
 .PHONY: synth bundle cost

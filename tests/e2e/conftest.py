@@ -1,5 +1,6 @@
 """A stack of its own for the end-to-end tests, started and ended by the commands that users have."""
 
+import asyncio
 import json
 import os
 import shutil
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import boto3
 import httpx
 import jwt
@@ -80,21 +82,41 @@ def mcp_port() -> int:
         return probe.getsockname()[1]
 
 
+async def make_room(stack: RunningStack, *, max_unfinished_runs: int = 1000) -> None:
+    """Let accounts have more unfinished runs than the default plan does: tests of other things need room."""
+    connection = await asyncpg.connect(stack.fields["database_url"])
+    try:
+        await connection.execute("UPDATE plans SET max_unfinished_runs = $1", max_unfinished_runs)
+    finally:
+        await connection.close()
+
+
 @pytest.fixture(scope="session")
 def stack(mcp_port: int) -> Generator[RunningStack]:
     """The deployed stack."""
     started = up("up", MCP_ALLOWED_PRIVATE=f"127.0.0.1:{mcp_port}")
     assert started.returncode == 0, started.stdout + started.stderr
     try:
-        yield RunningStack(json.loads((LOCAL_DIR / "stack.json").read_text(encoding="utf-8")))
+        running = RunningStack(json.loads((LOCAL_DIR / "stack.json").read_text(encoding="utf-8")))
+        asyncio.run(make_room(running))
+        yield running
     finally:
         ended = up("down")
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
 @contextmanager
-def own_code(stack: RunningStack, group: str, functions: list[str], folder: Path) -> Generator[Path]:
+def own_code(
+    stack: RunningStack,
+    group: str,
+    functions: list[str],
+    folder: Path,
+    *,
+    prepare: Callable[[Path], None] = lambda source: None,
+) -> Generator[Path]:
     """Give functions a copy of the sources of their own; yields its folder, and gives them the clone's back at the end.
+
+    ``prepare`` changes the copy before any function runs from it.
 
     Dependencies are hard links, a copy that costs no space; the sources are what is watched for changes.
     """
@@ -107,6 +129,7 @@ def own_code(stack: RunningStack, group: str, functions: list[str], folder: Path
         shutil.copytree(ROOT / name, folder / "source" / name, ignore=shutil.ignore_patterns("__pycache__"))
         (code / name).unlink()
         (code / name).symlink_to(folder / "source" / name)
+    prepare(folder / "source")
     _run_from(stack, functions, code)
     try:
         yield folder / "source"

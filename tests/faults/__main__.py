@@ -1,0 +1,87 @@
+"""Every kind of fault at every point of a run, on both paths, in the deployed stack: ``make faults``."""
+
+import argparse
+import asyncio
+import json
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from pathlib import Path
+
+from tests.e2e.conftest import LOCAL_DIR, RunningStack, up
+from tests.faults.journey import Journey
+from tests.faults.kinds import KINDS, WARM_UP, Kind
+from tests.faults.rounds import play, rounds
+from tests.faults.stand import Stand, standing
+
+
+async def _matrix(stand: Stand, kinds: list[Kind], points: list[str]) -> list[Journey]:
+    played: list[Journey] = []
+    for number in (1, 2):
+        for journey in await play(stand, WARM_UP, WARM_UP.cases()):
+            if number == 2 and journey.problems:
+                raise SystemExit(f"without any fault: {journey.case}: {journey.problems}")
+    for kind in kinds:
+        cases = [case for case in kind.cases() if not points or case.point in points]
+        with kind.around(stand):
+            if kind.restarts_functions:
+                await play(stand, WARM_UP, WARM_UP.cases())
+            for number, some in enumerate(rounds(kind, cases), 1):
+                began = time.monotonic()
+                journeys = await play(stand, kind, some)
+                played += journeys
+                print(f"{kind.name}, round {number}: {time.monotonic() - began:.0f} s")
+                for journey in journeys:
+                    print(f"  {journey.case}  after {journey.waited_s:4.1f} s  {journey.proof}")
+                    for problem in journey.problems:
+                        print(f"    FAILED {problem}")
+                sys.stdout.flush()
+    return played
+
+
+def _table(played: list[Journey]) -> None:
+    by_kind: dict[str, list[Journey]] = defaultdict(list)
+    for journey in played:
+        by_kind[journey.case.kind].append(journey)
+    print(f"\n{'kind':22} {'injected':>8} {'survived':>8}  points (queue | workflow)")
+    for kind, journeys in by_kind.items():
+        points = [
+            ", ".join(journey.case.point for journey in journeys if journey.case.path == path)
+            for path in ("queue", "workflow")
+        ]
+        survived = sum(not journey.problems for journey in journeys)
+        print(f"{kind:22} {len(journeys):8} {survived:8}  {' | '.join(points)}")
+
+
+def main() -> int:
+    """Play the matrix (or the kinds and points that are named); fails unless every case survived."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kind", action="append", default=[], help="only this kind, as the table names it")
+    parser.add_argument("--point", action="append", default=[], help="only this point")
+    arguments = parser.parse_args()
+    kinds = [kind for kind in KINDS if not arguments.kind or kind.name in arguments.kind]
+    if not kinds:
+        parser.error(f"the kinds are: {', '.join(kind.name for kind in KINDS)}")
+    started = up("up")
+    if started.returncode != 0:
+        print(started.stdout + started.stderr)
+        return 1
+    try:
+        stack = RunningStack(json.loads((LOCAL_DIR / "stack.json").read_text(encoding="utf-8")))
+        with tempfile.TemporaryDirectory(dir=LOCAL_DIR) as folder, standing(stack, Path(folder)) as stand:
+            played = asyncio.run(_matrix(stand, kinds, arguments.point))
+    finally:
+        up("down")
+    _table(played)
+    survived = sum(not journey.problems for journey in played)
+    lost, duplicated = (
+        sum(problem.startswith(word) for journey in played for problem in journey.problems)
+        for word in ("lost", "duplicated")
+    )
+    print(f"faults: {len(played)} injected, {survived} survived, {lost} lost, {duplicated} duplicated")
+    return 0 if survived == len(played) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
