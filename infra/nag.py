@@ -58,10 +58,7 @@ ACCEPTED: tuple[Accepted, ...] = (
     ),
     Accepted(
         rule=_CONNECTIONS,
-        paths=tuple(
-            f"Functions/{name}"
-            for name in ("Http", "WebSocket", "Watch", "QueueRunner", "WorkflowRunner", "Summarizer")
-        ),
+        paths=tuple(f"Functions/{name}" for name in ("Sender", "QueueRunner", "WorkflowRunner", "Summarizer")),
         reason="Events go to any connection of this stage; connection ids are made by API Gateway as clients come",
     ),
     Accepted(

@@ -14,7 +14,7 @@ from infra.constructs.deploy_step import DeployStep, catalogue_hash, migrations_
 from infra.constructs.edge import Edge
 from infra.constructs.functions import FUNCTIONS, Functions, Use
 from infra.constructs.network import Network
-from infra.constructs.permissions import Resources, grant, workflow_arn
+from infra.constructs.permissions import Resources, function_arn, grant, workflow_arn
 from infra.constructs.queues import Queues
 from infra.constructs.retention import retention
 from infra.constructs.secrets import Secrets
@@ -73,6 +73,7 @@ class SunaStack(Stack):
         queues = Queues(self, "Queues", stage=stage)
         websocket = WebSocketEndpoint(self, "WebSocketApi", stage=stage, gateway_url=gateway_url)
         workflow_name = f"{name}-run"
+        sender_name = f"{name}-sender"
 
         everywhere = {
             "STAGE": stage.name,
@@ -90,6 +91,7 @@ class SunaStack(Stack):
             "SUBSCRIPTIONS_TABLE": storage.subscriptions.table_name,
             "CONNECTIONS_URL": websocket.connections_url,
             "WORKFLOW_ARN": workflow_arn(self, workflow_name),
+            "SENDER_FUNCTION": sender_name,
         }
         functions = Functions(
             self,
@@ -111,6 +113,7 @@ class SunaStack(Stack):
                 },
             },
             network=network,
+            names={"Sender": sender_name},
         )
         grant(
             functions,
@@ -122,6 +125,7 @@ class SunaStack(Stack):
                 storage=storage,
                 websocket=websocket,
                 workflow_arn=workflow_arn(self, workflow_name),
+                sender_arn=function_arn(self, sender_name),
             ),
         )
         functions.connect_queues(queues, stage=stage)

@@ -158,6 +158,7 @@ LOCAL = Stage(
         "Http": FunctionSettings(memory_mb=1024, timeout_s=30, concurrency=20),
         "WebSocket": FunctionSettings(memory_mb=1024, timeout_s=30, concurrency=20),
         "Watch": FunctionSettings(memory_mb=512, timeout_s=60, concurrency=6),
+        "Sender": FunctionSettings(memory_mb=1024, timeout_s=120, concurrency=6),
         "Migrate": FunctionSettings(memory_mb=512, timeout_s=300, concurrency=1),
         "QueueRunner": FunctionSettings(memory_mb=2048, timeout_s=900, concurrency=6, lease_connections=1),
         "WorkflowRunner": FunctionSettings(memory_mb=2048, timeout_s=900, concurrency=4, lease_connections=1),
@@ -176,6 +177,7 @@ SMALL = Stage(
         "Http": FunctionSettings(memory_mb=1024, timeout_s=30, concurrency=50, snap_start=True),
         "WebSocket": FunctionSettings(memory_mb=1024, timeout_s=30, concurrency=50),
         "Watch": FunctionSettings(memory_mb=512, timeout_s=60, concurrency=10),
+        "Sender": FunctionSettings(memory_mb=1024, timeout_s=120, concurrency=20),
         "Migrate": FunctionSettings(memory_mb=512, timeout_s=300, concurrency=1),
         "QueueRunner": FunctionSettings(
             memory_mb=2048, timeout_s=900, concurrency=22, lease_connections=1, snap_start=True
@@ -200,6 +202,7 @@ LARGE = Stage(
         "Http": FunctionSettings(memory_mb=1792, timeout_s=30, concurrency=200, snap_start=True),
         "WebSocket": FunctionSettings(memory_mb=1024, timeout_s=30, concurrency=150),
         "Watch": FunctionSettings(memory_mb=512, timeout_s=60, concurrency=24),
+        "Sender": FunctionSettings(memory_mb=1024, timeout_s=120, concurrency=100),
         "Migrate": FunctionSettings(memory_mb=512, timeout_s=300, concurrency=1),
         "QueueRunner": FunctionSettings(
             memory_mb=3008, timeout_s=900, concurrency=210, lease_connections=1, snap_start=True

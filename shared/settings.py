@@ -33,6 +33,7 @@ class StreamSettings(BaseSettings):
     redis_url: str
     subscriptions_table: str
     connections_url: str
+    sender_function: str = ""
 
 
 class QueueSettings(BaseSettings):

@@ -13,6 +13,7 @@ from functions.api.idempotency import NewOnce, without_key
 from functions.api.runs import start_run
 from functions.api.stops import CancelAction, cancel
 from functions.api.wire import RunCreate, WireRun
+from shared.database import connection, threads
 from shared.database.idempotency import ReplayedError
 from shared.domain import AgentRun, Json
 from shared.errors import (
@@ -21,9 +22,10 @@ from shared.errors import (
     SunaError,
     UnknownCommandError,
 )
-from shared.stream import subscriptions
+from shared.stream import subscriptions, wake
 from shared.stream.events import CHANNELS
-from shared.stream.subscriptions import Subscription
+from shared.stream.filters import Filter
+from shared.stream.subscriptions import ConnectionRecord
 from shared.telemetry import logger
 
 # Part of the protocol, and not served here (yet).
@@ -44,11 +46,11 @@ _FORM = 'a command is one JSON object: {"id": 1, "method": "...", "params": {...
 
 @dataclass(frozen=True, kw_only=True)
 class Caller:
-    """Whose command it is, on which thread; ``connection_id`` if it came over a WebSocket."""
+    """Whose command it is, on which thread; ``connection`` if it came over a WebSocket."""
 
     account_id: str
     thread_id: UUID
-    connection_id: str | None = None
+    connection: ConnectionRecord | None = None
     idempotency: NewOnce = without_key
 
 
@@ -63,12 +65,23 @@ class Command(BaseModel):
 
 
 class SubscribeParams(BaseModel):
-    """``params`` of ``subscription.subscribe``. ``since``: only events after this number."""
+    """``params`` of ``subscription.subscribe``.
+
+    ``namespaces``: prefixes, each a path in the tree of agents; ``depth``: how far below them. ``since``: only events
+    after this number.
+    """
 
     model_config = ConfigDict(extra="ignore")
 
     channels: list[str] = Field(min_length=1, max_length=32)
+    namespaces: list[list[str]] | None = Field(default=None, max_length=32)
+    depth: int | None = Field(default=None, ge=0, le=1000)
     since: int | None = Field(default=None, ge=0, lt=2**63)
+
+    @property
+    def prefixes(self) -> tuple[tuple[str, ...], ...] | None:
+        """The namespaces that are wanted; ``None`` for all."""
+        return tuple(tuple(prefix) for prefix in self.namespaces) if self.namespaces else None
 
     @field_validator("channels")
     @classmethod
@@ -127,25 +140,44 @@ def _error(command_id: int | None, code: str, message: str) -> Json:
 
 
 async def _subscribe(params: Json, caller: Caller) -> Json:
-    if caller.connection_id is None:
+    if caller.connection is None:
         raise NotSupportedError("subscribe over the WebSocket at /threads/{thread_id}/stream/events")
     wanted = SubscribeParams.model_validate(params)
-    subscription = Subscription(
-        thread_id=caller.thread_id,
-        connection_id=caller.connection_id,
-        account_id=caller.account_id,
+    async with connection() as taken:
+        position = await threads.stream_position(taken, thread_id=caller.thread_id, account_id=caller.account_id)
+    if wanted.since is not None and wanted.since > position.reserved_seq:
+        raise InvalidRequestError(f"since: {wanted.since} is in the future; the newest event is {position.last_seq}")
+    new = Filter(
         subscription_id=str(uuid4()),
-        channels=frozenset(channel.partition(":")[0] for channel in wanted.channels),
-        since=wanted.since,
+        channels=frozenset(wanted.channels),
+        namespaces=wanted.prefixes,
+        depth=wanted.depth,
     )
-    await subscriptions.put(subscription)
-    return {"subscription_id": subscription.subscription_id}
+    await subscriptions.add(caller.connection, new, since=wanted.since)
+    await _serve(caller)
+    return {"subscription_id": new.subscription_id}
+
+
+async def _serve(caller: Caller) -> None:
+    """Have the thread's subscribers served: by whoever executes its run, else by the sender function.
+
+    It is asked for after the subscription was written: whoever ends the run reads the subscriptions once more after it.
+    """
+    async with connection() as taken:
+        position = await threads.stream_position(taken, thread_id=caller.thread_id, account_id=caller.account_id)
+    if not position.held:
+        await wake.sender(thread_id=caller.thread_id, account_id=caller.account_id)
+        return
+    # Deferred: the client of Redis costs a cold start 150 ms, and the executor looks every two seconds anyway.
+    from shared.stream import control  # noqa: PLC0415
+
+    await control.notify(caller.thread_id, "subscriptions")
 
 
 async def _unsubscribe(params: Json, caller: Caller) -> Json:
-    UnsubscribeParams.model_validate(params)
-    if caller.connection_id is not None:
-        await subscriptions.remove(thread_id=caller.thread_id, connection_id=caller.connection_id)
+    wanted = UnsubscribeParams.model_validate(params)
+    if caller.connection is not None:
+        await subscriptions.remove(caller.connection, wanted.subscription_id)
     return {}
 
 

@@ -23,7 +23,7 @@ from shared.llm import Llm
 from shared.runs import log_hold, transitions
 from shared.runs.holding import holding_run
 from shared.runs.lease import LeaseKeeper
-from shared.runs.settle import settle
+from shared.runs.settle import dispatch_next, settle
 from shared.runs.step import NextStep
 from shared.runs.stopping import stop_error
 from shared.settings import queue_settings
@@ -143,25 +143,30 @@ class Execution:
                 on_stop=interruption.on_stop,
                 delivery_s=lambda: budget.closing_s,
             ) as publisher:
-                return await self._advance_and_end(claim, publisher, interruption, budget)
+                executed, ended = await self._advance_and_end(claim, publisher, interruption, budget)
         except LeaseLostError:
             # Another attempt has the run, or will: whatever we would say now is not ours to say.
             logger.warning("the lease was lost")
             return Executed(outcome="lease_lost")
+        if ended:
+            # Its subscribers have its end, or another sender sees to it: whoever dies before this is repaired.
+            await settle(agent_run_id=claim.agent_run_id, thread_id=claim.thread_id, account_id=claim.account_id)
+        return executed
 
     async def _advance_and_end(
         self, claim: Claim, publisher: Publisher, interruption: Interruption, budget: Budget
-    ) -> Executed:
+    ) -> tuple[Executed, bool]:
+        """What came of it, and whether the run has ended."""
         await publisher.publish(events.lifecycle(claim.agent_run_id, "running"))
         outcome = await self._advance(claim, publisher, interruption, budget)
         if outcome.status is None:
-            return await self._hand_over(claim, publisher, outcome)
+            return await self._hand_over(claim, publisher, outcome), False
         await self._end(claim, publisher, outcome, outcome.status)
         logger.info("ended", extra={"outcome": outcome.kind, "error": outcome.error})
-        return await self._after(claim, outcome)
+        return await self._after(claim, outcome), True
 
     async def _end(self, claim: Claim, publisher: Publisher, outcome: Outcome, status: RunStatus) -> None:
-        """End the run, publish its end, settle it. Whatever fails after the commit is the watch's to repair."""
+        """End the run, publish its end, dispatch the next. Whatever fails after the commit is the watch's to repair."""
         asked = [
             events.input_requested(claim.agent_run_id, interrupt_id, payload=payload)
             for interrupt_id, payload in outcome.interrupts
@@ -174,7 +179,7 @@ class Execution:
                     await log_hold.close(claim, last_seq=used_seq)
             except LeaseLostError:
                 logger.info("the thread's next run publishes the end of this one")
-        await settle(agent_run_id=claim.agent_run_id, thread_id=claim.thread_id, account_id=claim.account_id)
+        await dispatch_next(claim.thread_id)
 
     async def _advance(self, claim: Claim, publisher: Publisher, interruption: Interruption, budget: Budget) -> Outcome:
         """Advance until the run ends or is interrupted."""

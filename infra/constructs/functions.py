@@ -33,8 +33,10 @@ class Use(StrEnum):
     SEND_RETRY = auto()
     SEND_WATCH = auto()
     SUBSCRIPTIONS = auto()
+    TICKETS = auto()
     PUSH = auto()
     START_WORKFLOW = auto()
+    WAKE_SENDER = auto()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +44,8 @@ class FunctionSpec:
     """What a function is in every stage.
 
     group: dependency group and bundle. service: name in logs and metrics.
-    loops: it is part of the loop function -> queue -> function, which Lambda cuts after about 16 turns unless it is
-        told that the loop is meant; chains of runs are bounded by the limits of our own.
+    loops: it is part of the loop function -> queue -> function, or invokes itself; Lambda cuts such loops after about
+        16 turns unless it is told that they are meant. Chains of runs are bounded by the limits of our own.
     """
 
     group: str
@@ -56,7 +58,7 @@ class FunctionSpec:
 _EXECUTOR = frozenset(
     {
         *(Use.DATABASE, Use.PROVIDER, Use.SEND_RUNS, Use.SEND_RETRY, Use.SEND_WATCH),
-        *(Use.SUBSCRIPTIONS, Use.PUSH),
+        *(Use.SUBSCRIPTIONS, Use.PUSH, Use.WAKE_SENDER),
     }
 )
 
@@ -65,19 +67,26 @@ FUNCTIONS: Mapping[str, FunctionSpec] = {
         group="api",
         handler="functions.api.http.main.handler",
         service="http",
-        uses=frozenset({Use.DATABASE, Use.AUTH, Use.SEND_RUNS, Use.SEND_WATCH, Use.SUBSCRIPTIONS, Use.PUSH}),
+        uses=frozenset({Use.DATABASE, Use.AUTH, Use.SEND_RUNS, Use.SEND_WATCH, Use.TICKETS, Use.WAKE_SENDER}),
     ),
     "WebSocket": FunctionSpec(
         group="api",
         handler="functions.api.websocket.main.handler",
         service="websocket",
-        uses=frozenset({Use.DATABASE, Use.AUTH, Use.SEND_RUNS, Use.SEND_WATCH, Use.SUBSCRIPTIONS, Use.PUSH}),
+        uses=frozenset({Use.DATABASE, Use.AUTH, Use.SEND_RUNS, Use.SEND_WATCH, Use.SUBSCRIPTIONS, Use.WAKE_SENDER}),
     ),
     "Watch": FunctionSpec(
         group="api",
         handler="functions.api.watch.main.handler",
         service="watch",
-        uses=frozenset({Use.DATABASE, Use.SEND_RUNS, Use.SEND_RETRY, Use.SEND_WATCH, Use.SUBSCRIPTIONS, Use.PUSH}),
+        uses=frozenset({Use.DATABASE, Use.SEND_RUNS, Use.SEND_RETRY, Use.SEND_WATCH, Use.WAKE_SENDER}),
+        loops=True,
+    ),
+    "Sender": FunctionSpec(
+        group="api",
+        handler="functions.api.sender.main.handler",
+        service="sender",
+        uses=frozenset({Use.DATABASE, Use.SUBSCRIPTIONS, Use.PUSH, Use.WAKE_SENDER}),
         loops=True,
     ),
     "Migrate": FunctionSpec(
@@ -104,7 +113,7 @@ FUNCTIONS: Mapping[str, FunctionSpec] = {
         group="summarizer",
         handler="functions.summarizer.main.handler",
         service="summarizer",
-        uses=frozenset({Use.DATABASE, Use.PROVIDER, Use.SUBSCRIPTIONS, Use.PUSH}),
+        uses=frozenset({Use.DATABASE, Use.PROVIDER, Use.SUBSCRIPTIONS, Use.PUSH, Use.WAKE_SENDER}),
     ),
 }
 """The functions by construct id; sizes by stage are in `infra.stages`."""
@@ -129,8 +138,9 @@ class Function(Construct):
         environment: Mapping[str, str],
         retention: logs.RetentionDays,
         network: Network | None,
+        name: str | None = None,
     ) -> None:
-        """environment: what every function is told; the service name is added here."""
+        """environment: what every function is told; the service name is added here. name: unless CloudFormation's."""
         super().__init__(scope, construct_id)
         log_group = logs.LogGroup(self, "Logs", retention=retention, removal_policy=RemovalPolicy.DESTROY)
         self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
@@ -140,6 +150,7 @@ class Function(Construct):
         self.function = lambda_.Function(
             self,
             "Function",
+            function_name=name,
             runtime=RUNTIME,
             architecture=lambda_.Architecture.ARM_64,
             handler=spec.handler,
@@ -175,8 +186,12 @@ class Functions(Construct):
         code: CodeSource,
         environment: Mapping[Use | None, Mapping[str, str]],
         network: Network | None,
+        names: Mapping[str, str],
     ) -> None:
-        """environment: variables by what they are for; those under None go to every function."""
+        """environment: variables by what they are for; those under None go to every function.
+
+        names: of functions that others, and they themselves, are told before they exist.
+        """
         super().__init__(scope, construct_id)
         code_by_group = {group: code.of(group) for group in {spec.group for spec in FUNCTIONS.values()}}
         self._by_id = {
@@ -194,6 +209,7 @@ class Functions(Construct):
                 },
                 retention=retention(stage.log_retention_days),
                 network=network,
+                name=names.get(function_id),
             )
             for function_id, spec in FUNCTIONS.items()
         }

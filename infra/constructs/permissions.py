@@ -38,6 +38,7 @@ class Resources:
     storage: Storage
     websocket: WebSocketEndpoint
     workflow_arn: str
+    sender_arn: str
 
 
 def grant(functions: Functions, resources: Resources) -> None:
@@ -50,6 +51,7 @@ def grant(functions: Functions, resources: Resources) -> None:
         Use.SEND_RETRY: lambda role: _send(resources.queues.retry, role),
         Use.SEND_WATCH: lambda role: _send(resources.queues.watch, role),
         Use.SUBSCRIPTIONS: lambda role: resources.storage.subscriptions.grant(role, *SUBSCRIPTION_ACTIONS),
+        Use.TICKETS: lambda role: resources.storage.subscriptions.grant(role, "dynamodb:PutItem"),
         Use.PUSH: lambda role: role.add_to_policy(
             iam.PolicyStatement(
                 actions=["execute-api:ManageConnections"], resources=[resources.websocket.connections_arn]
@@ -57,6 +59,9 @@ def grant(functions: Functions, resources: Resources) -> None:
         ),
         Use.START_WORKFLOW: lambda role: role.add_to_policy(
             iam.PolicyStatement(actions=["states:StartExecution"], resources=[resources.workflow_arn])
+        ),
+        Use.WAKE_SENDER: lambda role: role.add_to_policy(
+            iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=[resources.sender_arn])
         ),
     }
     for function_id, spec in FUNCTIONS.items():
@@ -71,6 +76,13 @@ def workflow_arn(scope: Construct, name: str) -> str:
         resource="stateMachine",
         resource_name=name,
         arn_format=ArnFormat.COLON_RESOURCE_NAME,
+    )
+
+
+def function_arn(scope: Construct, name: str) -> str:
+    """ARN of a function by its name: its own role names it."""
+    return Stack.of(scope).format_arn(
+        service="lambda", resource="function", resource_name=name, arn_format=ArnFormat.COLON_RESOURCE_NAME
     )
 
 

@@ -61,6 +61,11 @@ async def secrets_manager() -> "SecretsManagerClient":
     return await _clients().get("secretsmanager")
 
 
+async def functions() -> Any:
+    """The Lambda client."""
+    return await _clients().get("lambda")
+
+
 async def step_functions() -> "SFNClient":
     """The Step Functions client."""
     return await _clients().get("stepfunctions")

@@ -12,7 +12,7 @@ from shared.runs.lease import LeaseKeeper
 from shared.stream import control
 from shared.stream.delivery import Delivery
 from shared.stream.publisher import Publisher
-from shared.stream.session import LONGEST_DELIVERY_S, publishing
+from shared.stream.session import LONGEST_DELIVERY_S, executing
 from shared.telemetry import logger
 
 _SQL = queries("runs")
@@ -38,7 +38,7 @@ async def holding_run(
         on_stop: called when a stop is requested, with its kind; maybe more than once.
         delivery_s: how long delivery may take at the end, asked then.
     """
-    async with publishing(claim, run_id=claim.agent_run_id, on_lost=on_lost, delivery_s=delivery_s) as (
+    async with executing(claim, run_id=claim.agent_run_id, on_lost=on_lost, delivery_s=delivery_s) as (
         publisher,
         delivery,
     ):

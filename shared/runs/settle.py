@@ -16,8 +16,8 @@ from shared.domain import TERMINAL
 from shared.errors import LeaseLostError
 from shared.runs import log_hold
 from shared.runs.patience import patience_s
-from shared.stream import control
-from shared.stream.session import publishing
+from shared.stream import control, wake
+from shared.stream.session import draining
 from shared.telemetry import logger
 
 _SQL = queries("runs")
@@ -33,7 +33,7 @@ async def settle(*, agent_run_id: UUID, thread_id: UUID, account_id: str) -> boo
     Returns:
         Whether nothing is left to be done; else Redis is away, or the log's holder has still to append the end.
     """
-    await _dispatch_next(thread_id)
+    await dispatch_next(thread_id)
     if await facts.has_unlogged(thread_id=thread_id):
         await drain(thread_id=thread_id, account_id=account_id)
     async with connection() as taken:
@@ -44,7 +44,8 @@ async def settle(*, agent_run_id: UUID, thread_id: UUID, account_id: str) -> boo
     return settled is not None or row is None or row["settled_at"] is not None
 
 
-async def _dispatch_next(thread_id: UUID) -> None:
+async def dispatch_next(thread_id: UUID) -> None:
+    """Dispatch the run of the thread that may be executed now, if there is one."""
     async with connection() as taken:
         row = await taken.fetchrow(_SQL["next_queued"], thread_id)
         if row is None:
@@ -61,9 +62,7 @@ async def drain(*, thread_id: UUID, account_id: str) -> None:
         await control.notify(thread_id, "facts")
         return
     try:
-        async with publishing(
-            hold, run_id=None, on_lost=lambda: logger.info("somebody else writes the log by now")
-        ) as (publisher, _):
+        async with draining(hold, on_lost=lambda: logger.info("somebody else writes the log by now")) as publisher:
             async with publisher.closing() as _:
                 last_seq = await publisher.end([])
             await log_hold.close(hold, last_seq=last_seq)
@@ -95,9 +94,11 @@ async def look_after(message: RunMessage, *, age_s: float) -> Done | LookAgain:
     if row is None:
         return Done() if age_s > _LONGEST_WAIT_S else LookAgain(patience_s())
     if row["status"] in TERMINAL:
-        if row["settled_at"] is not None or await settle(
-            agent_run_id=message.agent_run_id, thread_id=row["thread_id"], account_id=message.account_id
-        ):
+        if row["settled_at"] is not None:
+            return Done()
+        # Whoever ended it may have died before its subscribers had its end.
+        await wake.sender(thread_id=row["thread_id"], account_id=message.account_id)
+        if await settle(agent_run_id=message.agent_run_id, thread_id=row["thread_id"], account_id=message.account_id):
             return Done()
         return LookAgain(_backoff_s(row["since_end_s"]))
     if row["status"] == "queued":

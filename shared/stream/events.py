@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from shared.domain import Json, RunStatus
 
@@ -59,18 +59,21 @@ class Logged:
 
 def number(event: Event, *, thread_id: UUID, seq: int) -> Logged:
     """Give an event its number in the thread. ``event_id`` is a function of thread and number."""
+    channel = TO_ALL if event.to_all else event.channel
+    return Logged(seq=seq, channel=channel, frame=_frame(event, event_id=f"{thread_id}:{seq}", seq=seq))
+
+
+def unnumbered(event: Event, *, thread_id: UUID, after: int) -> str:
+    """The frame of what concerns one connection only: it has no number, and stands behind the number ``after``."""
+    return _frame(event, event_id=f"{thread_id}:{after}:{uuid4()}")
+
+
+def _frame(event: Event, **ids: Any) -> str:
     params: Json = {"namespace": [], "timestamp": event.timestamp_ms}
     if event.run_id is not None:
         params["run_id"] = str(event.run_id)
-    frame: Json = {
-        "type": "event",
-        "event_id": f"{thread_id}:{seq}",
-        "seq": seq,
-        "method": event.method,
-        "params": {**params, "data": event.data},
-    }
-    channel = TO_ALL if event.to_all else event.channel
-    return Logged(seq=seq, channel=channel, frame=json.dumps(frame, separators=(",", ":")))
+    frame: Json = {"type": "event", **ids, "method": event.method, "params": {**params, "data": event.data}}
+    return json.dumps(frame, separators=(",", ":"))
 
 
 def lifecycle(run_id: UUID, event: str, *, error: Json | None = None) -> Event:

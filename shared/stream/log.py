@@ -63,6 +63,19 @@ async def read(thread_id: UUID, *, after_seq: int, limit: int) -> list[Logged]:
     return _events(await redis().xrange(log, min=f"{after_seq + 1}-0", count=limit))
 
 
+async def first_seq(thread_id: UUID) -> int | None:
+    """The number of the oldest event that the log still has. Raises as :func:`read`."""
+    log, _ = _keys(thread_id)
+    found = _events(await redis().xrange(log, count=1))
+    return found[0].seq if found else None
+
+
+async def last_seq(thread_id: UUID) -> int | None:
+    """The number of its newest event. Raises as :func:`read`."""
+    found = await read_back(thread_id, limit=1)
+    return found[0].seq if found else None
+
+
 async def read_back(thread_id: UUID, *, limit: int) -> list[Logged]:
     """The log's last ``limit`` events, newest first. Raises as :func:`read`."""
     log, _ = _keys(thread_id)
@@ -76,4 +89,15 @@ def _events(entries: Any) -> list[Logged]:
     ]
 
 
-__all__ = ["LONGEST_LOG", "TTL_MS", "Answer", "Appended", "RedisError", "append", "read", "read_back"]
+__all__ = [
+    "LONGEST_LOG",
+    "TTL_MS",
+    "Answer",
+    "Appended",
+    "RedisError",
+    "append",
+    "first_seq",
+    "last_seq",
+    "read",
+    "read_back",
+]

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 from uuid import UUID
 
 from shared.database.facts import Fact
@@ -16,7 +16,6 @@ from shared.domain import Json
 from shared.errors import DatabaseUnavailableError, LeaseLostError
 from shared.stream import events
 from shared.stream.appender import Appender
-from shared.stream.delivery import Delivery
 from shared.stream.events import Event, Logged
 from shared.telemetry import logger
 
@@ -41,6 +40,14 @@ class _Pending:
     text: str
 
 
+class Outlet(Protocol):
+    """Where events go when they have a number."""
+
+    async def offer(self, events: Sequence[Logged]) -> None:
+        """Have them delivered, some time; in order."""
+        ...
+
+
 class _Facts:
     """Stands in the queue where the facts that wait in the database are to be published."""
 
@@ -55,7 +62,7 @@ class Publisher:
     def __init__(
         self,
         appender: Appender,
-        delivery: Delivery,
+        delivery: Outlet,
         *,
         run_id: UUID | None,
         on_lost: Callable[[], None],

@@ -6,33 +6,51 @@ from uuid import UUID
 
 from shared.domain import LogHold
 from shared.runs import log_hold
+from shared.stream import wake
 from shared.stream.appender import Appender
-from shared.stream.delivery import Delivery
+from shared.stream.delivery import Delivery, NoDelivery
 from shared.stream.publisher import Publisher
 
-# A subscriber that is further behind at the end of a run is served by the next sender.
+# A subscriber that is further behind at the end of a run is served by the sender function.
 LONGEST_DELIVERY_S = 10.0
 
 
 @asynccontextmanager
-async def publishing(
+async def executing(
     hold: LogHold,
     *,
-    run_id: UUID | None,
+    run_id: UUID,
     on_lost: Callable[[], None],
     delivery_s: Callable[[], float] = lambda: LONGEST_DELIVERY_S,
 ) -> AsyncGenerator[tuple[Publisher, Delivery]]:
-    """A publisher under ``hold``, of run ``run_id``; on leaving, subscribers get what they have not got yet.
+    """A publisher under ``hold``, of run ``run_id``, and delivery; on leaving, subscribers get what they have not yet.
 
-    ``delivery_s`` says, when asked at the end, how long that may take.
+    ``delivery_s`` says, when asked at the end, how long that may take; who has not got all then is left to the sender
+    function.
     """
     delivery = Delivery(thread_id=hold.thread_id, account_id=hold.account_id, last_seq=hold.last_seq)
-    appender = Appender(hold, reserve=log_hold.reserve, prove=log_hold.is_newest)
-    publisher = Publisher(appender, delivery, run_id=run_id, on_lost=on_lost)
+    publisher = Publisher(_appender(hold), delivery, run_id=run_id, on_lost=on_lost)
     delivery.start()
     publisher.start()
     try:
         yield publisher, delivery
     finally:
         await publisher.close()
-        await delivery.close(timeout_s=min(LONGEST_DELIVERY_S, delivery_s()))
+        if not await delivery.close(timeout_s=min(LONGEST_DELIVERY_S, delivery_s())):
+            await wake.sender(thread_id=hold.thread_id, account_id=hold.account_id)
+
+
+@asynccontextmanager
+async def draining(hold: LogHold, *, on_lost: Callable[[], None]) -> AsyncGenerator[Publisher]:
+    """A publisher under ``hold`` while no run is executed; on leaving, the sender function is woken."""
+    publisher = Publisher(_appender(hold), NoDelivery(), run_id=None, on_lost=on_lost)
+    publisher.start()
+    try:
+        yield publisher
+    finally:
+        await publisher.close()
+        await wake.sender(thread_id=hold.thread_id, account_id=hold.account_id)
+
+
+def _appender(hold: LogHold) -> Appender:
+    return Appender(hold, reserve=log_hold.reserve, prove=log_hold.is_newest)

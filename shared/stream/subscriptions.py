@@ -1,71 +1,101 @@
 """Who watches which thread: DynamoDB, read consistently.
 
-One table, two kinds of items:
+One table, two kinds of items (a third are the API's tickets):
 
-- a connection: ``thread_id = "connection#<id>"``, ``connection_id = "connection"``; its account, and the thread it was
-  opened for;
-- a subscription: ``thread_id``, ``connection_id``; account, subscription id, filter, cursor.
+- a connection: ``thread_id = "connection#<id>"``, ``connection_id = "connection"``; its account, the thread it was
+  opened for, the event number it begins after;
+- what it watches: ``thread_id``, ``connection_id``; account, its filters, ``cursor`` (the number of the last event
+  considered for it), ``version`` (raised whenever the filters or, by a subscriber, the cursor change), and who posts to
+  it: ``sender`` until ``sender_until`` (epoch, ms). **Only the holder of that lease posts.**
 
-Both expire with the longest life of a connection.
+Both expire with the longest life of a connection, or with the credential it was opened with.
 """
 
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
+from botocore.exceptions import ClientError
+
 from shared.aws.clients import dynamodb
+from shared.errors import InvalidRequestError
 from shared.settings import stream_settings
+from shared.stream.filters import Filter
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb.type_defs import AttributeValueTypeDef
 
+    type Item = dict[str, AttributeValueTypeDef]
+
 # API Gateway ends a connection after two hours.
 LIFE_S = 2 * 3600
+SENDER_LEASE_S = 10.0
+MOST_FILTERS = 32
 
 _CONNECTION = "connection"
+# Subscribers of one connection that change their filters at the same instant.
+_TRIES = 10
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConnectionRecord:
-    """An open connection: whose it is, and the thread that its URL named."""
+    """An open connection: whose it is, the thread that its URL named, and how long it is that account's (epoch, s).
+
+    ``begins_after``: the number of the last event before it, for subscriptions that do not say since when.
+    """
 
     connection_id: str
     account_id: str
     thread_id: UUID
+    credential_expires_at: float
+    begins_after: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Subscription:
-    """What a connection wants of a thread. ``since``: events after this number; ``None``: from the active run on."""
+    """What a connection watches of a thread, all its subscriptions together."""
 
     thread_id: UUID
     connection_id: str
     account_id: str
-    subscription_id: str
-    channels: frozenset[str]
-    since: int | None
+    filters: tuple[Filter, ...]
+    cursor: int
+    version: int
+    expires_at: int
 
 
-def _key(thread: str, connection: str) -> "dict[str, AttributeValueTypeDef]":
+def _key(thread: str, connection: str) -> "Item":
     return {"thread_id": {"S": thread}, "connection_id": {"S": connection}}
 
 
-def _expiry() -> "dict[str, AttributeValueTypeDef]":
-    return {"expires_at": {"N": str(int(time.time()) + LIFE_S)}}
+def _expiry(credential_expires_at: float) -> int:
+    """A connection's two hours, or its credential's end: beyond it nobody may see or do anything through it."""
+    return int(min(time.time() + LIFE_S, credential_expires_at))
 
 
-def _subscription(item: "dict[str, AttributeValueTypeDef]") -> Subscription:
+def _lives(item: "Item") -> bool:
+    """Whether an item has not expired: DynamoDB removes those that have hours later."""
+    return _number(item, "expires_at") > time.time()
+
+
+def _number(item: "Item", name: str) -> float:
+    return float(item.get(name, {}).get("N", 0))
+
+
+def _subscription(item: "Item") -> Subscription:
     text = {name: value["S"] for name, value in item.items() if "S" in value}
-    since = item.get("since", {}).get("N")
     return Subscription(
         thread_id=UUID(text["thread_id"]),
         connection_id=text["connection_id"],
         account_id=text["account_id"],
-        subscription_id=text["subscription_id"],
-        channels=frozenset(item.get("channels", {}).get("SS", ())),
-        since=None if since is None else int(since),
+        filters=tuple(Filter.of(stored) for stored in json.loads(text["filters"])),
+        # Exact: a float has 53 bits.
+        cursor=int(item["cursor"].get("N", 0)),
+        version=int(item["version"].get("N", 0)),
+        expires_at=int(_number(item, "expires_at")),
     )
 
 
@@ -77,61 +107,128 @@ async def put_connection(record: ConnectionRecord) -> None:
             **_key(f"{_CONNECTION}#{record.connection_id}", _CONNECTION),
             "account_id": {"S": record.account_id},
             "for_thread_id": {"S": str(record.thread_id)},
-            **_expiry(),
+            "credential_expires_at": {"N": str(record.credential_expires_at)},
+            "begins_after": {"N": str(record.begins_after)},
+            "expires_at": {"N": str(_expiry(record.credential_expires_at))},
         },
     )
 
 
 async def get_connection(connection_id: str) -> ConnectionRecord | None:
     """The connection, or ``None`` if it is not known (any more)."""
-    answer = await (await dynamodb()).get_item(
-        TableName=stream_settings().subscriptions_table,
-        Key=_key(f"{_CONNECTION}#{connection_id}", _CONNECTION),
-        ConsistentRead=True,
-    )
-    item = answer.get("Item")
-    if item is None:
+    item = await _get(_key(f"{_CONNECTION}#{connection_id}", _CONNECTION))
+    if item is None or not _lives(item):
         return None
     return ConnectionRecord(
         connection_id=connection_id,
         account_id=item["account_id"].get("S", ""),
         thread_id=UUID(item["for_thread_id"].get("S", "")),
+        credential_expires_at=_number(item, "credential_expires_at"),
+        begins_after=int(item["begins_after"].get("N", 0)),
     )
 
 
 async def delete_connection(connection_id: str) -> None:
-    """Forget a connection and its subscription. Idempotent: disconnects are reported late, twice, or never."""
-    record = await get_connection(connection_id)
+    """Forget a connection and what it watches. Idempotent: disconnects are reported late, twice, or never."""
+    item = await _get(_key(f"{_CONNECTION}#{connection_id}", _CONNECTION))
     client = await dynamodb()
     table = stream_settings().subscriptions_table
-    if record is not None:
-        await client.delete_item(TableName=table, Key=_key(str(record.thread_id), connection_id))
+    if item is not None:
+        await client.delete_item(TableName=table, Key=_key(item["for_thread_id"].get("S", ""), connection_id))
     await client.delete_item(TableName=table, Key=_key(f"{_CONNECTION}#{connection_id}", _CONNECTION))
 
 
-async def put(subscription: Subscription) -> None:
-    """Subscribe, in place of what the connection was subscribed to on the thread before."""
-    item: dict[str, AttributeValueTypeDef] = {
-        **_key(str(subscription.thread_id), subscription.connection_id),
-        "account_id": {"S": subscription.account_id},
-        "subscription_id": {"S": subscription.subscription_id},
-        "channels": {"SS": sorted(subscription.channels)},
-        **_expiry(),
-    }
-    if subscription.since is not None:
-        item["since"] = {"N": str(subscription.since)}
-    await (await dynamodb()).put_item(TableName=stream_settings().subscriptions_table, Item=item)
+async def add(record: ConnectionRecord, new: Filter, *, since: int | None) -> None:
+    """Subscribe a connection to more of its thread, from ``since`` on, or from its beginning.
+
+    Events that an earlier subscription of the connection has got come again if ``since`` lies before them.
+
+    Raises:
+        InvalidRequestError: the connection has too many subscriptions.
+    """
+    begins_after = record.begins_after if since is None else since
+    for _ in range(_TRIES):
+        found = await get(thread_id=record.thread_id, connection_id=record.connection_id)
+        filters = (*(found.filters if found else ()), new)
+        if len(filters) > MOST_FILTERS:
+            raise InvalidRequestError(
+                f"this connection has {MOST_FILTERS} subscriptions already: end one, or open another connection"
+            )
+        moved_back = begins_after if found is None or begins_after < found.cursor else None
+        if await _change(record, filters, cursor=moved_back, known=found.version if found else None):
+            return
+    raise InvalidRequestError("too many changes of this connection's subscriptions at once: try again")
 
 
-async def remove(*, thread_id: UUID, connection_id: str) -> None:
+async def remove(record: ConnectionRecord, subscription_id: str) -> None:
     """Unsubscribe. Idempotent."""
+    for _ in range(_TRIES):
+        found = await get(thread_id=record.thread_id, connection_id=record.connection_id)
+        if found is None:
+            return
+        left = tuple(one for one in found.filters if one.subscription_id != subscription_id)
+        if left == found.filters:
+            return
+        if not left:
+            await delete(found)
+            return
+        if await _change(record, left, cursor=None, known=found.version):
+            return
+
+
+async def _change(
+    record: ConnectionRecord, filters: Sequence[Filter], *, cursor: int | None, known: int | None
+) -> bool:
+    """Write the filters, and the cursor unless it is to stay; False if the item is not of version ``known`` any more.
+
+    ``known``: ``None`` if there is no item yet.
+    """
+    update = "SET account_id = :account, filters = :filters, version = :next, expires_at = :expiry"
+    values: Item = {
+        ":account": {"S": record.account_id},
+        ":filters": {"S": json.dumps([one.stored() for one in filters])},
+        ":next": {"N": str((known or 0) + 1)},
+        ":expiry": {"N": str(_expiry(record.credential_expires_at))},
+    }
+    options: dict[str, Any] = {}
+    if cursor is not None:
+        update += ", #cursor = :cursor"
+        values[":cursor"] = {"N": str(cursor)}
+        options["ExpressionAttributeNames"] = {"#cursor": "cursor"}
+    if known is not None:
+        values[":known"] = {"N": str(known)}
+    try:
+        await (await dynamodb()).update_item(
+            TableName=stream_settings().subscriptions_table,
+            Key=_key(str(record.thread_id), record.connection_id),
+            UpdateExpression=update,
+            ConditionExpression="attribute_not_exists(version)" if known is None else "version = :known",
+            ExpressionAttributeValues=values,
+            **options,
+        )
+    except ClientError as error:
+        if _refused(error):
+            return False
+        raise
+    return True
+
+
+async def get(*, thread_id: UUID, connection_id: str) -> Subscription | None:
+    """What a connection watches of a thread; ``None``: nothing (any more)."""
+    item = await _get(_key(str(thread_id), connection_id))
+    return None if item is None or not _lives(item) else _subscription(item)
+
+
+async def delete(subscription: Subscription) -> None:
+    """Forget it. Idempotent."""
     await (await dynamodb()).delete_item(
-        TableName=stream_settings().subscriptions_table, Key=_key(str(thread_id), connection_id)
+        TableName=stream_settings().subscriptions_table,
+        Key=_key(str(subscription.thread_id), subscription.connection_id),
     )
 
 
 async def of_thread(thread_id: UUID, *, account_id: str) -> Sequence[Subscription]:
-    """The thread's subscriptions by connections of its account; those of any other account get nothing."""
+    """What connections of the account watch of the thread; those of any other account get nothing."""
     client = await dynamodb()
     pages = client.get_paginator("query").paginate(
         TableName=stream_settings().subscriptions_table,
@@ -139,5 +236,85 @@ async def of_thread(thread_id: UUID, *, account_id: str) -> Sequence[Subscriptio
         ExpressionAttributeValues={":thread": {"S": str(thread_id)}},
         ConsistentRead=True,
     )
-    found = [_subscription(item) async for page in pages for item in page["Items"]]
+    found = [_subscription(item) async for page in pages for item in page["Items"] if _lives(item)]
     return [subscription for subscription in found if subscription.account_id == account_id]
+
+
+async def claim(subscription: Subscription, *, sender: str) -> Subscription | None:
+    """Become the one who posts to it, for ten seconds; as it is then, ``None`` if somebody else is, or it is gone."""
+    return await _as_sender(
+        subscription,
+        "SET sender = :me, sender_until = :until",
+        "attribute_exists(version) AND (attribute_not_exists(sender) OR sender = :me OR sender_until < :now)",
+        {":me": {"S": sender}, ":until": {"N": _until()}, ":now": {"N": str(_now_ms())}},
+    )
+
+
+async def keep(subscription: Subscription, *, sender: str, cursor: int) -> bool:
+    """Write the cursor back and renew the lease; False if it is somebody else's, or the subscription has changed."""
+    kept = await _as_sender(
+        subscription,
+        "SET #cursor = :cursor, sender_until = :until",
+        "sender = :me AND version = :version",
+        {
+            ":me": {"S": sender},
+            ":until": {"N": _until()},
+            ":version": {"N": str(subscription.version)},
+            ":cursor": {"N": str(cursor)},
+        },
+        {"#cursor": "cursor"},
+    )
+    return kept is not None
+
+
+async def release(subscription: Subscription, *, sender: str, cursor: int) -> bool:
+    """Write the cursor back and end the lease; False if the subscription has changed: then the lease stands."""
+    released = await _as_sender(
+        subscription,
+        "SET #cursor = :cursor REMOVE sender, sender_until",
+        "sender = :me AND version = :version",
+        {":me": {"S": sender}, ":version": {"N": str(subscription.version)}, ":cursor": {"N": str(cursor)}},
+        {"#cursor": "cursor"},
+    )
+    return released is not None
+
+
+async def _as_sender(
+    subscription: Subscription, update: str, condition: str, values: "Item", names: dict[str, str] | None = None
+) -> Subscription | None:
+    options: dict[str, Any] = {} if names is None else {"ExpressionAttributeNames": names}
+    try:
+        answer = await (await dynamodb()).update_item(
+            TableName=stream_settings().subscriptions_table,
+            Key=_key(str(subscription.thread_id), subscription.connection_id),
+            UpdateExpression=update,
+            ConditionExpression=condition,
+            ExpressionAttributeValues=values,
+            ReturnValues="ALL_NEW",
+            **options,
+        )
+    except ClientError as error:
+        if _refused(error):
+            return None
+        raise
+    return _subscription(answer["Attributes"])
+
+
+async def _get(key: "Item") -> "Item | None":
+    answer = await (await dynamodb()).get_item(
+        TableName=stream_settings().subscriptions_table, Key=key, ConsistentRead=True
+    )
+    return answer.get("Item")
+
+
+def _refused(error: ClientError) -> bool:
+    code = cast("dict[str, Any]", error.response).get("Error", {}).get("Code")
+    return code == "ConditionalCheckFailedException"
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)
+
+
+def _until() -> str:
+    return str(_now_ms() + int(SENDER_LEASE_S * 1000))

@@ -1,7 +1,10 @@
 """Least privilege: every role lists what it uses, by action and by resource."""
 
+import json
+
 import pytest
 
+from infra.constructs.functions import FUNCTIONS
 from tests.infra.template import Template, as_list
 
 WITHOUT_RESOURCES = {
@@ -98,8 +101,20 @@ def test_only_the_edge_reads_the_signing_key(template: Template) -> None:
     assert holders(template, "secretsmanager:GetSecretValue", secret) == {"Http", "WebSocket"}
 
 
-def test_events_are_pushed_by_those_who_publish(template: Template) -> None:
-    assert holders(template, "execute-api:ManageConnections") == {"Http", "WebSocket", "Watch", *EXECUTORS}
+def test_events_are_pushed_by_executors_and_the_sender(template: Template) -> None:
+    assert holders(template, "execute-api:ManageConnections") == {"Sender", *EXECUTORS}
+
+
+def test_whoever_leaves_events_to_the_sender_may_wake_it_and_nothing_else(template: Template) -> None:
+    waking = {"Http", "WebSocket", "Watch", "Sender", *EXECUTORS}
+    assert {one for one in holders(template, "lambda:InvokeFunction") if one in FUNCTIONS} == waking
+    name = template.function("Sender")["FunctionName"]
+    invoked = [
+        statement["Resource"]
+        for path, statement in template.statements()
+        if "lambda:InvokeFunction" in as_list(statement["Action"]) and path.startswith("Functions/")
+    ]
+    assert all(json.dumps(resource).endswith(f':function:{name}"]]}}') for resource in invoked)
 
 
 def test_nobody_scans_or_changes_the_table(template: Template) -> None:
@@ -109,4 +124,5 @@ def test_nobody_scans_or_changes_the_table(template: Template) -> None:
     assert dynamodb == {
         f"dynamodb:{name}" for name in ("BatchWriteItem", "DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem")
     }
-    assert holders(template, "dynamodb:Query") == {"Http", "WebSocket", "Watch", *EXECUTORS}
+    assert holders(template, "dynamodb:Query") == {"WebSocket", "Sender", *EXECUTORS}
+    assert holders(template, "dynamodb:PutItem") == {"Http", "WebSocket", "Sender", *EXECUTORS}

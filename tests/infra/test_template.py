@@ -18,6 +18,7 @@ HANDLERS = {
     "Http": "functions.api.http.main.handler",
     "WebSocket": "functions.api.websocket.main.handler",
     "Watch": "functions.api.watch.main.handler",
+    "Sender": "functions.api.sender.main.handler",
     "Migrate": "functions.api.migrate.main.handler",
     "QueueRunner": "functions.runner.main.queue_handler",
     "WorkflowRunner": "functions.runner.main.workflow_handler",
@@ -106,10 +107,10 @@ def test_event_sources_cannot_use_more_than_the_reserved_concurrency(template: T
         assert most <= template.function(function)["ReservedConcurrentExecutions"]
 
 
-def test_functions_that_queue_for_themselves_may_loop_and_no_others(template: Template) -> None:
+def test_functions_that_queue_for_or_invoke_themselves_may_loop_and_no_others(template: Template) -> None:
     allowed = {name for name in HANDLERS if template.function(name).get("RecursiveLoop") == "Allow"}
 
-    assert allowed == {"QueueRunner", "WorkflowRunner", "Watch"}
+    assert allowed == {"QueueRunner", "WorkflowRunner", "Watch", "Sender"}
 
 
 def test_subscriptions_expire_and_are_keyed_by_thread_and_connection(template: Template) -> None:

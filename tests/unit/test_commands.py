@@ -11,9 +11,17 @@ from pydantic import TypeAdapter
 
 from functions.api import commands
 from functions.api.commands import Caller, execute
+from shared.stream.subscriptions import ConnectionRecord
 
 OVER_HTTP = Caller(account_id="account", thread_id=uuid4())
-OVER_WEBSOCKET = Caller(account_id="account", thread_id=uuid4(), connection_id="R0oXAdfD0kwCH6w=")
+THREAD_ID = uuid4()
+OVER_WEBSOCKET = Caller(
+    account_id="account",
+    thread_id=THREAD_ID,
+    connection=ConnectionRecord(
+        connection_id="R0oXAdfD0kwCH6w=", account_id="account", thread_id=THREAD_ID, credential_expires_at=2**32
+    ),
+)
 
 
 def _command(**fields: Any) -> str:

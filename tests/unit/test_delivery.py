@@ -1,156 +1,185 @@
-"""Delivery to subscriptions, with the log, the table and the gateway in memory."""
+"""Delivery while a run is executed, with the log, the table and the gateway in memory."""
 
 import asyncio
-from collections.abc import Sequence
-from uuid import UUID, uuid4
+from typing import Any
 
 import pytest
 
-from shared.stream import connections, log, subscriptions
-from shared.stream.connections import ThrottledError
+from shared.stream import connections
 from shared.stream.delivery import Delivery
-from shared.stream.events import Logged
-from shared.stream.subscriptions import Subscription
-
-THREAD = uuid4()
-
-
-class World:
-    """What delivery talks to: the log's events, who subscribes, and what each connection was sent."""
-
-    def __init__(self) -> None:
-        self.log: list[Logged] = []
-        self.subscriptions: list[Subscription] = []
-        self.sent: dict[str, list[int]] = {}
-        self.refusals = 0
-        self.log_failures = 0
-        self.grown = asyncio.Event()
-
-    async def of_thread(self, _thread_id: UUID, *, account_id: str) -> Sequence[Subscription]:
-        return [subscription for subscription in self.subscriptions if subscription.account_id == account_id]
-
-    async def read(self, _thread_id: UUID, *, after_seq: int, limit: int) -> list[Logged]:
-        if self.log_failures:
-            self.log_failures -= 1
-            raise log.RedisError
-        return [event for event in self.log if event.seq > after_seq][:limit]
-
-    async def post(self, connection_id: str, frame: str) -> None:
-        if self.refusals:
-            self.refusals -= 1
-            raise ThrottledError
-        self.sent.setdefault(connection_id, []).append(int(frame.split('"seq":')[1].split(",", maxsplit=1)[0]))
-        self.grown.set()
-
-    async def until_sent(self, connection_id: str, seqs: list[int]) -> None:
-        async with asyncio.timeout(10):
-            while self.sent.get(connection_id) != seqs:
-                self.grown.clear()
-                await self.grown.wait()
-
-
-def event(seq: int, channel: str = "messages") -> Logged:
-    return Logged(seq=seq, channel=channel, frame=f'{{"type":"event","seq":{seq},"method":"{channel}"}}')
-
-
-def subscription(since: int | None, *, channels: frozenset[str] = frozenset({"messages"})) -> Subscription:
-    return Subscription(
-        thread_id=THREAD,
-        connection_id="c",
-        account_id="account",
-        subscription_id=str(uuid4()),
-        channels=channels,
-        since=since,
-    )
+from tests.unit.watching import ACCOUNT, THREAD, World, a_filter, event, subscription
 
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     world = World()
-    monkeypatch.setattr(subscriptions, "of_thread", world.of_thread)
-    monkeypatch.setattr(log, "read", world.read)
-    monkeypatch.setattr(connections, "post", world.post)
+    world.patch(monkeypatch)
     return world
 
 
 def new_delivery(*, last_seq: int = 0) -> Delivery:
-    return Delivery(thread_id=THREAD, account_id="account", last_seq=last_seq)
+    delivery = Delivery(thread_id=THREAD, account_id=ACCOUNT, last_seq=last_seq)
+    delivery.start()
+    return delivery
 
 
 async def test_a_subscription_gets_what_it_has_not_seen_from_the_log_and_then_what_comes(world: World) -> None:
     world.log = [event(1), event(2), event(3)]
-    world.subscriptions = [subscription(since=1)]
+    world.watch(subscription(1))
     delivery = new_delivery(last_seq=3)
-    delivery.start()
-    await world.until_sent("c", [2, 3])
+    await world.until_sent([2, 3])
     await delivery.offer([event(4)])
-    await delivery.close(timeout_s=5)
-    assert world.sent == {"c": [2, 3, 4]}
+    assert await delivery.close(timeout_s=5)
+    assert world.seqs() == [2, 3, 4]
+    assert [frame["prev_seq"] for frame in world.sent["c"]] == [1, 2, 3]
 
 
-async def test_without_since_it_begins_with_this_execution(world: World) -> None:
-    world.log = [event(1)]
-    world.subscriptions = [subscription(since=None)]
+async def test_it_is_left_to_the_next_sender_with_its_cursor(world: World) -> None:
+    world.watch(subscription(0))
+    delivery = new_delivery()
+    await delivery.offer([event(1), event(2)])
+    assert await delivery.close(timeout_s=5)
+    assert (world.table["c"].cursor, world.senders) == (2, {})
+
+
+async def test_what_is_not_wanted_is_considered_and_not_sent(world: World) -> None:
+    world.watch(subscription(1))
     delivery = new_delivery(last_seq=1)
-    delivery.start()
-    await delivery.offer([event(2), event(3, channel="tools"), event(4)])
+    await delivery.offer([event(2), event(3, "tools"), event(4)])
     await delivery.close(timeout_s=5)
-    assert world.sent == {"c": [2, 4]}
+    assert [(frame["seq"], frame["prev_seq"]) for frame in world.sent["c"]] == [(2, 1), (4, 3)]
 
 
-async def test_events_that_are_gone_do_not_end_a_subscription(world: World) -> None:
-    # GIVEN a takeover: numbers begin anew behind what was reserved, and the log has lost what came before
-    world.subscriptions = [subscription(since=42)]
+async def test_numbers_that_a_dead_holder_reserved_are_no_loss(world: World) -> None:
+    # GIVEN a takeover: numbers begin anew behind what was reserved
+    world.log = [event(number) for number in range(1, 43)]
+    world.watch(subscription(42))
     delivery = new_delivery(last_seq=1000)
-    delivery.start()
-    # WHEN the new holder publishes
+    # WHEN the new holder publishes THEN the client hears of it, and of nothing else
+    world.log.append(event(1001))
     await delivery.offer([event(1001)])
-    await world.until_sent("c", [1001])
-    await delivery.offer([event(1002)])
     await delivery.close(timeout_s=5)
-    # THEN the client hears of it
-    assert world.sent == {"c": [1001, 1002]}
+    assert world.seqs() == [1001]
+
+
+async def test_what_the_log_has_forgotten_is_declared_with_a_snapshot(world: World) -> None:
+    world.log = [event(100), event(101)]
+    world.watch(subscription(42))
+    delivery = new_delivery(last_seq=101)
+    await world.until_sent([None, None, 100, 101])
+    await delivery.close(timeout_s=5)
+    gap, values = world.sent["c"][:2]
+    assert gap["params"]["data"] == {"name": "gap", "payload": {"from": 43, "to": 99}}
+    assert values["params"]["data"] == {"messages": [{"content": "from the database"}]}
+    assert world.sent["c"][2]["prev_seq"] == 99
 
 
 async def test_a_log_that_cannot_be_read_for_a_moment_loses_nothing(world: World) -> None:
     world.log = [event(1), event(2)]
     world.log_failures = 1
-    world.subscriptions = [subscription(since=0)]
+    world.watch(subscription(0))
     delivery = new_delivery(last_seq=2)
-    delivery.start()
-    await world.until_sent("c", [1, 2])
+    await world.until_sent([1, 2])
     await delivery.close(timeout_s=5)
 
 
-async def test_a_subscriber_that_was_refused_for_long_is_taken_up_again_where_it_was(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("shared.stream.delivery._BACKOFF_S", (0.0, 0.0))
-    monkeypatch.setattr("shared.stream.delivery.REFRESH_S", 0.01)
-    world.subscriptions = [subscription(since=None)]
+async def test_a_subscriber_that_is_refused_for_long_gets_everything_once(world: World) -> None:
+    world.watch(subscription(0))
     delivery = new_delivery()
-    delivery.start()
     await delivery.offer([event(1)])
-    await world.until_sent("c", [1])
-    world.refusals = 3
-    await delivery.offer([event(2)])
-    await world.until_sent("c", [1, 2])
+    await world.until_sent([1])
+    world.refusals = 7
+    await delivery.offer([event(2), event(3)])
+    await world.until_sent([1, 2, 3])
     await delivery.close(timeout_s=5)
-    assert world.sent == {"c": [1, 2]}
 
 
-async def test_a_slow_subscriber_does_not_hold_up_the_end_for_longer_than_it_may(
+async def test_a_connection_that_is_gone_is_forgotten(world: World) -> None:
+    world.watch(subscription(0))
+    world.gone = {"c"}
+    delivery = new_delivery()
+    await delivery.offer([event(1)])
+    assert await delivery.close(timeout_s=5)
+    assert world.table == {}
+
+
+async def test_only_the_holder_of_the_lease_posts(world: World) -> None:
+    world.watch(subscription(0))
+    world.senders["c"] = "somebody else"
+    delivery = new_delivery()
+    await delivery.offer([event(1)])
+    assert not await delivery.close(timeout_s=0.05)
+    assert world.sent == {}
+
+
+async def test_a_lease_that_is_given_back_is_taken(world: World) -> None:
+    world.watch(subscription(0))
+    world.senders["c"] = "somebody else"
+    delivery = new_delivery()
+    await delivery.offer([event(1)])
+    del world.senders["c"]
+    await world.until_sent([1])
+    assert await delivery.close(timeout_s=5)
+
+
+async def test_a_subscriber_who_wants_more_from_further_back_gets_it(world: World) -> None:
+    world.log = [event(1, "tools"), event(2)]
+    world.watch(subscription(1))
+    delivery = new_delivery(last_seq=2)
+    await world.until_sent([2])
+    world.change("c", filters=(a_filter("messages"), a_filter("tools")), cursor=0)
+    delivery.refresh_soon()
+    # What it has got already comes again, under its number.
+    await world.until_sent([2, 1, 2])
+    await delivery.offer([event(3, "tools")])
+    assert await delivery.close(timeout_s=5)
+    assert world.seqs() == [2, 1, 2, 3]
+
+
+async def test_custom_events_by_name_and_events_by_namespace(world: World) -> None:
+    world.watch(
+        subscription(filters=[a_filter("custom:summary")], connection_id="named"),
+        subscription(filters=[a_filter("custom", namespaces=((),))], connection_id="root"),
+        subscription(filters=[a_filter("custom", namespaces=(("child",),))], connection_id="child"),
+    )
+    delivery = new_delivery()
+    await delivery.offer([event(1, "custom", name="summary"), event(2, "custom", name="other")])
+    await delivery.close(timeout_s=5)
+    assert {name: world.seqs(name) for name in ("named", "root", "child")} == {
+        "named": [1],
+        "root": [1, 2],
+        "child": [],
+    }
+
+
+async def test_a_slow_subscriber_holds_up_nobody_and_is_left_to_the_next_sender(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     never = asyncio.Event()
+    real = world.post
 
-    async def hang(_connection_id: str, _frame: str) -> None:
-        await never.wait()
+    async def hang(connection_id: str, frame: str) -> None:
+        if connection_id == "slow":
+            await never.wait()
+        await real(connection_id, frame)
 
     monkeypatch.setattr(connections, "post", hang)
-    world.subscriptions = [subscription(since=None)]
+    world.watch(subscription(connection_id="slow"), subscription(connection_id="c"))
     delivery = new_delivery()
-    delivery.start()
     await delivery.offer([event(1)])
-    await delivery.close(timeout_s=0.05)
-    assert world.sent == {}
+    await world.until_sent([1])
+    assert not await delivery.close(timeout_s=0.05)
+    assert (world.table["slow"].cursor, world.senders) == (0, {})
+
+
+async def test_subscriptions_that_could_not_be_read_at_the_end_are_left_to_the_next_sender(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: Any, **__: Any) -> None:
+        raise OSError
+
+    monkeypatch.setattr("shared.stream.subscriptions.of_thread", away)
+    world.watch(subscription(0))
+    delivery = new_delivery()
+    await delivery.offer([event(1)])
+    assert not await delivery.close(timeout_s=1)

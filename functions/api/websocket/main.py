@@ -5,11 +5,14 @@ import json
 from typing import Any
 from uuid import UUID
 
-from functions.api.auth import authenticator
+from functions.api import tickets
+from functions.api.auth import Principal, authenticator
 from functions.api.commands import Caller, execute
 from functions.api.errors import appearance
 from functions.api.wire import ErrorBody
 from shared.aws import clients
+from shared.database import connection, threads
+from shared.database.pool import open_pool
 from shared.domain import Json
 from shared.errors import InvalidRequestError, SunaError
 from shared.process import at_init, run
@@ -20,7 +23,7 @@ from shared.telemetry import bound, logger
 
 async def _connect_at_init() -> None:
     """What the first connection would otherwise wait for."""
-    await asyncio.gather(clients.dynamodb(), authenticator().prepare())
+    await asyncio.gather(clients.dynamodb(), clients.functions(), open_pool(), authenticator().prepare())
 
 
 at_init(_connect_at_init)
@@ -43,12 +46,18 @@ async def _connect(event: Json, connection_id: str) -> Json:
     """Let a connection in. Its thread need not exist yet; events go only to connections of the thread's account."""
     given: dict[str, str] = event.get("headers") or {}
     headers = {name.lower(): value for name, value in given.items()}
+    query: dict[str, str] = event.get("queryStringParameters") or {}
     try:
-        caller = await authenticator().authenticate(headers.get("authorization"))
+        thread_id = _thread_id(query)
+        caller = await _caller(headers.get("authorization"), query.get("ticket"))
+        async with connection() as taken:
+            position = await threads.stream_position(taken, thread_id=thread_id, account_id=caller.account_id)
         record = ConnectionRecord(
             connection_id=connection_id,
             account_id=caller.account_id,
-            thread_id=_thread_id(event.get("queryStringParameters") or {}),
+            thread_id=thread_id,
+            credential_expires_at=caller.expires_at,
+            begins_after=position.last_seq if position.begins_after is None else position.begins_after,
         )
         await subscriptions.put_connection(record)
     except SunaError as error:
@@ -57,6 +66,13 @@ async def _connect(event: Json, connection_id: str) -> Json:
         return {"statusCode": look.status, "body": body.model_dump_json()}
     logger.info("connected", extra={"thread_id": str(record.thread_id)})
     return {"statusCode": 200}
+
+
+async def _caller(authorization: str | None, ticket: str | None) -> Principal:
+    """Whoever the header says; without one, whoever the ticket stands for."""
+    if authorization is None and ticket is not None:
+        return await tickets.redeem(ticket)
+    return await authenticator().authenticate(authorization)
 
 
 def _thread_id(query: Json) -> UUID:
@@ -74,12 +90,17 @@ async def _disconnect(connection_id: str) -> Json:
 async def _message(body: str, connection_id: str) -> Json:
     record = await subscriptions.get_connection(connection_id)
     if record is None:
-        # Its item has expired, or $disconnect has overtaken the message.
-        answer: Json = {"type": "error", "id": None, "error": "permission_denied", "message": "connect again"}
+        # Its two hours or its credential's time are over, or $disconnect has overtaken the message.
+        answer: Json = {
+            "type": "error",
+            "id": None,
+            "error": "permission_denied",
+            "message": "this connection or its credential has expired: connect again, with a valid one",
+        }
     else:
         with bound(thread_id=str(record.thread_id)):
             answer = await execute(
                 body,
-                Caller(account_id=record.account_id, thread_id=record.thread_id, connection_id=connection_id),
+                Caller(account_id=record.account_id, thread_id=record.thread_id, connection=record),
             )
     return {"statusCode": 200, "body": json.dumps(answer)}

@@ -54,6 +54,7 @@ WITH claimed AS (
         crashes = crashes + CASE WHEN status = 'running' AND lease_expires_at IS NOT NULL THEN 1 ELSE 0 END,
         lease_expires_at = clock_timestamp() + make_interval(secs => $3),
         started_at = coalesce(started_at, clock_timestamp()),
+        begins_after = coalesce(begins_after, (SELECT reserved_seq FROM threads WHERE thread_id = r.thread_id)),
         updated_at = clock_timestamp()
     WHERE r.agent_run_id = $1
       AND r.executor = $2

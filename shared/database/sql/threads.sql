@@ -40,3 +40,9 @@ RETURNING t.thread_id
 -- The row lock under which runs and messages of a thread get their numbers. NO KEY: a message's reference to its
 -- thread takes a key share, and whoever holds a run's row would otherwise wait here against the lock order.
 SELECT thread_id, last_run_number FROM threads WHERE thread_id = $1 AND account_id = $2 FOR NO KEY UPDATE
+
+-- name: stream_position
+-- Where the thread's events stand. begins_after: of the run that is being executed, whoever holds it.
+SELECT t.last_seq, t.reserved_seq, r.begins_after, coalesce(r.lease_expires_at > clock_timestamp(), false) AS held
+FROM threads t LEFT JOIN agent_runs r ON r.thread_id = t.thread_id AND r.status = 'running'
+WHERE t.thread_id = $1 AND t.account_id = $2

@@ -1,0 +1,1 @@
+"""Posting to subscribers while no run is executed."""

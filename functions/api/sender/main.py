@@ -1,0 +1,93 @@
+"""The sender function: invoked asynchronously for a thread, it posts to its subscribers what they have not got yet.
+
+While a run of the thread is executed its executor does that, and this leaves it to him.
+"""
+
+import asyncio
+from typing import Any
+from uuid import UUID
+
+from shared.aws import clients
+from shared.database import connection, threads
+from shared.database.pool import open_pool
+from shared.process import at_init, run
+from shared.stream import log, subscriptions, wake
+from shared.stream.events import Logged
+from shared.stream.redis_client import open_redis
+from shared.stream.sender import Sender
+from shared.telemetry import bound, logger
+
+# Left for giving back what is not finished when the function's time ends.
+_SPARE_S = 5.0
+
+
+async def _connect() -> None:
+    await asyncio.gather(open_pool(), open_redis(), clients.dynamodb())
+
+
+at_init(_connect)
+
+
+class Replay:
+    """What the log holds, up to where it ended when it was looked at (``Source`` of a sender)."""
+
+    closing = True
+
+    def __init__(self, thread_id: UUID, *, newest_seq: int) -> None:
+        self._thread_id = thread_id
+        self._newest_seq = newest_seq
+
+    async def newest_after(self, cursor: int) -> int | None:
+        """The log's newest event, or what PostgreSQL knows to have been there."""
+        if cursor >= self._newest_seq:
+            self._newest_seq = max(self._newest_seq, await log.last_seq(self._thread_id) or 0)
+        return self._newest_seq if self._newest_seq > cursor else None
+
+    def reaches(self, cursor: int) -> bool:
+        """Nothing is at hand."""
+        del cursor
+        return False
+
+    def tail_after(self, cursor: int) -> list[Logged]:
+        """Nothing is at hand."""
+        del cursor
+        return []
+
+
+def handler(event: dict[str, Any], context: Any) -> None:
+    """Serve one thread: ``{"thread_id", "account_id"}``."""
+    remaining_s = context.get_remaining_time_in_millis() / 1000
+    with bound(request_id=event.get("request_id"), thread_id=event["thread_id"]):
+        run(
+            _serve(
+                UUID(event["thread_id"]),
+                account_id=event["account_id"],
+                limit_s=max(remaining_s - _SPARE_S, remaining_s / 2),
+                function=context.function_name,
+            )
+        )
+
+
+async def _serve(thread_id: UUID, *, account_id: str, limit_s: float, function: str) -> None:
+    async with connection() as taken:
+        position = await threads.stream_position(taken, thread_id=thread_id, account_id=account_id)
+    if position.held:
+        logger.info("the run's executor serves the thread")
+        return
+    watching = await subscriptions.of_thread(thread_id, account_id=account_id)
+    if not watching:
+        return
+    source = Replay(thread_id, newest_seq=max(position.last_seq, await log.last_seq(thread_id) or 0))
+    tasks = [asyncio.create_task(Sender(subscription, source).run()) for subscription in watching]
+    done, late = await asyncio.wait(tasks, timeout=limit_s)
+    for task in late:
+        task.cancel()
+    await asyncio.gather(*late, return_exceptions=True)
+    failed = [error for task in done if (error := task.exception()) is not None]
+    logger.info("served", extra={"subscribers": len(tasks), "late": len(late), "failed": len(failed)})
+    if late:
+        # Slow, or far behind: a fresh invocation goes on from their cursors.
+        await wake.sender(thread_id=thread_id, account_id=account_id, function=function)
+    if failed:
+        # Lambda invokes again what has failed.
+        raise failed[0]

@@ -1,0 +1,67 @@
+"""What a subscription wants of a thread's events: channels, and where in the tree of agents."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from shared.domain import Json
+from shared.stream.events import TO_ALL, Logged
+
+_CUSTOM = "custom"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filter:
+    """One subscription: ``namespaces`` are prefixes, ``None`` for all; ``depth``: how far below them."""
+
+    subscription_id: str
+    channels: frozenset[str]
+    namespaces: tuple[tuple[str, ...], ...] | None = None
+    depth: int | None = None
+
+    def matches(self, event: Logged) -> bool:
+        """Whether the event is wanted; what goes to all is."""
+        if event.channel == TO_ALL:
+            return True
+        if event.channel not in self.channels and not (event.channel == _CUSTOM and self._wants_name(event)):
+            return False
+        return self.namespaces is None or self._wants_namespace(event)
+
+    def _wants_name(self, event: Logged) -> bool:
+        """``custom:<name>`` wants the custom events of that name."""
+        named = {channel for channel in self.channels if channel.startswith(f"{_CUSTOM}:")}
+        return bool(named) and f"{_CUSTOM}:{json.loads(event.frame)['params']['data'].get('name')}" in named
+
+    def _wants_namespace(self, event: Logged) -> bool:
+        namespace: list[str] = json.loads(event.frame)["params"]["namespace"]
+        return any(
+            tuple(namespace[: len(prefix)]) == prefix
+            and (self.depth is None or len(namespace) - len(prefix) <= self.depth)
+            for prefix in self.namespaces or ()
+        )
+
+    def stored(self) -> Json:
+        """As JSON."""
+        return {
+            "id": self.subscription_id,
+            "channels": sorted(self.channels),
+            "namespaces": self.namespaces,
+            "depth": self.depth,
+        }
+
+    @classmethod
+    def of(cls, stored: dict[str, Any]) -> "Filter":
+        """From JSON."""
+        namespaces = stored["namespaces"]
+        return cls(
+            subscription_id=stored["id"],
+            channels=frozenset(stored["channels"]),
+            namespaces=None if namespaces is None else tuple(tuple(prefix) for prefix in namespaces),
+            depth=stored["depth"],
+        )
+
+
+def wanted(filters: Iterable[Filter], event: Logged) -> bool:
+    """Whether any of them wants the event: a connection gets it once, however many do."""
+    return any(one.matches(event) for one in filters)

@@ -1,0 +1,297 @@
+"""Posting to one connection: in order, from its cursor on, by one sender at a time.
+
+Whoever holds the sender lease of a subscription posts; everybody else waits for the lease, or leaves it to the holder.
+The cursor is written back every second and at the end, so that the next sender goes on where this one stopped: what it
+repeats after a sender's death has the same number and id.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Sequence
+from typing import Protocol
+from uuid import uuid4
+
+import aiohttp
+from botocore.exceptions import BotoCoreError, ClientError
+
+from shared.errors import DatabaseUnavailableError
+from shared.stream import connections, events, log, subscriptions
+from shared.stream.connections import GoneError, ThrottledError
+from shared.stream.events import Event, Logged
+from shared.stream.filters import wanted
+from shared.stream.snapshot import snapshot
+from shared.stream.subscriptions import SENDER_LEASE_S, Subscription
+from shared.telemetry import logger
+
+_KEEP_S = 1.0
+# Renewed when so much of the lease is left, moved cursor or not; nothing is posted with less than the margin.
+_RENEW_LEFT_S = 6.0
+_MARGIN_S = 2.0
+# How long to wait before asking for a lease that somebody holds: he may be about to release it.
+_FIRST_ASK_S = 0.05
+_LONGEST_ASK_S = 1.0
+_READ_EVENTS = 200
+_LOG_AWAY_S = 0.5
+_BACKOFF_S = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
+
+
+class Source(Protocol):
+    """Where a sender's events come from."""
+
+    async def newest_after(self, cursor: int) -> int | None:
+        """Wait for an event after ``cursor``: the newest one's number; ``None`` if there will be none."""
+        ...
+
+    def reaches(self, cursor: int) -> bool:
+        """Whether the tail begins right after ``cursor``, so that the log need not be asked."""
+        ...
+
+    def tail_after(self, cursor: int) -> list[Logged]:
+        """The events after ``cursor`` that are at hand."""
+        ...
+
+    @property
+    def closing(self) -> bool:
+        """Whether to give up rather than to wait for the log."""
+        ...
+
+
+class Sender:
+    """Serves one subscription from ``source`` until there is no more."""
+
+    def __init__(self, subscription: Subscription, source: Source) -> None:
+        self._subscription = subscription
+        self._source = source
+        self._me = uuid4().hex
+        self._cursor = subscription.cursor
+        self._kept_cursor: int = subscription.cursor
+        self._leased_until = 0.0
+        self._keeping = asyncio.Lock()
+        self._changed = asyncio.Event()
+        # The cursor was moved from outside, or the lease is lost: whoever waits for events looks again.
+        self._moved = asyncio.Event()
+        self._moves = 0
+        self._lost = False
+
+    @property
+    def version(self) -> int:
+        """Of the subscription that is served."""
+        return self._subscription.version
+
+    def change(self) -> None:
+        """The subscription has changed: look at it now."""
+        self._changed.set()
+
+    async def run(self) -> bool:
+        """Post what the subscription has not got yet, as it comes. False: it is gone, or another sender has it.
+
+        Raises:
+            RedisError: the log is away, and the source waits for it no longer.
+        """
+        if not await self._claim():
+            return False
+        keeper = asyncio.create_task(self._keep_alive())
+        try:
+            while await self._send_on():
+                if await self._release():
+                    return True
+                # It has changed at the last instant: its new filters may want what was sent already.
+                if not await self._look_again():
+                    return False
+            return False
+        finally:
+            keeper.cancel()
+            await asyncio.gather(keeper, return_exceptions=True)
+            if not self._lost:
+                await asyncio.shield(self._release())
+
+    async def _claim(self) -> bool:
+        """Wait for the lease; False if the subscription is gone."""
+        wait_s = _FIRST_ASK_S
+        while True:
+            asked_at = time.monotonic()
+            found = await subscriptions.claim(self._subscription, sender=self._me)
+            if found is not None:
+                self._take(found)
+                self._leased_until = asked_at + SENDER_LEASE_S
+                return True
+            if await self._read() is None:
+                self._lost = True
+                return False
+            await asyncio.sleep(wait_s * random.uniform(0.5, 1))  # noqa: S311 - jitter
+            wait_s = min(wait_s * 2, _LONGEST_ASK_S)
+
+    def _take(self, found: Subscription) -> None:
+        self._subscription = found
+        if found.cursor != self._kept_cursor or self._leased_until == 0:
+            # A subscriber has moved it, or another sender did while it held the lease.
+            self._cursor = self._kept_cursor = found.cursor
+            self._moves += 1
+            self._moved.set()
+
+    async def _read(self) -> Subscription | None:
+        return await subscriptions.get(
+            thread_id=self._subscription.thread_id, connection_id=self._subscription.connection_id
+        )
+
+    async def _send_on(self) -> bool:
+        """Post events as they come; True when there will be no more, False if the subscription is not ours any more."""
+        while True:
+            newest = await self._newest()
+            if self._lost:
+                return False
+            if newest is None:
+                return True
+            try:
+                found = await self._after(newest)
+            except log.RedisError:
+                if self._source.closing:
+                    raise
+                logger.warning("the event log could not be read", exc_info=True)
+                await asyncio.sleep(_LOG_AWAY_S)
+                continue
+            moves = self._moves
+            for event in found:
+                if not await self._offer(event):
+                    return False
+                if self._moves != moves:
+                    break
+                self._cursor = event.seq
+            else:
+                if not found:
+                    # Neither at hand nor in the log: it goes on with what comes.
+                    self._cursor = max(self._cursor, newest)
+
+    async def _newest(self) -> int | None:
+        """Wait for an event after the cursor, wherever that is moved meanwhile; ``None`` if there will be none."""
+        while not self._lost:
+            self._moved.clear()
+            waits = [
+                asyncio.ensure_future(self._source.newest_after(self._cursor)),
+                asyncio.ensure_future(self._moved.wait()),
+            ]
+            try:
+                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+                if waits[0].done():
+                    return waits[0].result()
+            finally:
+                for wait in waits:
+                    wait.cancel()
+                await asyncio.gather(*waits, return_exceptions=True)
+        return None
+
+    async def _after(self, newest: int) -> Sequence[Logged]:
+        """The next events after the cursor; what the log has lost of them is declared first."""
+        if self._source.reaches(self._cursor):
+            return self._source.tail_after(self._cursor)
+        thread_id = self._subscription.thread_id
+        found = await log.read(thread_id, after_seq=self._cursor, limit=_READ_EVENTS)
+        if found and found[0].seq == self._cursor + 1:
+            return found
+        first = await log.first_seq(thread_id)
+        # Numbers that are missing inside the log are declared by the log itself, those before it are not.
+        if first is None or first > self._cursor + 1:
+            at_hand = self._source.tail_after(self._cursor)
+            begins = first or (at_hand[0].seq if at_hand else newest + 1)
+            if begins > self._cursor + 1:
+                await self._declare(first=self._cursor + 1, last=begins - 1)
+        return found or self._source.tail_after(self._cursor)
+
+    async def _declare(self, *, first: int, last: int) -> None:
+        """Tell what this connection will never get, and how the thread stands instead. These have no number."""
+        thread_id, account_id = self._subscription.thread_id, self._subscription.account_id
+        try:
+            messages = await snapshot(thread_id=thread_id, account_id=account_id)
+        except DatabaseUnavailableError:
+            messages = None
+        told: list[Event] = [events.gap(first=first, last=last), events.values(thread_id, messages)]
+        for event in told:
+            await self._post(events.unnumbered(event, thread_id=thread_id, after=last))
+        self._cursor = max(self._cursor, last)
+
+    async def _offer(self, event: Logged) -> bool:
+        """Post the event if it is wanted; False if the subscription is not ours any more."""
+        if not wanted(self._subscription.filters, event):
+            return not self._lost
+        return await self._post(f'{event.frame[:-1]},"prev_seq":{self._cursor}}}')
+
+    async def _post(self, frame: str) -> bool:
+        """Post one frame, however often that takes; False if the subscription is gone or not ours any more."""
+        tries = 0
+        while True:
+            if time.monotonic() > self._leased_until - _MARGIN_S:
+                await self._keep()
+            if self._lost:
+                return False
+            try:
+                await connections.post(self._subscription.connection_id, frame)
+            except GoneError:
+                await subscriptions.delete_connection(self._subscription.connection_id)
+                await subscriptions.delete(self._subscription)
+                self._lost = True
+                return False
+            except (ThrottledError, aiohttp.ClientError, TimeoutError):
+                longest = _BACKOFF_S[min(tries, len(_BACKOFF_S) - 1)]
+                if tries == len(_BACKOFF_S):
+                    logger.warning("a subscriber cannot be reached", exc_info=True)
+                tries += 1
+                await asyncio.sleep(random.uniform(longest / 2, longest))  # noqa: S311 - jitter
+            else:
+                return True
+
+    async def _keep_alive(self) -> None:
+        """Write the cursor back and renew the lease, and heed changes."""
+        while not self._lost:
+            try:
+                async with asyncio.timeout(_KEEP_S):
+                    await self._changed.wait()
+            except TimeoutError:
+                pass
+            if (
+                self._changed.is_set()
+                or self._cursor != self._kept_cursor
+                or time.monotonic() > self._leased_until - _RENEW_LEFT_S
+            ):
+                self._changed.clear()
+                await self._keep()
+
+    async def _keep(self) -> None:
+        async with self._keeping:
+            asked_at, cursor = time.monotonic(), self._cursor
+            try:
+                if await subscriptions.keep(self._subscription, sender=self._me, cursor=cursor):
+                    self._kept_cursor = cursor
+                    self._leased_until = asked_at + SENDER_LEASE_S
+                else:
+                    await self._look_again()
+            except (ClientError, BotoCoreError, TimeoutError):
+                logger.warning("a sender's lease could not be renewed", exc_info=True)
+                if time.monotonic() > self._leased_until:
+                    self._lose()
+
+    async def _look_again(self) -> bool:
+        """The subscription has changed or is not ours; whether it still is."""
+        asked_at = time.monotonic()
+        found = await subscriptions.claim(self._subscription, sender=self._me)
+        if found is None:
+            self._lose()
+            return False
+        self._take(found)
+        self._leased_until = asked_at + SENDER_LEASE_S
+        return True
+
+    def _lose(self) -> None:
+        self._lost = True
+        self._moved.set()
+
+    async def _release(self) -> bool:
+        """End the lease; False if the subscription has changed meanwhile."""
+        try:
+            async with self._keeping:
+                released = await subscriptions.release(self._subscription, sender=self._me, cursor=self._cursor)
+        except (ClientError, BotoCoreError, TimeoutError):
+            logger.warning("a sender's lease could not be released; it ends by itself", exc_info=True)
+            released = True
+        self._lost = self._lost or released
+        return released
