@@ -47,6 +47,10 @@ class DatabaseUnavailableError(SunaError):
     """The database cannot be reached; try again shortly."""
 
 
+class QueueUnavailableError(SunaError):
+    """The queue does not take messages for now; try again shortly."""
+
+
 class MigrationError(SunaError):
     """The database's schema does not fit the migrations."""
 

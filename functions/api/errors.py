@@ -11,6 +11,7 @@ from shared.errors import (
     LimitExceededError,
     NotFoundError,
     NotSupportedError,
+    QueueUnavailableError,
     SunaError,
     UnauthenticatedError,
     UnknownCommandError,
@@ -37,6 +38,7 @@ _TABLE: dict[type[SunaError], Appearance] = {
     NotSupportedError: Appearance(501, "not_supported", "not_supported"),
     UnknownCommandError: Appearance(400, "unknown_command", "unknown_command"),
     DatabaseUnavailableError: Appearance(503, "unavailable", headers=(("retry-after", "2"),)),
+    QueueUnavailableError: Appearance(503, "unavailable", headers=(("retry-after", "2"),)),
     KeysUnavailableError: Appearance(503, "unavailable", headers=(("retry-after", "2"),)),
 }
 

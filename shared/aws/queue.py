@@ -10,6 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from shared.aws.clients import sqs
 from shared.domain import Json
+from shared.errors import QueueUnavailableError
 from shared.settings import queue_settings
 from shared.telemetry import ids, logger
 
@@ -83,11 +84,18 @@ def is_watch(record: Json) -> bool:
 
 
 async def send(queue: Literal["runs", "retry", "watch"], message: RunMessage, *, delay_s: float = 0) -> None:
-    """Put ``message`` on a queue, to be delivered after ``delay_s`` (cut to SQS's 15 minutes)."""
+    """Put ``message`` on a queue, to be delivered after ``delay_s`` (cut to SQS's 15 minutes).
+
+    Raises:
+        QueueUnavailableError: SQS is away, or refuses for now.
+    """
     urls = queue_settings()
     url = {"runs": urls.runs_queue_url, "retry": urls.retry_queue_url, "watch": urls.watch_queue_url}[queue]
-    await (await sqs()).send_message(
-        QueueUrl=url,
-        MessageBody=message.body(),
-        DelaySeconds=min(math.ceil(delay_s), LONGEST_DELAY_S),
-    )
+    try:
+        await (await sqs()).send_message(
+            QueueUrl=url,
+            MessageBody=message.body(),
+            DelaySeconds=min(math.ceil(delay_s), LONGEST_DELAY_S),
+        )
+    except (ClientError, BotoCoreError) as error:
+        raise QueueUnavailableError from error

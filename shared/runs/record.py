@@ -11,9 +11,10 @@ from shared.aws.queue import RunMessage
 from shared.database import Connection, facts, messages, plans, runs, threads, transaction
 from shared.database.idempotency import Once
 from shared.domain import AgentRun, Json, MessageType, MultitaskStrategy, Thread
-from shared.errors import ConflictError, NotFoundError
+from shared.errors import ConflictError, NotFoundError, QueueUnavailableError
 from shared.runs.patience import patience_s
 from shared.stream import events
+from shared.telemetry import logger
 
 if TYPE_CHECKING:
     from shared.runs.stopping import Stopped
@@ -57,7 +58,7 @@ async def record_run(new: NewRun, *, once: Once | None = None) -> AgentRun:
             ``reject`` and the thread has an unfinished run.
         LimitExceededError: the account has as many unfinished runs as its plan allows.
         ReplayedError: the request of ``once`` was carried out before.
-        DatabaseUnavailableError: nothing was recorded.
+        DatabaseUnavailableError, QueueUnavailableError: nothing was recorded.
     """
     message = RunMessage(agent_run_id=new.agent_run_id, thread_id=new.thread_id, account_id=new.account_id)
     watch = asyncio.create_task(queue.send("watch", message, delay_s=new.after_s + patience_s()))
@@ -110,7 +111,11 @@ async def record_run(new: NewRun, *, once: Once | None = None) -> AgentRun:
         await asyncio.gather(watch, return_exceptions=True)
     if stopped is not None:
         await stopped.follow_up()
-    await queue.send("runs", message, delay_s=new.after_s)
+    try:
+        await queue.send("runs", message, delay_s=new.after_s)
+    except QueueUnavailableError:
+        # It is recorded, and watched: an error would have the client record it again.
+        logger.warning("a run could not be dispatched; its watch does it", exc_info=True)
     return run
 
 
