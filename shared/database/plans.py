@@ -1,37 +1,62 @@
-"""What accounts may use: their plans, which are rows (``plans``), and how much of it they use."""
+"""What accounts may use: their plans, which are rows of ``plans``, and how much of it they use."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 from shared.database.pool import Connection
 from shared.database.queries import queries
-from shared.errors import LimitExceededError
+from shared.errors import LimitExceededError, NotFoundError
 
 _SQL = queries("plans")
 
+# A message has to fit into a WebSocket frame; the detail has them all.
+_NAMED = 10
 
-async def lock_account(connection: Connection, *, account_id: str) -> int | None:
-    """Lock the account's row; how many unfinished runs its plan allows, ``None`` if there is no such account (yet).
 
-    Taken before any lock of a thread or run.
+@dataclass(frozen=True, kw_only=True)
+class Usage:
+    """What an account uses of its plan, as a run of one of its threads is about to be recorded.
+
+    ``thread_ids``: the threads of the ``unfinished_runs``; ``busy_with``: an unfinished run of the thread itself.
     """
-    return await connection.fetchval(_SQL["lock_account"], account_id)
 
+    unfinished_runs: int
+    max_unfinished_runs: int
+    thread_ids: Sequence[UUID]
+    busy_with: UUID | None
 
-async def admit_run(connection: Connection, *, account_id: str, thread_id: UUID, limit: int) -> None:
-    """See to it that one more run is within the account's ``limit``. The caller holds the account's row lock.
+    def admit_run(self) -> None:
+        """See to it that one more run is within the plan.
 
-    Raises:
-        LimitExceededError: it is not; the detail names the threads that the unfinished runs are on.
-    """
-    # A statement of its own: one that had waited for the lock would count what was there before it waited.
-    row = await connection.fetchrow(_SQL["unfinished"], account_id, thread_id)
-    if row is not None and row["runs"] >= limit:
+        Raises:
+            LimitExceededError: it is not; message and detail say how many runs are unfinished, and on which threads.
+        """
+        if self.unfinished_runs < self.max_unfinished_runs:
+            return
+        ids = sorted(str(thread_id) for thread_id in self.thread_ids)
+        named = ", ".join(ids[:_NAMED]) + (", ..." if len(ids) > _NAMED else "")
         raise LimitExceededError(
-            f"{row['runs']} runs of this account are unfinished, and its plan allows {limit}: wait for one to end,"
-            " or stop one",
+            f"{self.unfinished_runs} runs of this account are unfinished (threads {named or 'none'}), and its plan"
+            f" allows {self.max_unfinished_runs}: wait until one has ended, or cancel one",
             detail={
-                "running_thread_ids": sorted(str(thread_id) for thread_id in row["thread_ids"]),
-                "running_count": row["runs"],
-                "limit": limit,
+                "running_thread_ids": ids,
+                "running_count": self.unfinished_runs,
+                "limit": self.max_unfinished_runs,
             },
         )
+
+
+async def usage(connection: Connection, *, account_id: str, thread_id: UUID) -> Usage:
+    """What the account uses, for a run of the thread.
+
+    The caller holds the account's row lock since an earlier statement: this one has to see the runs of whoever it
+    waited for.
+
+    Raises:
+        NotFoundError: there is no such account.
+    """
+    row = await connection.fetchrow(_SQL["usage"], account_id, thread_id)
+    if row is None:
+        raise NotFoundError(f"account {account_id!r} not found")
+    return Usage(**row)

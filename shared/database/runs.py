@@ -75,11 +75,6 @@ async def insert(
     return agent_run(row)
 
 
-async def busy_with(connection: Connection, *, thread_id: UUID) -> UUID | None:
-    """A queued or running run of the thread, if there is one. The caller holds the thread's row lock."""
-    return await connection.fetchval(_SQL["unfinished"], thread_id)
-
-
 async def unfinished(
     connection: Connection,
     *,

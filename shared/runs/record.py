@@ -56,7 +56,8 @@ async def record_run(new: NewRun, *, once: Once | None = None) -> AgentRun:
         NotFoundError: the thread does not exist in the account (and ``create_thread`` is not set).
         ConflictError: ``create_thread`` is set and the id is somebody else's; a message's id is taken; the strategy is
             ``reject`` and the thread has an unfinished run.
-        LimitExceededError: the account has as many unfinished runs as its plan allows.
+        LimitExceededError: the account has as many unfinished runs as its plan allows, besides those that the
+            strategy has ended.
         ReplayedError: the request of ``once`` was carried out before.
         DatabaseUnavailableError, QueueUnavailableError: nothing was recorded.
     """
@@ -68,14 +69,14 @@ async def record_run(new: NewRun, *, once: Once | None = None) -> AgentRun:
                 await once.begin(connection)
             if new.create_thread:
                 await threads.ensure_account(connection, account_id=new.account_id)
-            limit = await plans.lock_account(connection, account_id=new.account_id)
-            if new.create_thread:
                 await threads.create(connection, thread_id=new.thread_id, account_id=new.account_id, metadata={})
             number = 1 + await _lock(connection, new)
-            busy_with = await runs.busy_with(connection, thread_id=new.thread_id)
+            usage = await plans.usage(connection, account_id=new.account_id, thread_id=new.thread_id)
+            busy_with = usage.busy_with
             stopped = None if busy_with is None else await _make_way(connection, new, busy_with)
-            if limit is not None:
-                await plans.admit_run(connection, account_id=new.account_id, thread_id=new.thread_id, limit=limit)
+            if stopped is not None:
+                usage = await plans.usage(connection, account_id=new.account_id, thread_id=new.thread_id)
+            usage.admit_run()
             run = await runs.insert(
                 connection,
                 agent_run_id=new.agent_run_id,
@@ -136,7 +137,7 @@ async def _make_way(connection: Connection, new: NewRun, busy_with: UUID) -> "St
 
 async def _lock(connection: Connection, new: NewRun) -> int:
     try:
-        return await threads.lock(connection, thread_id=new.thread_id, account_id=new.account_id)
+        return await threads.lock_with_account(connection, thread_id=new.thread_id, account_id=new.account_id)
     except NotFoundError:
         if new.create_thread:
             raise _taken(new.thread_id) from None

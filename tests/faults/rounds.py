@@ -7,7 +7,6 @@ from tests.faults.journey import Case, Journey
 from tests.faults.kinds import Kind
 from tests.faults.stand import Stand
 
-
 _TRIES = 3
 # The API's function ends after 30 s, a tool after 60 s.
 _LONGEST_WAIT_S = 25.0

@@ -37,7 +37,10 @@ STRANGERS: dict[tuple[Any, str], Callable[[Any, "Owned", str], Awaitable[object]
     (threads, "get"): lambda taken, own, who: threads.get(taken, thread_id=own.thread_id, account_id=who),
     (threads, "lock"): lambda taken, own, who: threads.lock(taken, thread_id=own.thread_id, account_id=who),
     (threads, "stream_position"): lambda taken, own, who: _position(taken, own, who),  # noqa: PLW0108 - defined below
-    (plans, "lock_account"): lambda taken, own, who: _as_list(plans.lock_account(taken, account_id=who)),
+    (threads, "lock_with_account"): lambda taken, own, who: threads.lock_with_account(
+        taken, thread_id=own.thread_id, account_id=who
+    ),
+    (plans, "usage"): lambda taken, own, who: plans.usage(taken, account_id=who, thread_id=own.thread_id),
     (threads, "delete"): lambda taken, own, who: threads.delete(taken, thread_id=own.thread_id, account_id=who),
     (threads, "update_metadata"): lambda taken, own, who: threads.update_metadata(
         taken, thread_id=own.thread_id, account_id=who, metadata={"stolen": True}
@@ -100,7 +103,6 @@ INSERTS = {
     (threads, "ensure_account"),
     (messages, "insert"),
     (runs, "insert"),
-    (plans, "admit_run"),
     (assistants, "create"),
     (tool_executions, "begin"),
 }

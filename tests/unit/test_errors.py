@@ -18,6 +18,7 @@ from shared.errors import (
     InvalidRequestError,
     LeaseHeldError,
     LeaseLostError,
+    LimitExceededError,
     MigrationError,
     NotFoundError,
     SunaError,
@@ -75,6 +76,7 @@ def test_an_errors_docstring_is_its_message(kind: type[SunaError]) -> None:
         (NotFoundError, 404, "not_found"),
         (ConflictError, 409, "conflict"),
         (BodyTooLargeError, 413, "body_too_large"),
+        (LimitExceededError, 429, "limit_exceeded"),
     ],
 )
 def test_what_clients_rely_on(kind: type[SunaError], status: int, code: str) -> None:
@@ -82,10 +84,11 @@ def test_what_clients_rely_on(kind: type[SunaError], status: int, code: str) -> 
     assert (look.status, look.code) == (status, code)
 
 
-def test_whoever_gets_a_503_is_told_when_to_come_back() -> None:
-    unavailable = [look for look in map(appearance, (kind() for kind in ERRORS)) if look.status == 503]
-    assert unavailable
-    assert all(dict(look.headers)["retry-after"].isdigit() for look in unavailable)
+@pytest.mark.parametrize("status", [429, 503])
+def test_who_may_try_again_is_told_when(status: int) -> None:
+    looks = [look for look in map(appearance, (kind() for kind in ERRORS)) if look.status == status]
+    assert looks
+    assert all(dict(look.headers)["retry-after"].isdigit() for look in looks)
 
 
 def test_a_subclass_looks_like_its_base_and_a_stranger_is_internal() -> None:

@@ -1,12 +1,22 @@
--- name: lock_account
--- The row lock under which an account's unfinished runs are counted. Lock order: account, thread, run. NO KEY: whatever
--- refers to the account takes a key share, and must not wait here.
-SELECT p.max_unfinished_runs FROM accounts a JOIN plans p USING (plan_id)
+-- name: usage
+-- What the account's plan allows, and what it uses of it. A run that has been asked to stop counts until another one of
+-- its thread waits behind it ($2: is about to): the two are never executed at the same time.
+SELECT p.max_unfinished_runs,
+    count(*) FILTER (WHERE r.counts) AS unfinished_runs,
+    coalesce(array_agg(DISTINCT r.thread_id) FILTER (WHERE r.counts), '{}') AS thread_ids,
+    (array_agg(r.agent_run_id) FILTER (WHERE r.thread_id = $2))[1] AS busy_with
+FROM accounts a
+JOIN plans p USING (plan_id)
+LEFT JOIN LATERAL (
+    SELECT u.agent_run_id, u.thread_id,
+        u.stop_requested IS NULL OR (
+            u.thread_id <> $2 AND NOT EXISTS (
+                SELECT FROM agent_runs next
+                WHERE next.thread_id = u.thread_id AND next.number > u.number AND next.status = 'queued'
+            )
+        ) AS counts
+    FROM agent_runs u
+    WHERE u.account_id = a.account_id AND u.status IN ('queued', 'running')
+) r ON true
 WHERE a.account_id = $1
-FOR NO KEY UPDATE OF a
-
--- name: unfinished
--- Runs of the thread that have been asked to stop make way for the one that is counted for.
-SELECT count(*) AS runs, coalesce(array_agg(DISTINCT thread_id), '{}') AS thread_ids
-FROM agent_runs
-WHERE account_id = $1 AND status IN ('queued', 'running') AND (thread_id <> $2 OR stop_requested IS NULL)
+GROUP BY p.plan_id

@@ -9,9 +9,6 @@ VALUES (
 )
 RETURNING *
 
--- name: unfinished
-SELECT agent_run_id FROM agent_runs WHERE thread_id = $1 AND status IN ('queued', 'running') LIMIT 1
-
 -- name: number_thread
 UPDATE threads SET last_run_number = $2, updated_at = now() WHERE thread_id = $1
 

@@ -41,6 +41,14 @@ RETURNING t.thread_id
 -- thread takes a key share, and whoever holds a run's row would otherwise wait here against the lock order.
 SELECT thread_id, last_run_number FROM threads WHERE thread_id = $1 AND account_id = $2 FOR NO KEY UPDATE
 
+-- name: lock_with_account
+-- Lock order: account, thread, run. The thread's lock is taken on a row that is joined from the locked account's, so
+-- after it. NO KEY: whatever refers to the account takes a key share, and must not wait here.
+WITH account AS MATERIALIZED (SELECT account_id FROM accounts WHERE account_id = $2 FOR NO KEY UPDATE)
+SELECT t.thread_id, t.last_run_number FROM account JOIN threads t USING (account_id)
+WHERE t.thread_id = $1
+FOR NO KEY UPDATE OF t
+
 -- name: stream_position
 -- Where the thread's events stand. begins_after: of the run that is being executed, whoever holds it.
 SELECT t.last_seq, t.reserved_seq, r.begins_after, coalesce(r.lease_expires_at > clock_timestamp(), false) AS held

@@ -16,6 +16,7 @@ from suna_localstack.up.aws import load_services, start_aws
 from suna_localstack.up.deployment import Deployment, template_hash
 from suna_localstack.up.files import locked, write_json
 from suna_localstack.up.folders import Folders
+from suna_localstack.up.local_plan import give_local_plan
 from suna_localstack.up.local_secrets import local_secrets
 from suna_localstack.up.parameters import parameter_values
 from suna_localstack.up.progress import Progress
@@ -181,6 +182,7 @@ class Boot:
             deployed = await asyncio.to_thread(deployment.deploy, self.folders.template, values)
             stack.template_hash = template_hash(self.folders.template)
             stack.outputs = deployed.outputs
+            await give_local_plan(database_url, account_id=secrets.account_id)
             detail.append(deployed.action)
         with self.progress.phase("warm-up"):
             await warm_up(

@@ -1,0 +1,18 @@
+"""The plan of whoever the printed token is for: a person at this machine, and the benches, start many runs at once."""
+
+import psycopg
+
+_PLAN = "INSERT INTO plans (plan_id, max_unfinished_runs) VALUES ('local', 1000) ON CONFLICT DO NOTHING"
+
+# A plan that somebody has given the account since stays.
+_ACCOUNT = """
+INSERT INTO accounts (account_id, plan_id) VALUES (%s, 'local')
+ON CONFLICT (account_id) DO UPDATE SET plan_id = excluded.plan_id WHERE accounts.plan_id = 'default'
+"""
+
+
+async def give_local_plan(database_url: str, *, account_id: str) -> None:
+    """Put the account on the plan ``local``; every other account is on the plan ``default``, as on AWS."""
+    async with await psycopg.AsyncConnection.connect(database_url) as connection:
+        await connection.execute(_PLAN)
+        await connection.execute(_ACCOUNT, (account_id,))
