@@ -86,7 +86,10 @@ burst: setup $(NODE_STAMP) ## A thousand runs while processes are killed at rand
 
 ##@ Deployment
 
-.PHONY: synth bundle cost
+.PHONY: synth bundle cost web
+web: ## The chat page (clients/web/dist)
+	@scripts/web.sh
+
 synth: $(DEV_STAMP) $(NODE_STAMP) ## CloudFormation template of STAGE=small (or large, local)
 	@exec node_modules/.bin/cdk synth --quiet --app "$(DEV) -m infra.app" -c stage=$(STAGE) --output .local/cdk.out/$(STAGE)-cli
 
@@ -98,16 +101,20 @@ cost: $(DEV_STAMP) ## Idle cost of each stage, from the dated price file
 
 ##@ Upkeep
 
-.PHONY: lock clean setup
+.PHONY: lock clean setup page
 lock: $(TOOLS_STAMP) ## Resolve all dependencies anew and write the locks
 	@exec scripts/lock.sh
 
 clean: down ## Remove everything generated, the database too
-	@rm -rf .local node_modules .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	@rm -rf .local node_modules clients/web/node_modules clients/web/dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
-# Both environments at the same time. The rest (Redis, functions' dependencies) is set up by the start itself.
+# Both environments at the same time, and the chat page, without which the stack serves its APIs. The rest (Redis,
+# functions' dependencies) is set up by the start itself.
 setup:
-	@$(MAKE) -j2 $(DEV_STAMP) $(LOCAL_STAMP)
+	@$(MAKE) -j2 $(DEV_STAMP) $(LOCAL_STAMP) page
+
+page:
+	@scripts/web.sh --optional
 
 $(TOOLS_STAMP): scripts/uv.txt scripts/tools.sh
 	@scripts/tools.sh

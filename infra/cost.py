@@ -30,6 +30,7 @@ FREE_TYPES = frozenset(
     {
         "AWS::ApiGatewayV2::",
         "AWS::CloudFront::",
+        "AWS::Cognito::",
         "AWS::DynamoDB::GlobalTable",
         "AWS::EC2::FlowLog",
         "AWS::EC2::InternetGateway",
@@ -49,6 +50,7 @@ FREE_TYPES = frozenset(
         "AWS::StepFunctions::StateMachine",
         "Custom::Catalogue",
         "Custom::Migration",
+        "Custom::Page",
     }
 )
 """Prefixes of types that cost nothing while idle, or whose cost is another line's."""

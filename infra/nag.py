@@ -17,6 +17,7 @@ _CONNECTIONS = (
     "AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:execute-api:<AWS::Region>:<AWS::AccountId>:"
     "<WebSocketApi2C7AF84E>/live/*/@connections/*]"
 )
+_PAGE_FILES = "AwsSolutions-IAM5[Resource::<PageBucket8A4EC83F.Arn>/app/*]"
 _ANY_RESOURCE = "AwsSolutions-IAM5[Resource::*]"
 
 
@@ -35,7 +36,7 @@ class Accepted:
 ACCEPTED: tuple[Accepted, ...] = (
     Accepted(
         rule="AwsSolutions-L1",
-        paths=("Functions",),
+        paths=("Functions", "Page"),
         reason="Python 3.13 is what the locks are resolved for and the tests run on; 3.13 is supported until 2029",
     ),
     Accepted(
@@ -80,6 +81,26 @@ ACCEPTED: tuple[Accepted, ...] = (
         rule="AwsSolutions-S1",
         paths=("Storage/Files",),
         reason="Objects are reached only through presigned URLs that the API logs when it gives them out",
+    ),
+    Accepted(
+        rule="AwsSolutions-S1",
+        paths=("Page/Bucket",),
+        reason="It holds the files of a public page, which only the edge reads; nothing in it is anybody's",
+    ),
+    Accepted(
+        rule=_PAGE_FILES,
+        paths=("Page/Publisher",),
+        reason="The page's files: their names hold hashes, so that they are not known beforehand",
+    ),
+    Accepted(
+        rule="AwsSolutions-COG2",
+        paths=("Identity",),
+        reason="A second factor is offered to every account; whether it is required is the operator's choice",
+    ),
+    Accepted(
+        rule="AwsSolutions-COG8",
+        paths=("Identity",),
+        reason="The plus plan bills each user by the month; threat protection is its owner's choice",
     ),
     Accepted(
         rule="AwsSolutions-SMG4",

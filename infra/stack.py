@@ -13,7 +13,9 @@ from infra.constructs.database import Database, GivenDatabase
 from infra.constructs.deploy_step import DeployStep, catalogue_hash, migrations_hash
 from infra.constructs.edge import Edge
 from infra.constructs.functions import FUNCTIONS, Functions, Use
+from infra.constructs.identity import Given, Identity
 from infra.constructs.network import Network
+from infra.constructs.page import Page
 from infra.constructs.permissions import Resources, function_arn, grant, workflow_arn
 from infra.constructs.queues import Queues
 from infra.constructs.retention import retention
@@ -52,11 +54,19 @@ class SunaStack(Stack):
         )
         model = self._text("DefaultModel", "Model of runs that name none, as litellm spells it", "openai/gpt-4o-mini")
         jwks = self._text("JwksUrl", "Keys of the OIDC issuer whose tokens are accepted")
-        issuer = self._text("JwtIssuer", "Issuer (iss) that tokens must have", "suna")
+        # In the cloud the stack has a user pool of its own, unless another issuer is named.
+        default = "suna" if stage.cloud is None else ""
+        issuer = self._text("JwtIssuer", "Issuer (iss) that tokens must have", default)
         private_mcp = self._text("McpAllowedPrivate", "MCP servers on private addresses: host:port,host:port")
-        audience = self._text("JwtAudience", "Audience (aud) that tokens must have", "suna")
+        audience = self._text("JwtAudience", "Audience (aud) that tokens must have", default)
+        accepted = {
+            "JWKS_URL": jwks.value_as_string,
+            "JWT_ISSUER": issuer.value_as_string,
+            "JWT_AUDIENCE": audience.value_as_string,
+        }
 
         network: Network | None = None
+        identity: Identity | None = None
         gateway_url: CfnParameter | None = None
         if stage.cloud is None:
             gateway_url = self._text("GatewayUrl", "Where the local gateway serves, e.g. http://127.0.0.1:8000")
@@ -68,6 +78,19 @@ class SunaStack(Stack):
             database = Database(self, "Database", settings=stage.cloud.database, network=network).access
             redis_url = Cache(self, "Cache", name=name, settings=stage.cloud, network=network).url
             secrets = Secrets(self, "Secrets")
+            client = self._text("PageClientId", "Id of the chat page at the issuer named by JwtIssuer")
+            identity = Identity(
+                self,
+                "Identity",
+                name=name,
+                given=Given(jwks_url=jwks, issuer=issuer, audience=audience, client=client),
+                keep=stage.cloud.database.deletion_protection,
+            )
+            accepted = {
+                "JWKS_URL": identity.jwks_url,
+                "JWT_ISSUER": identity.issuer,
+                "JWT_AUDIENCE": identity.audience,
+            }
 
         storage = Storage(self, "Storage", keep_files=stage.cloud is not None)
         queues = Queues(self, "Queues", stage=stage)
@@ -93,18 +116,17 @@ class SunaStack(Stack):
             "WORKFLOW_ARN": workflow_arn(self, workflow_name),
             "SENDER_FUNCTION": sender_name,
         }
+        code = self._code(bundled=bundled, stage=stage)
         functions = Functions(
             self,
             "Functions",
             stage=stage,
-            code=self._code(bundled=bundled, stage=stage),
+            code=code,
             environment={
                 None: everywhere,
                 Use.AUTH: {
                     "AUTH_SECRET_ARN": secrets.auth.secret_arn,
-                    "JWKS_URL": jwks.value_as_string,
-                    "JWT_ISSUER": issuer.value_as_string,
-                    "JWT_AUDIENCE": audience.value_as_string,
+                    **accepted,
                 },
                 Use.PROVIDER: {
                     "PROVIDER_SECRET_ARN": secrets.provider.secret_arn,
@@ -178,8 +200,17 @@ class SunaStack(Stack):
             "ProviderSecretArn": secrets.provider.secret_arn,
             **{f"{key}FunctionName": functions[key].function.function_name for key in FUNCTIONS},
         }
-        if stage.cloud is not None:
-            outputs["BaseUrl"] = Edge(self, "Edge", http=http, websocket=websocket).url
+        if identity is not None:
+            page = Page(self, "Page", stage=stage, code=code.of("api"), config=identity.page_config)
+            edge = Edge(self, "Edge", http=http, websocket=websocket, page=page.bucket)
+            identity.allow_page(edge.page_url)
+            outputs |= {
+                "BaseUrl": edge.url,
+                "PageUrl": edge.page_url,
+                "UserPoolId": identity.user_pool_id,
+                "JwtIssuerInUse": identity.issuer,
+                "JwtAudienceInUse": identity.audience,
+            }
         for key, value in outputs.items():
             CfnOutput(self, key, value=value)
 

@@ -19,6 +19,8 @@ step infra "$dev" -m pytest tests/infra
 step localstack "$local" -m pytest tests/localstack
 step integration "$local" -m suna_localstack.up with-services -- "$dev" -m pytest tests/integration
 step e2e "$dev" -m pytest tests/e2e
+step web sh -c 'scripts/web.sh && cd clients/web && npm run --silent test'
+step browser "$dev" -m pytest tests/browser
 
 if [ -n "$failed" ]; then
     printf '\nFAILED:%s\n' "$failed"

@@ -103,20 +103,35 @@ async def execute(body: str, caller: Caller) -> Json:
     command_id: int | None = None
     try:
         fields = _parse(body)
-        command_id = fields["id"] if isinstance(fields.get("id"), int) else None
+        command_id = _id(fields)
         command = Command.model_validate(fields)
         result = await _handler(command.method)(command.params, caller)
     except SunaError as error:
-        look = appearance(error)
-        if look.status >= INTERNAL.status:
+        if appearance(error).status >= INTERNAL.status:
             logger.error("command failed", exc_info=error)
-        return _error(command_id, look.command_error, error.message)
+        return _refusal(command_id, error)
     except ValidationError as error:
         return _error(command_id, "invalid_argument", _first_problem(error))
     except Exception:
         logger.exception("command failed")
         return _error(command_id, "unknown_error", "something went wrong on our side; it has been logged")
     return {"type": "success", "id": command.id, "result": result}
+
+
+def refuse(body: str, error: SunaError) -> Json:
+    """The response to the command that ``body`` holds when none is carried out, whatever it asks for."""
+    try:
+        return _refusal(_id(_parse(body)), error)
+    except InvalidRequestError:
+        return _refusal(None, error)
+
+
+def _refusal(command_id: int | None, error: SunaError) -> Json:
+    return _error(command_id, appearance(error).command_error, error.message)
+
+
+def _id(fields: Json) -> int | None:
+    return fields["id"] if isinstance(fields.get("id"), int) else None
 
 
 def _parse(body: str) -> Json:

@@ -69,3 +69,8 @@ async def functions() -> Any:
 async def step_functions() -> "SFNClient":
     """The Step Functions client."""
     return await _clients().get("stepfunctions")
+
+
+async def s3() -> Any:
+    """The S3 client."""
+    return await _clients().get("s3")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.constructs.edge import ROUTER
+from infra.constructs.edge import PAGE_ROUTER, ROUTER
 
 WEBSOCKET = "abc.execute-api.us-east-1.amazonaws.com"
 
@@ -57,3 +57,26 @@ def test_everything_else_goes_to_the_http_api_as_it_is(tmp_path: Path, method: s
 
     assert routed["origin"] is None
     assert routed["request"] == {"method": method, "uri": uri, "querystring": {}}
+
+
+def test_the_page_without_its_slash_is_sent_to_it(tmp_path: Path) -> None:
+    routed = route(tmp_path, "GET", "/app")
+
+    assert routed["request"] == {
+        "statusCode": 308,
+        "statusDescription": "Permanent Redirect",
+        "headers": {"location": {"value": "/app/"}},
+    }
+
+
+@pytest.mark.parametrize(
+    ("uri", "file"), [("/app/", "/app/index.html"), ("/app/assets/a.js", "/app/assets/a.js"), ("/app/x", "/app/x")]
+)
+def test_a_folder_of_the_page_is_its_index(tmp_path: Path, uri: str, file: str) -> None:
+    script = tmp_path / "page_router.mjs"
+    script.write_text(
+        f"{PAGE_ROUTER.read_text()}\nconsole.log(handler({{ request: {{ method: 'GET', uri: '{uri}' }} }}).uri);"
+    )
+    done = subprocess.run(["node", str(script)], check=True, capture_output=True, text=True, timeout=30)
+
+    assert done.stdout.strip() == file

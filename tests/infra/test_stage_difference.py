@@ -54,6 +54,17 @@ SNAP_START = (
 EDGE = (
     Allowed("AWS::CloudFront::*", "Edge/*", "right"),
     Allowed("Outputs", "BaseUrl", "right"),
+    # On a laptop the gateway serves the chat page's folder, and the model's server signs people in.
+    Allowed("*", "Page/*", "right"),
+    Allowed("Outputs", "PageUrl", "right"),
+)
+IDENTITY = (
+    Allowed("AWS::Cognito::*", "Identity/*", "right"),
+    Allowed("AWS::Lambda::Function Properties.Environment.Variables.JWKS_URL*"),
+    Allowed("AWS::Lambda::Function Properties.Environment.Variables.JWT_*"),
+    Allowed("Parameters", "PageClientId", "right"),
+    Allowed("Outputs", "UserPoolId", "right"),
+    Allowed("Outputs", "Jwt*InUse", "right"),
 )
 CADENCES = (
     Allowed("AWS::Lambda::Function Properties.Environment.Variables.STAGE"),
@@ -70,6 +81,7 @@ ALLOWED = {
     "data and addresses": DATA,
     "SnapStart": SNAP_START,
     "edge": EDGE,
+    "identity": IDENTITY,
     "cadences and sizes": CADENCES,
 }
 

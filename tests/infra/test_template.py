@@ -26,10 +26,19 @@ HANDLERS = {
 }
 
 
+PAGE_HANDLER = "functions.api.page.main.handler"
+
+
+def in_the_cloud(template: Template) -> bool:
+    """Whether the template is of a stage in the cloud."""
+    return bool(template.of_type("AWS::CloudFront::Distribution"))
+
+
 def test_all_functions_are_python_on_arm_and_there_are_no_others(template: Template) -> None:
     functions = template.of_type("AWS::Lambda::Function")
+    publisher = [PAGE_HANDLER] if in_the_cloud(template) else []
 
-    assert sorted(function["Handler"] for function in functions.values()) == sorted(HANDLERS.values())
+    assert sorted(function["Handler"] for function in functions.values()) == sorted([*HANDLERS.values(), *publisher])
     for function in functions.values():
         assert function["Runtime"] == "python3.13"
         assert function["Architectures"] == ["arm64"]
@@ -49,7 +58,8 @@ def test_each_function_has_its_handler_and_a_log_group_with_retention(
 def test_no_template_needs_a_helper_function_of_the_cdk(template: Template) -> None:
     custom = {value["Type"] for value in template.resources.values() if value["Type"].startswith("Custom::")}
 
-    assert custom == {"Custom::Catalogue", "Custom::Migration"}
+    page = {"Custom::Page"} if in_the_cloud(template) else set[str]()
+    assert custom == {"Custom::Catalogue", "Custom::Migration"} | page
     assert "nodejs" not in json.dumps(template.body)
     assert not template.of_type("AWS::CloudFormation::CustomResource")
 
@@ -126,7 +136,8 @@ def test_subscriptions_expire_and_are_keyed_by_thread_and_connection(template: T
 
 
 def test_files_are_private(template: Template) -> None:
-    assert all(template.one("AWS::S3::Bucket")["PublicAccessBlockConfiguration"].values())
+    for bucket in template.of_type("AWS::S3::Bucket").values():
+        assert all(bucket["PublicAccessBlockConfiguration"].values())
 
 
 def test_websocket_commands_are_answered_and_connections_are_not(template: Template) -> None:

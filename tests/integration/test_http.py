@@ -43,7 +43,13 @@ def test_whether_it_answers_needs_no_token(http: HttpApi) -> None:
     ids=["none", "empty", "another scheme", "nonsense", "expired", "another audience"],
 )
 @pytest.mark.parametrize(
-    ("method", "path"), [("POST", "/threads"), ("GET", f"/threads/{uuid4()}"), ("POST", f"/threads/{uuid4()}/runs")]
+    ("method", "path"),
+    [
+        ("POST", "/ws-tickets"),
+        ("POST", "/threads"),
+        ("GET", f"/threads/{uuid4()}"),
+        ("POST", f"/threads/{uuid4()}/runs"),
+    ],
 )
 def test_without_a_good_token_nobody_gets_in(http: HttpApi, header: str | None, method: str, path: str) -> None:
     headers = {} if header is None else {"authorization": header}

@@ -167,7 +167,7 @@ async def test_a_connection_ends_with_its_credential(socket: WebSocketApi, accou
     ticket = await _ticket(account_id, expires_at=time.time() - 1)
     assert socket.connect(headers={}, query={"thread_id": str(thread_id), "ticket": ticket}) == {"statusCode": 200}
     answer = socket.send({"id": 1, "method": "ping"})
-    assert (answer["type"], answer["error"]) == ("error", "permission_denied")
+    assert (answer["type"], answer["id"], answer["error"]) == ("error", 1, "permission_denied")
     assert "has expired" in answer["message"]
 
 

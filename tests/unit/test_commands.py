@@ -10,7 +10,8 @@ from langchain_protocol.protocol import CommandResponse, ErrorResponse
 from pydantic import TypeAdapter
 
 from functions.api import commands
-from functions.api.commands import Caller, execute
+from functions.api.commands import Caller, execute, refuse
+from shared.errors import UnauthenticatedError
 from shared.stream.subscriptions import ConnectionRecord
 
 OVER_HTTP = Caller(account_id="account", thread_id=uuid4())
@@ -32,6 +33,19 @@ async def test_ping_is_answered_in_the_protocols_form() -> None:
     answer = await execute(_command(id=7), OVER_WEBSOCKET)
     assert answer == {"type": "success", "id": 7, "result": {}}
     TypeAdapter(CommandResponse).validate_python(answer)
+
+
+@pytest.mark.parametrize(
+    ("body", "command_id"), [(_command(id=7), 7), ('{"id": "seven"}', None), ("hello", None), ("[]", None), ("", None)]
+)
+def test_whatever_a_client_sends_can_be_refused_under_its_id(body: str, command_id: int | None) -> None:
+    answer = refuse(body, UnauthenticatedError("come back with a new token"))
+    assert answer == {
+        "type": "error",
+        "id": command_id,
+        "error": "permission_denied",
+        "message": "come back with a new token",
+    }
 
 
 async def test_params_may_be_left_out_and_other_fields_are_ignored() -> None:

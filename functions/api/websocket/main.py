@@ -7,14 +7,14 @@ from uuid import UUID
 
 from functions.api import tickets
 from functions.api.auth import Principal, authenticator
-from functions.api.commands import Caller, execute
+from functions.api.commands import Caller, execute, refuse
 from functions.api.errors import appearance
 from functions.api.wire import ErrorBody
 from shared.aws import clients
 from shared.database import connection, threads
 from shared.database.pool import open_pool
 from shared.domain import Json
-from shared.errors import InvalidRequestError, SunaError
+from shared.errors import InvalidRequestError, SunaError, UnauthenticatedError
 from shared.process import at_init, run
 from shared.stream import subscriptions
 from shared.stream.subscriptions import ConnectionRecord
@@ -91,12 +91,9 @@ async def _message(body: str, connection_id: str) -> Json:
     record = await subscriptions.get_connection(connection_id)
     if record is None:
         # Its two hours or its credential's time are over, or $disconnect has overtaken the message.
-        answer: Json = {
-            "type": "error",
-            "id": None,
-            "error": "permission_denied",
-            "message": "this connection or its credential has expired: connect again, with a valid one",
-        }
+        expired = "this connection or its credential has expired: connect again, with a valid one"
+        # Under the command's id, so that whoever waits for its answer connects again at once.
+        answer = refuse(body, UnauthenticatedError(expired))
     else:
         with bound(thread_id=str(record.thread_id)):
             answer = await execute(

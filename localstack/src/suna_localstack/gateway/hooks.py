@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import threading
+from dataclasses import replace
 from typing import Any
 
 from localstack.http import Request, Response
@@ -16,6 +17,8 @@ from suna_localstack.gateway.control_plane import CONTROL_PLANE
 from suna_localstack.gateway.remote_apis import APIS_PATH
 from suna_localstack.gateway.server import Gateway
 from suna_localstack.gateway.settings import GatewaySettings
+
+RESTART_PATH = "/_suna/gateway/restart"
 
 LOG = logging.getLogger(__name__)
 
@@ -86,22 +89,41 @@ def _serve_apis(request: Request, **_: Any) -> Response:
     return Response(json.dumps(document), content_type="application/json")
 
 
+def _restart(_: Request, **__: Any) -> Response:
+    """End the data plane with all its connections, as a failing one would, and start it anew on the same port."""
+    if not _running:
+        return Response("the gateway does not run in this process", status=409)
+    port = _running[-1].port
+    _stop_threads()
+    _start_thread(replace(GatewaySettings.from_environment(), port=port))
+    return Response(status=204)
+
+
 @on_infra_start()
 def start_gateway() -> None:
     """Start the data plane, unless `SUNA_GATEWAY_MODE=standalone` leaves it to a process of its own."""
     ROUTER.add(APIS_PATH, _serve_apis, methods=["GET"])  # pyright: ignore[reportCallIssue, reportArgumentType]
     if os.environ.get(_MODE_VARIABLE, "in-process") == "standalone":
         return
-    thread = GatewayThread(GatewaySettings.from_environment())
+    ROUTER.add(RESTART_PATH, _restart, methods=["POST"])  # pyright: ignore[reportCallIssue, reportArgumentType]
+    _start_thread(GatewaySettings.from_environment())
+
+
+def _start_thread(settings: GatewaySettings) -> None:
+    thread = GatewayThread(settings)
     thread.start()
     _running.append(thread)
     os.environ["SUNA_GATEWAY_PORT"] = str(thread.port)
     LOG.info("API Gateway listens on http://127.0.0.1:%d", thread.port)
 
 
+def _stop_threads() -> None:
+    while _running:
+        _running.pop().stop()
+
+
 @on_infra_shutdown(priority=100)  # before the functions' workers are stopped: `$disconnect` needs them
 def stop_gateway() -> None:
     """Close all WebSockets with 1001, attempt their `$disconnect`, stop listening."""
     CONTROL_PLANE.close()
-    while _running:
-        _running.pop().stop()
+    _stop_threads()

@@ -9,6 +9,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import cast
 from urllib.parse import unquote
 
@@ -22,6 +23,7 @@ from suna_localstack.gateway.handshake import UpgradedResponse, accept_upgrade, 
 from suna_localstack.gateway.http_api import select_stage, serve_http
 from suna_localstack.gateway.http_responses import HttpResponse, error_response
 from suna_localstack.gateway.management import ManagementApi
+from suna_localstack.gateway.page import Page
 from suna_localstack.gateway.requests import GatewayRequest
 from suna_localstack.gateway.session import ABNORMAL, Session
 from suna_localstack.gateway.settings import GatewaySettings
@@ -48,6 +50,7 @@ class Gateway:
         self._connections = Connections(settings)
         self._websockets = WebSocketApis(backend=backend, settings=settings, requests=self._requests)
         self._management = ManagementApi(connections=self._connections, settings=settings, requests=self._requests)
+        self._page = Page(Path(settings.page_folder), Path(settings.page_config)) if settings.page_folder else None
         self._port = 0
         self._stopping = False
 
@@ -111,6 +114,13 @@ class Gateway:
                 return await self._serve_websocket(raw, request, address)
             except UpgradeRefusedError as refused:
                 return _respond(error_response(refused.status, refused.message), request)
+        if self._page and self._page.has(raw_path):
+            return _respond(self._page.serve(raw.method, raw_path, request.header("if-none-match")), request)
+        return await self._serve_request(raw, request, address)
+
+    async def _serve_request(
+        self, raw: web.BaseRequest, request: GatewayRequest, address: Address
+    ) -> web.StreamResponse:
         size = len(raw.raw_path) + sum(len(name) + len(value) for name, value in request.headers)
         if size > self._settings.request_line_and_headers_bytes:
             return _respond(error_response(431, "Request Header Fields Too Large"), request)

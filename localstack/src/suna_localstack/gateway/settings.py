@@ -20,6 +20,10 @@ class GatewaySettings:
     """0 takes a free port."""
     stack: str = "suna-local"
     """The CloudFormation stack whose APIs answer on paths that name no API."""
+    page_folder: str = ""
+    """Folder of the built chat page, served under `/app`; empty for none."""
+    page_config: str = ""
+    """File served as the page's `config.json`; it may be written after the gateway has started."""
 
     request_line_and_headers_bytes: int = 10_240
     request_body_bytes: int = 10 * 1024 * 1024

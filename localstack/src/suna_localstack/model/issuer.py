@@ -12,15 +12,20 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 
+from suna_localstack.model.sign_in import SignIn
+
 ISSUER = "suna-local"
 AUDIENCE = "suna"
 LIFETIME_S = 30 * 24 * 3600
 
+CROSS_ORIGIN = {"Access-Control-Allow-Origin": "*"}
+"""The page is served from another port, and what is answered here is public or bound to a code."""
 
-def claims(subject: str, *, now: float | None = None) -> dict[str, Any]:
-    """The claims of a development token for the account ``subject``, valid for 30 days."""
+
+def claims(subject: str, *, now: float | None = None, lifetime_s: int = LIFETIME_S) -> dict[str, Any]:
+    """The claims of a development token for the account ``subject``, valid for 30 days unless told otherwise."""
     issued = int(time.time() if now is None else now)
-    return {"iss": ISSUER, "aud": AUDIENCE, "sub": subject, "iat": issued, "exp": issued + LIFETIME_S}
+    return {"iss": ISSUER, "aud": AUDIENCE, "sub": subject, "iat": issued, "exp": issued + lifetime_s}
 
 
 def shared_secret_token(subject: str, secret: str) -> str:
@@ -28,15 +33,15 @@ def shared_secret_token(subject: str, secret: str) -> str:
     return jwt.encode(claims(subject), secret, algorithm="HS256")
 
 
-class Issuer:
-    """Signs with an RSA key kept in a file, so that tokens outlive a restart."""
+class SigningKey:
+    """An RSA key kept in a file, so that tokens outlive a restart."""
 
-    def __init__(self, key_file: Path) -> None:
-        self._key = self._load(key_file)
+    def __init__(self, path: Path) -> None:
+        self._key = self._load(path)
         public = self._key.public_key()
         der = public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
         self._key_id = hashlib.sha256(der).hexdigest()[:16]
-        self._public_jwk = RSAAlgorithm.to_jwk(public, as_dict=True)
+        self._public = public
 
     @staticmethod
     def _load(path: Path) -> rsa.RSAPrivateKey:
@@ -54,10 +59,37 @@ class Issuer:
             file.write(pem)
         return key
 
+    def sign(self, token_claims: dict[str, Any]) -> str:
+        """An RS256 token with these claims."""
+        return jwt.encode(token_claims, self._key, algorithm="RS256", headers={"kid": self._key_id})
+
+    def verify(self, token: str, *, audience: str) -> dict[str, Any]:
+        """The claims of a token signed here. Raises ``jwt.PyJWTError`` if it is not, or not any longer."""
+        return jwt.decode(token, self._public, algorithms=["RS256"], audience=audience)
+
+    def published(self) -> dict[str, Any]:
+        """The public key as a JWK."""
+        return {
+            **RSAAlgorithm.to_jwk(self._public, as_dict=True),
+            "kid": self._key_id,
+            "use": "sig",
+            "alg": "RS256",
+        }
+
+
+class Issuer:
+    """Gives development tokens to whoever asks, and signs people in by OpenID Connect."""
+
+    def __init__(self, key_file: Path) -> None:
+        self._key = SigningKey(key_file)
+        self._sign_in = SignIn(self._key, access_claims=claims)
+
     def routes(self) -> list[web.RouteDef]:
         return [
             web.get("/.well-known/openid-configuration", self._configuration),
             web.get("/jwks.json", self._jwks),
+            web.get("/authorize", self._sign_in.form),
+            web.post("/authorize", self._sign_in.accept),
             web.post("/token", self._token),
         ]
 
@@ -65,21 +97,32 @@ class Issuer:
         base = f"http://{request.host}"
         return web.json_response(
             {
-                "issuer": ISSUER,
+                "issuer": base,
                 "jwks_uri": f"{base}/jwks.json",
+                "authorization_endpoint": f"{base}/authorize",
                 "token_endpoint": f"{base}/token",
+                "response_types_supported": ["code"],
+                "grant_types_supported": ["authorization_code", "refresh_token"],
+                "code_challenge_methods_supported": ["S256"],
+                "token_endpoint_auth_methods_supported": ["none"],
+                "scopes_supported": ["openid", "profile"],
+                "subject_types_supported": ["public"],
                 "id_token_signing_alg_values_supported": ["RS256"],
-            }
+            },
+            headers=CROSS_ORIGIN,
         )
 
     async def _jwks(self, _: web.Request) -> web.Response:
-        key = {**self._public_jwk, "kid": self._key_id, "use": "sig", "alg": "RS256"}
-        return web.json_response({"keys": [key]})
+        return web.json_response({"keys": [self._key.published()]}, headers=CROSS_ORIGIN)
 
     async def _token(self, request: web.Request) -> web.Response:
-        """``{"sub": "<account>"}`` -> ``{"token": "<RS256 token>"}``."""
+        """A form is OAuth's; JSON ``{"sub": "<account>"}`` -> ``{"token": "<RS256 token>"}`` is for scripts."""
+        if request.content_type == "application/x-www-form-urlencoded":
+            return web.json_response(
+                **await self._sign_in.exchange(request), headers={**CROSS_ORIGIN, "Cache-Control": "no-store"}
+            )
         body = await request.json()
         if not isinstance(body, dict) or not isinstance(body.get("sub"), str):
             return web.json_response({"error": "sub must be a string"}, status=400)
-        token = jwt.encode(claims(body["sub"]), self._key, algorithm="RS256", headers={"kid": self._key_id})
+        token = self._key.sign(claims(body["sub"]))
         return web.json_response({"token": token, "token_type": "Bearer", "expires_in": LIFETIME_S})

@@ -18,7 +18,7 @@ from suna_localstack.up.files import locked, write_json
 from suna_localstack.up.folders import Folders
 from suna_localstack.up.local_plan import give_local_plan
 from suna_localstack.up.local_secrets import local_secrets
-from suna_localstack.up.parameters import parameter_values
+from suna_localstack.up.parameters import page_config, parameter_values
 from suna_localstack.up.progress import Progress
 from suna_localstack.up.provider import choose
 from suna_localstack.up.stack import Part, Stack
@@ -132,7 +132,11 @@ class Boot:
                 self.folders.state / "localstack",
                 logs=self.folders.logs,
                 gateway_port=self.wishes.port,
-                env=self.env,
+                env={
+                    **self.env,
+                    "SUNA_GATEWAY_PAGE_FOLDER": str(self.folders.page),
+                    "SUNA_GATEWAY_PAGE_CONFIG": str(self.folders.page_config),
+                },
             )
             self.started(Part("localstack", aws.child, aws.port))
             await load_services(aws.endpoint_url)
@@ -175,6 +179,7 @@ class Boot:
             secrets=secrets,
             model=provider.model,
         )
+        write_json(self.folders.page_config, page_config(stack.model_url))
         with self.progress.phase("deploy") as detail:
             values = parameter_values(self.folders, stack, provider)
             write_json(self.folders.parameters_file, values)

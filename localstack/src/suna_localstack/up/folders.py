@@ -60,6 +60,15 @@ class Folders:
         return self.assembly / "suna-local.template.json"
 
     @property
+    def page(self) -> Path:
+        """The built chat page."""
+        return self.root / "clients" / "web" / "dist"
+
+    @property
+    def page_config(self) -> Path:
+        return self.state / "page.json"
+
+    @property
     def redis(self) -> Path:
         return self.shared / "redis"
 

@@ -38,6 +38,7 @@ def _end_with_parent() -> None:
 def print_addresses(stack: dict[str, Any]) -> None:
     """Where the stack is, and the token to use it with."""
     lines = (
+        ("chat page", stack["page_url"]),
         ("HTTP", stack["http_url"]),
         ("WebSocket", f"{stack['websocket_url']}/threads/<thread id>/stream/events"),
         ("AWS endpoint", stack["aws_endpoint_url"]),

@@ -27,6 +27,17 @@ def database_secret(url: str) -> dict[str, str | int]:
     return secret
 
 
+def page_config(issuer_url: str) -> dict[str, str]:
+    """What the chat page is told beside its files: its API is where it is served, its issuer is the model's server."""
+    return {
+        "apiBase": "",
+        "issuer": issuer_url,
+        "clientId": AUDIENCE,
+        "scope": "openid profile",
+        "token": "access_token",
+    }
+
+
 def parameter_values(folders: Folders, stack: Stack, provider: Provider) -> dict[str, str]:
     """Parameter name -> value, secrets as JSON."""
     return {

@@ -52,6 +52,7 @@ class Stack:
         return {
             "base_url": self.base_url,
             "http_url": self.base_url,
+            "page_url": f"{self.base_url}/app/",
             "websocket_url": f"ws://{HOST}:{self.gateway_port}",
             "database_url": self.database_url,
             "redis_url": self.redis_url,
