@@ -17,6 +17,7 @@ NEVER = {
     "functions.api.http.main": MODELS | LOG | SDK_LAYERS,
     "functions.api.websocket.main": MODELS | WEB | LOG | SDK_LAYERS,
     "functions.api.watch.main": MODELS | WEB | {"jwt"} | SDK_LAYERS,
+    "functions.api.sender.main": MODELS | WEB | {"jwt"} | SDK_LAYERS,
     "functions.api.migrate.main": MODELS | WEB | TOKENS | LOG | SDK_LAYERS,
 }
 
