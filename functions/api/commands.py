@@ -1,6 +1,7 @@
 """Commands of the Agent Streaming Protocol, over WebSocket and over ``POST /threads/{thread_id}/commands``."""
 
 import json
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, cast
@@ -226,7 +227,10 @@ async def _run_cancel(params: Json, caller: Caller) -> Json:
     return {"run_id": str(run.agent_run_id), "status": WireRun.of(run).status}
 
 
-async def _ping(_params: Json, _caller: Caller) -> Json:
+async def _ping(_params: Json, caller: Caller) -> Json:
+    if caller.connection is not None and time.time() >= caller.connection.announce_at:
+        # Where nothing is to be sent nobody has told the client that its connection ends soon.
+        await _serve(caller)
     return {}
 
 

@@ -205,6 +205,12 @@ def values(thread_id: UUID, messages: Sequence[Json] | None) -> Event:
     return Event(channel="values", run_id=None, data=data, to_all=True)
 
 
+def connection_expiring(expires_at_s: int) -> Event:
+    """The connection ends then (epoch, s): open another one, and subscribe there since the last number seen."""
+    payload: Json = {"expires_at": expires_at_s * 1000}
+    return Event(channel="custom", run_id=None, data={"name": "connection_expiring", "payload": payload}, to_all=True)
+
+
 def terminal(run_id: UUID, status: RunStatus, error: Json | None) -> Event:
     """The one event that ends a run.
 

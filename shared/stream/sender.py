@@ -9,6 +9,7 @@ import asyncio
 import random
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 from uuid import uuid4
 
@@ -167,6 +168,8 @@ class Sender:
         """Wait for an event after the cursor, wherever that is moved meanwhile; ``None`` if there will be none."""
         while not self._lost:
             self._moved.clear()
+            if self._is_expiring() and not await self._announce():
+                return None
             waits = [
                 asyncio.ensure_future(self._source.newest_after(self._cursor)),
                 asyncio.ensure_future(self._moved.wait()),
@@ -210,6 +213,20 @@ class Sender:
             await self._post(events.unnumbered(event, thread_id=thread_id, after=last))
         self._cursor = max(self._cursor, last)
 
+    def _is_expiring(self) -> bool:
+        announce_at = self._subscription.announce_at
+        return announce_at is not None and time.time() >= announce_at
+
+    async def _announce(self) -> bool:
+        """Tell that the connection ends soon; False if the subscription is gone or not ours any more."""
+        found = self._subscription
+        event = events.connection_expiring(found.expires_at)
+        if not await self._post(events.unnumbered(event, thread_id=found.thread_id, after=self._cursor)):
+            return False
+        self._subscription = replace(self._subscription, announce_at=None)
+        await subscriptions.note_announced(found, sender=self._me)
+        return True
+
     async def _offer(self, event: Logged) -> bool:
         """Post the event if it is wanted; False if the subscription is not ours any more."""
         if not wanted(self._subscription.filters, event):
@@ -248,6 +265,8 @@ class Sender:
                     await self._changed.wait()
             except TimeoutError:
                 pass
+            if self._is_expiring():
+                self._moved.set()
             if (
                 self._changed.is_set()
                 or self._cursor != self._kept_cursor

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 # API Gateway ends a connection after two hours.
 LIFE_S = 2 * 3600
+# The end of a connection is announced so long before it, or at the half of its life; clients ping every five minutes.
+ANNOUNCED_S = 600
 SENDER_LEASE_S = 10.0
 MOST_FILTERS = 32
 
@@ -44,14 +46,26 @@ _TRIES = 10
 class ConnectionRecord:
     """An open connection: whose it is, the thread that its URL named, and how long it is that account's (epoch, s).
 
-    ``begins_after``: the number of the last event before it, for subscriptions that do not say since when.
+    ``opened_at``: epoch, s. ``begins_after``: the number of the last event before it, for subscriptions that do not say
+    since when.
     """
 
     connection_id: str
     account_id: str
     thread_id: UUID
+    opened_at: float
     credential_expires_at: float
     begins_after: int = 0
+
+    @property
+    def expires_at(self) -> int:
+        """When its two hours or its credential end: beyond it nobody may see or do anything through it (epoch, s)."""
+        return int(min(self.opened_at + LIFE_S, self.credential_expires_at))
+
+    @property
+    def announce_at(self) -> int:
+        """From when on its end is announced (epoch, s)."""
+        return int(self.expires_at - min(ANNOUNCED_S, (self.expires_at - self.opened_at) / 2))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,15 +79,12 @@ class Subscription:
     cursor: int
     version: int
     expires_at: int
+    announce_at: int | None = None
+    """From when on the end is announced (epoch, s); ``None`` if it was."""
 
 
 def _key(thread: str, connection: str) -> "Item":
     return {"thread_id": {"S": thread}, "connection_id": {"S": connection}}
-
-
-def _expiry(credential_expires_at: float) -> int:
-    """A connection's two hours, or its credential's end: beyond it nobody may see or do anything through it."""
-    return int(min(time.time() + LIFE_S, credential_expires_at))
 
 
 def _lives(item: "Item") -> bool:
@@ -96,6 +107,7 @@ def _subscription(item: "Item") -> Subscription:
         cursor=int(item["cursor"].get("N", 0)),
         version=int(item["version"].get("N", 0)),
         expires_at=int(_number(item, "expires_at")),
+        announce_at=int(_number(item, "announce_at")) if "announce_at" in item else None,
     )
 
 
@@ -107,9 +119,10 @@ async def put_connection(record: ConnectionRecord) -> None:
             **_key(f"{_CONNECTION}#{record.connection_id}", _CONNECTION),
             "account_id": {"S": record.account_id},
             "for_thread_id": {"S": str(record.thread_id)},
+            "opened_at": {"N": str(record.opened_at)},
             "credential_expires_at": {"N": str(record.credential_expires_at)},
             "begins_after": {"N": str(record.begins_after)},
-            "expires_at": {"N": str(_expiry(record.credential_expires_at))},
+            "expires_at": {"N": str(record.expires_at)},
         },
     )
 
@@ -123,6 +136,7 @@ async def get_connection(connection_id: str) -> ConnectionRecord | None:
         connection_id=connection_id,
         account_id=item["account_id"].get("S", ""),
         thread_id=UUID(item["for_thread_id"].get("S", "")),
+        opened_at=_number(item, "opened_at"),
         credential_expires_at=_number(item, "credential_expires_at"),
         begins_after=int(item["begins_after"].get("N", 0)),
     )
@@ -188,14 +202,17 @@ async def _change(
         ":account": {"S": record.account_id},
         ":filters": {"S": json.dumps([one.stored() for one in filters])},
         ":next": {"N": str((known or 0) + 1)},
-        ":expiry": {"N": str(_expiry(record.credential_expires_at))},
+        ":expiry": {"N": str(record.expires_at)},
     }
     options: dict[str, Any] = {}
     if cursor is not None:
         update += ", #cursor = :cursor"
         values[":cursor"] = {"N": str(cursor)}
         options["ExpressionAttributeNames"] = {"#cursor": "cursor"}
-    if known is not None:
+    if known is None:
+        update += ", announce_at = :announce"
+        values[":announce"] = {"N": str(record.announce_at)}
+    else:
         values[":known"] = {"N": str(known)}
     try:
         await (await dynamodb()).update_item(
@@ -265,6 +282,11 @@ async def keep(subscription: Subscription, *, sender: str, cursor: int) -> bool:
         {"#cursor": "cursor"},
     )
     return kept is not None
+
+
+async def note_announced(subscription: Subscription, *, sender: str) -> None:
+    """Its end has been announced by the holder of the lease; by nobody again."""
+    await _as_sender(subscription, "REMOVE announce_at", "sender = :me", {":me": {"S": sender}})
 
 
 async def release(subscription: Subscription, *, sender: str, cursor: int) -> bool:

@@ -1,8 +1,10 @@
 """Commands: whatever a client sends gets one answer, and what is wrong with it is named."""
 
 import json
+import time
+from dataclasses import replace
 from typing import Any, get_args
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from langchain_protocol import ErrorCode
@@ -20,7 +22,11 @@ OVER_WEBSOCKET = Caller(
     account_id="account",
     thread_id=THREAD_ID,
     connection=ConnectionRecord(
-        connection_id="R0oXAdfD0kwCH6w=", account_id="account", thread_id=THREAD_ID, credential_expires_at=2**32
+        connection_id="R0oXAdfD0kwCH6w=",
+        account_id="account",
+        thread_id=THREAD_ID,
+        opened_at=time.time(),
+        credential_expires_at=2**32,
     ),
 )
 
@@ -46,6 +52,23 @@ def test_whatever_a_client_sends_can_be_refused_under_its_id(body: str, command_
         "error": "permission_denied",
         "message": "come back with a new token",
     }
+
+
+@pytest.mark.parametrize(("opened_before_s", "asked"), [(0, []), (3600, []), (7200 - 599, [THREAD_ID])])
+async def test_a_ping_shortly_before_the_connections_end_has_that_announced(
+    opened_before_s: float, asked: list[UUID], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served: list[UUID] = []
+
+    async def serve(caller: Caller) -> None:
+        served.append(caller.thread_id)
+
+    monkeypatch.setattr(commands, "_serve", serve)
+    assert OVER_WEBSOCKET.connection is not None
+    opened = replace(OVER_WEBSOCKET.connection, opened_at=time.time() - opened_before_s)
+    answer = await execute(_command(id=7), replace(OVER_WEBSOCKET, connection=opened))
+    assert answer == {"type": "success", "id": 7, "result": {}}
+    assert served == asked
 
 
 async def test_params_may_be_left_out_and_other_fields_are_ignored() -> None:

@@ -1,6 +1,8 @@
 """Delivery while a run is executed, with the log, the table and the gateway in memory."""
 
 import asyncio
+import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -183,3 +185,52 @@ async def test_subscriptions_that_could_not_be_read_at_the_end_are_left_to_the_n
     delivery = new_delivery()
     await delivery.offer([event(1)])
     assert not await delivery.close(timeout_s=1)
+
+
+def _expiring(announce_at: float) -> Any:
+    return replace(subscription(0), expires_at=2**31 - 1, announce_at=int(announce_at))
+
+
+async def test_the_end_of_a_connection_is_announced_once_and_without_a_number(world: World) -> None:
+    world.watch(_expiring(time.time() - 1))
+    delivery = new_delivery()
+    await world.until_sent([None])
+    await delivery.offer([event(1)])
+    assert await delivery.close(timeout_s=5)
+    [announced, told] = world.sent["c"]
+    assert announced["params"]["data"] == {
+        "name": "connection_expiring",
+        "payload": {"expires_at": (2**31 - 1) * 1000},
+    }
+    assert (announced["method"], told["seq"], told["prev_seq"]) == ("custom", 1, 0)
+    # ... and by no later sender either.
+    assert world.table["c"].announce_at is None
+    later = new_delivery(last_seq=1)
+    assert await later.close(timeout_s=5)
+    assert world.seqs() == [None, 1]
+
+
+async def test_the_end_of_a_connection_is_not_announced_long_before(world: World) -> None:
+    world.watch(_expiring(time.time() + 600))
+    delivery = new_delivery()
+    await delivery.offer([event(1)])
+    assert await delivery.close(timeout_s=5)
+    assert world.seqs() == [1]
+
+
+async def test_the_end_is_announced_to_a_connection_that_has_everything(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # GIVEN a subscriber that has all there is WHEN its connection comes near its end
+    now = time.time()
+    clock = [now]
+    monkeypatch.setattr("shared.stream.sender.time.time", lambda: clock[0])
+    monkeypatch.setattr("shared.stream.sender._KEEP_S", 0.01)
+    world.watch(_expiring(now + 100))
+    delivery = new_delivery()
+    await delivery.offer([event(1)])
+    await world.until_sent([1])
+    clock[0] = now + 101
+    # THEN it is told, although nothing else happens
+    await world.until_sent([1, None])
+    assert await delivery.close(timeout_s=5)

@@ -24,6 +24,7 @@ TEXT = {"type": "text", "text": "hello"}
 # Each builder, with the type of its data and of the whole event.
 BUILT: list[tuple[str, Event, Any, Any]] = [
     ("gap", events.gap(first=3, last=7), protocol.CustomData, protocol.CustomEvent),
+    ("connection_expiring", events.connection_expiring(2**31), protocol.CustomData, protocol.CustomEvent),
     ("values", events.values(THREAD_ID, [{"type": "human", "content": "hi"}]), Any, protocol.ValuesEvent),
     ("terminal", events.terminal(RUN_ID, "stopped", ERROR), protocol.LifecycleData, protocol.LifecycleEvent),
     ("running", events.lifecycle(RUN_ID, "running"), protocol.LifecycleData, protocol.LifecycleEvent),
@@ -126,6 +127,7 @@ def test_every_builder_is_checked() -> None:
         "input_requested",
         "custom",
         "gap",
+        "connection_expiring",
         "terminal",
         "values",
     }

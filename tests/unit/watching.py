@@ -85,7 +85,7 @@ class World:
 
     def patch(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Have the code under test talk to this."""
-        for name in ("of_thread", "get", "claim", "keep", "release", "delete", "delete_connection"):
+        for name in ("of_thread", "get", "claim", "keep", "release", "note_announced", "delete", "delete_connection"):
             monkeypatch.setattr(subscriptions, name, getattr(self, name))
         for name in ("read", "first_seq", "last_seq"):
             monkeypatch.setattr(log, name, getattr(self, f"log_{name}"))
@@ -125,6 +125,10 @@ class World:
         if kept:
             del self.senders[held.connection_id]
         return kept
+
+    async def note_announced(self, held: Subscription, *, sender: str) -> None:
+        assert self.senders[held.connection_id] == sender
+        self.table[held.connection_id] = replace(self.table[held.connection_id], announce_at=None)
 
     async def delete(self, held: Subscription) -> None:
         self.table.pop(held.connection_id, None)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from typing import Any
 from uuid import UUID
 
@@ -56,6 +57,7 @@ async def _connect(event: Json, connection_id: str) -> Json:
             connection_id=connection_id,
             account_id=caller.account_id,
             thread_id=thread_id,
+            opened_at=time.time(),
             credential_expires_at=caller.expires_at,
             begins_after=position.last_seq if position.begins_after is None else position.begins_after,
         )
