@@ -18,11 +18,15 @@ _RUNTIME = """
 import importlib, json, os, sys
 answers = os.fdopen(os.dup(1), "w")
 os.dup2(2, 1)
+class Context:
+    function_name = "function"
+    def get_remaining_time_in_millis(self):
+        return 60_000
 module, name = sys.argv[1].rsplit(".", 1)
 handler = getattr(importlib.import_module(module), name)
 for line in sys.stdin:
     try:
-        answer = {"answer": handler(json.loads(line), None)}
+        answer = {"answer": handler(json.loads(line), Context())}
     except Exception as error:
         answer = {"errorType": type(error).__name__, "errorMessage": str(error)}
     print(json.dumps(answer), file=answers, flush=True)
@@ -40,12 +44,25 @@ class FunctionProcess:
         self._process = process
         self._log = log
 
-    def invoke(self, event: dict[str, Any]) -> Any:
-        """The handler's answer to one event."""
+    def begin(self, event: dict[str, Any]) -> None:
+        """Have the handler begin with an event; its answer is :meth:`answer`."""
         assert self._process.stdin is not None
-        assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(event) + "\n")
         self._process.stdin.flush()
+
+    def invoke(self, event: dict[str, Any]) -> Any:
+        """The handler's answer to one event."""
+        self.begin(event)
+        return self.answer()
+
+    def kill(self) -> None:
+        """End the process at once."""
+        self._process.kill()
+        self._process.wait(TIMEOUT_S)
+
+    def answer(self) -> Any:
+        """The handler's answer to the event that it has begun with."""
+        assert self._process.stdout is not None
         readable, _, _ = select.select([self._process.stdout], [], [], TIMEOUT_S)
         assert readable, f"no answer within {TIMEOUT_S} s: {self._log.read_text()[-2000:]}"
         line = self._process.stdout.readline()

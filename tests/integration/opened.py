@@ -3,7 +3,7 @@
 from shared import settings
 from shared.aws import clients, secrets
 from shared.database import pool
-from shared.stream import redis_client
+from shared.stream import connections, redis_client
 
 
 def forget_settings() -> None:
@@ -33,3 +33,6 @@ async def close_everything() -> None:
     await clients._clients()._stack.aclose()
     clients._clients.cache_clear()
     await close_redis()
+    if connections._http.cache_info().currsize:
+        await connections._http().close()
+        connections._http.cache_clear()

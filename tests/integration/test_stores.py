@@ -26,6 +26,12 @@ async def _unfinished(taken: Any, own: "Owned", who: str) -> object:
     )
 
 
+async def _position(taken: Any, own: "Owned", who: str) -> object:
+    await taken.execute("UPDATE threads SET last_seq = 5, reserved_seq = 5 WHERE thread_id = $1", own.thread_id)
+    position = await threads.stream_position(taken, thread_id=own.thread_id, account_id=who)
+    return [] if position == threads.StreamPosition() else [position]
+
+
 async def _as_list(found: Awaitable[object]) -> list[object]:
     """Nothing as an empty list."""
     return [one for one in [await found] if one is not None]
@@ -54,6 +60,7 @@ STRANGERS: dict[tuple[Any, str], Callable[[Any, "Owned", str], Awaitable[object]
         limit=10,
         offset=0,
     ),
+    (threads, "stream_position"): _position,
     (messages, "page"): lambda taken, own, who: messages.page(taken, thread_id=own.thread_id, account_id=who, limit=10),
     (messages, "newest"): lambda taken, own, who: messages.newest(
         taken, thread_id=own.thread_id, account_id=who, limit=10

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -11,7 +12,7 @@ from shared.aws.clients import dynamodb
 from shared.errors import InvalidRequestError
 from shared.stream import subscriptions
 from shared.stream.filters import Filter
-from shared.stream.subscriptions import LIFE_S, MOST_FILTERS, ConnectionRecord, Subscription
+from shared.stream.subscriptions import ANNOUNCED_S, LIFE_S, MOST_FILTERS, ConnectionRecord, Subscription
 
 pytestmark = pytest.mark.usefixtures("subscriptions_table")
 
@@ -26,153 +27,206 @@ def record(thread_id: UUID) -> ConnectionRecord:
     return _record(thread_id)
 
 
-def _record(thread_id: UUID, **changes: Any) -> ConnectionRecord:
+def _record(thread_id: UUID, **more: Any) -> ConnectionRecord:
     fields: dict[str, Any] = {
-        "connection_id": f"{uuid4()}=",
+        "connection_id": f"{uuid4().hex[:15]}=",
         "account_id": "account",
-        "thread_id": thread_id,
-        "credential_expires_at": 2**32,
-        "begins_after": 5,
+        "opened_at": float(int(time.time())),
+        "credential_expires_at": 2.0**32,
+        "begins_after": 7,
     }
-    return ConnectionRecord(**fields | changes)
+    return ConnectionRecord(thread_id=thread_id, **(fields | more))
 
 
 def _filter(*channels: str, **more: Any) -> Filter:
     return Filter(subscription_id=str(uuid4()), channels=frozenset(channels or {"messages"}), **more)
 
 
-async def _of_thread(thread_id: UUID, account_id: str = "account") -> list[Subscription]:
-    return list(await subscriptions.of_thread(thread_id, account_id=account_id))
-
-
-async def _only(record: ConnectionRecord) -> Subscription:
-    [found] = await _of_thread(record.thread_id)
+async def _only(thread_id: UUID) -> Subscription:
+    [found] = await subscriptions.of_thread(thread_id, account_id="account")
     return found
 
 
-@pytest.mark.parametrize(("since", "cursor"), [(None, 5), (0, 0), (42, 42), (2**63 - 1, 2**63 - 1)])
-async def test_a_subscription_survives_the_round_trip(record: ConnectionRecord, since: int | None, cursor: int) -> None:
-    wanted = _filter("messages", "custom:notes", namespaces=((), ("a", "b")), depth=3)
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        _filter("messages", "lifecycle"),
+        _filter("custom:summary", namespaces=((),)),
+        _filter(namespaces=(("a", "b"), ("c",)), depth=0),
+    ],
+)
+@pytest.mark.parametrize("since", [0, 42, 2**63 - 1])
+async def test_a_subscription_survives_the_round_trip(record: ConnectionRecord, wanted: Filter, since: int) -> None:
     await subscriptions.add(record, wanted, since=since)
-    found = await _only(record)
-    assert (found.connection_id, found.account_id) == (record.connection_id, "account")
-    assert (found.filters, found.cursor) == ((wanted,), cursor)
+    found = await _only(record.thread_id)
+    assert (found.filters, found.cursor, found.connection_id) == ((wanted,), since, record.connection_id)
+    assert found == await subscriptions.get(thread_id=record.thread_id, connection_id=record.connection_id)
 
 
-async def test_what_a_connection_subscribes_to_adds_up_and_goes_one_by_one(record: ConnectionRecord) -> None:
-    first, second = _filter("messages"), _filter("values")
-    await subscriptions.add(record, first, since=7)
-    before = await _only(record)
-    await subscriptions.add(record, second, since=9)
-    both = await _only(record)
-    assert (both.filters, both.cursor, both.version) == ((first, second), 7, before.version + 1)
-    await subscriptions.remove(record, first.subscription_id)
-    assert (await _only(record)).filters == (second,)
-    for _ in range(2):
-        await subscriptions.remove(record, second.subscription_id)
-        assert await _of_thread(record.thread_id) == []
-
-
-async def test_who_subscribes_to_what_came_before_gets_it(record: ConnectionRecord) -> None:
-    await subscriptions.add(record, _filter(), since=100)
-    await subscriptions.add(record, _filter(), since=20)
-    assert (await _only(record)).cursor == 20
+async def test_without_since_it_begins_where_the_connection_did(record: ConnectionRecord) -> None:
     await subscriptions.add(record, _filter(), since=None)
-    assert (await _only(record)).cursor == 5
+    assert (await _only(record.thread_id)).cursor == 7
 
 
-async def test_many_subscriptions_at_once_are_all_there_and_too_many_are_refused(record: ConnectionRecord) -> None:
-    many = [_filter() for _ in range(5)]
-    await asyncio.gather(*(subscriptions.add(record, one, since=0) for one in many))
-    assert set((await _only(record)).filters) == set(many)
-    for _ in range(MOST_FILTERS - len(many)):
+async def test_another_subscription_of_the_connection_only_ever_moves_the_cursor_back(
+    record: ConnectionRecord,
+) -> None:
+    filters = [_filter(), _filter("values"), _filter("tools")]
+    await subscriptions.add(record, filters[0], since=40)
+    await subscriptions.add(record, filters[1], since=50)
+    assert (await _only(record.thread_id)).cursor == 40
+    await subscriptions.add(record, filters[2], since=3)
+    found = await _only(record.thread_id)
+    assert (found.filters, found.cursor) == (tuple(filters), 3)
+
+
+async def test_filters_that_are_changed_at_the_same_time_are_all_there(record: ConnectionRecord) -> None:
+    filters = {_filter() for _ in range(4)}
+    await asyncio.gather(*(subscriptions.add(record, one, since=0) for one in filters))
+    assert set((await _only(record.thread_id)).filters) == filters
+
+
+async def test_a_connection_has_so_many_subscriptions_and_no_more(record: ConnectionRecord) -> None:
+    for _ in range(MOST_FILTERS):
         await subscriptions.add(record, _filter(), since=0)
-    with pytest.raises(InvalidRequestError, match="32 subscriptions already"):
+    with pytest.raises(InvalidRequestError, match=f"{MOST_FILTERS} subscriptions already"):
         await subscriptions.add(record, _filter(), since=0)
+    assert len((await _only(record.thread_id)).filters) == MOST_FILTERS
 
 
-async def test_every_connection_of_the_thread_is_found_and_no_foreign_accounts(thread_id: UUID) -> None:
-    mine = [_record(thread_id) for _ in range(30)]
-    strangers = [_record(thread_id, account_id="a stranger"), _record(uuid4())]
-    for one in (*mine, *strangers):
+async def test_every_connection_of_the_thread_is_found(thread_id: UUID) -> None:
+    many = [_record(thread_id, connection_id=f"connection-{number:02}=") for number in range(30)]
+    for one in [*many, _record(uuid4())]:
         await subscriptions.add(one, _filter(), since=0)
-    assert {found.connection_id for found in await _of_thread(thread_id)} == {one.connection_id for one in mine}
+    found = await subscriptions.of_thread(thread_id, account_id="account")
+    assert [one.connection_id for one in found] == [one.connection_id for one in many]
 
 
-async def test_one_sender_at_a_time(record: ConnectionRecord, subscriptions_table: str) -> None:
+async def test_a_foreign_accounts_connection_gets_nothing(record: ConnectionRecord) -> None:
     await subscriptions.add(record, _filter(), since=0)
-    found = await _only(record)
-    assert await subscriptions.claim(found, sender="a") is not None
-    assert await subscriptions.claim(found, sender="b") is None
-    assert await subscriptions.keep(found, sender="a", cursor=3)
-    assert not await subscriptions.keep(found, sender="b", cursor=4)
-    assert not await subscriptions.release(found, sender="b", cursor=4)
-    assert await subscriptions.release(found, sender="a", cursor=5)
-    taken = await subscriptions.claim(found, sender="b")
-    assert taken is not None
-    assert taken.cursor == 5
-    # WHEN its lease has ended
-    client: Any = await dynamodb()
-    await client.update_item(
-        TableName=subscriptions_table,
-        Key={"thread_id": {"S": str(record.thread_id)}, "connection_id": {"S": record.connection_id}},
-        UpdateExpression="SET sender_until = :now",
-        ExpressionAttributeValues={":now": {"N": str(int(time.time() * 1000) - 1)}},
-    )
-    # THEN it is anybody's
-    assert await subscriptions.claim(found, sender="c") is not None
-    assert not await subscriptions.keep(found, sender="b", cursor=6)
-
-
-async def test_a_sender_learns_that_its_subscription_has_changed(record: ConnectionRecord) -> None:
-    await subscriptions.add(record, _filter(), since=3)
-    found = await _only(record)
-    await subscriptions.claim(found, sender="a")
-    await subscriptions.add(record, _filter("values"), since=0)
-    assert not await subscriptions.keep(found, sender="a", cursor=4)
-    assert not await subscriptions.release(found, sender="a", cursor=4)
-    again = await subscriptions.claim(found, sender="a")
-    assert again is not None
-    assert (len(again.filters), again.cursor) == (2, 0)
-    assert await subscriptions.keep(again, sender="a", cursor=1)
-
-
-async def test_a_subscription_that_is_gone_has_no_sender(record: ConnectionRecord) -> None:
-    await subscriptions.add(record, _filter(), since=3)
-    found = await _only(record)
-    await subscriptions.delete(found)
-    assert await subscriptions.claim(found, sender="a") is None
-    assert not await subscriptions.keep(found, sender="a", cursor=4)
-    assert await _of_thread(record.thread_id) == []
+    await subscriptions.add(_record(record.thread_id, account_id="a stranger"), _filter(), since=0)
+    assert (await _only(record.thread_id)).connection_id == record.connection_id
 
 
 async def test_a_connection_survives_the_round_trip(record: ConnectionRecord) -> None:
     assert await subscriptions.get_connection(record.connection_id) is None
     await subscriptions.put_connection(record)
     assert await subscriptions.get_connection(record.connection_id) == record
-    # It is no subscription.
-    assert await _of_thread(record.thread_id) == []
+    # It watches nothing.
+    assert await subscriptions.of_thread(record.thread_id, account_id="account") == []
 
 
 async def test_a_connection_is_forgotten_with_what_it_watches_and_twice_is_as_well(record: ConnectionRecord) -> None:
     other = _record(record.thread_id)
-    await subscriptions.put_connection(record)
     for one in (record, other):
+        await subscriptions.put_connection(one)
         await subscriptions.add(one, _filter(), since=0)
     for _ in range(2):
         await subscriptions.delete_connection(record.connection_id)
         assert await subscriptions.get_connection(record.connection_id) is None
-        assert (await _only(record)).connection_id == other.connection_id
+        assert (await _only(record.thread_id)).connection_id == other.connection_id
 
 
-async def test_what_a_credential_has_opened_ends_with_it(thread_id: UUID) -> None:
-    expired = _record(thread_id, credential_expires_at=time.time() - 1)
-    await subscriptions.put_connection(expired)
-    await subscriptions.add(expired, _filter(), since=0)
-    assert await subscriptions.get_connection(expired.connection_id) is None
-    assert await _of_thread(thread_id) == []
+async def test_unsubscribing_ends_one_subscription_and_the_last_one_ends_the_item(record: ConnectionRecord) -> None:
+    first, second = _filter(), _filter("values")
+    await subscriptions.put_connection(record)
+    for one in (first, second):
+        await subscriptions.add(record, one, since=0)
+    for _ in range(2):
+        await subscriptions.remove(record, first.subscription_id)
+        assert (await _only(record.thread_id)).filters == (second,)
+    for _ in range(2):
+        await subscriptions.remove(record, second.subscription_id)
+        assert await subscriptions.of_thread(record.thread_id, account_id="account") == []
+    assert await subscriptions.get_connection(record.connection_id) == record
 
 
-async def test_items_expire_with_the_longest_life_of_a_connection(record: ConnectionRecord) -> None:
+@pytest.mark.parametrize(
+    ("credential_s", "life_s", "announced_s"),
+    [(2**31, LIFE_S, ANNOUNCED_S), (3600, 3600, ANNOUNCED_S), (300, 300, 150)],
+    ids=["two hours", "a credential that ends before", "a credential of few minutes"],
+)
+async def test_items_expire_with_the_connection_or_its_credential(
+    thread_id: UUID, subscriptions_table: str, credential_s: int, life_s: int, announced_s: int
+) -> None:
+    record = _record(thread_id)
+    record = replace(record, credential_expires_at=record.opened_at + credential_s)
+    await subscriptions.put_connection(record)
     await subscriptions.add(record, _filter(), since=0)
-    assert (await _only(record)).expires_at == pytest.approx(time.time() + LIFE_S, abs=60)
+    # A later subscription lengthens nothing.
+    await subscriptions.add(record, _filter(), since=0)
+    client: Any = await dynamodb()
+    for key in (f"connection#{record.connection_id}", "connection"), (str(thread_id), record.connection_id):
+        names = dict(zip(("thread_id", "connection_id"), key, strict=True))
+        answer = await client.get_item(
+            TableName=subscriptions_table, Key={name: {"S": value} for name, value in names.items()}
+        )
+        assert int(answer["Item"]["expires_at"]["N"]) == record.opened_at + life_s
+    assert (await _only(thread_id)).announce_at == record.opened_at + life_s - announced_s
+
+
+async def test_what_has_expired_is_not_there_even_before_dynamodb_removes_it(thread_id: UUID) -> None:
+    record = _record(thread_id, credential_expires_at=time.time() - 1)
+    await subscriptions.put_connection(record)
+    await subscriptions.add(record, _filter(), since=0)
+    assert await subscriptions.get_connection(record.connection_id) is None
+    assert await subscriptions.of_thread(thread_id, account_id="account") == []
+    assert await subscriptions.get(thread_id=thread_id, connection_id=record.connection_id) is None
+
+
+async def test_one_of_many_becomes_the_sender(record: ConnectionRecord) -> None:
+    await subscriptions.add(record, _filter(), since=0)
+    found = await _only(record.thread_id)
+    claimed = await asyncio.gather(*(subscriptions.claim(found, sender=f"sender {number}") for number in range(10)))
+    assert [one for one in claimed if one is not None] == [found]
+
+
+async def test_a_senders_lease_is_kept_and_given_back_by_the_sender_alone(record: ConnectionRecord) -> None:
+    await subscriptions.add(record, _filter(), since=0)
+    found = await _only(record.thread_id)
+    assert await subscriptions.claim(found, sender="mine") == found
+    assert not await subscriptions.keep(found, sender="other", cursor=9)
+    assert not await subscriptions.release(found, sender="other", cursor=9)
+    assert await subscriptions.claim(found, sender="other") is None
+    assert await subscriptions.keep(found, sender="mine", cursor=5)
+    assert (await _only(record.thread_id)).cursor == 5
+    assert await subscriptions.release(found, sender="mine", cursor=6)
+    # The next one goes on there at once.
+    assert await subscriptions.claim(found, sender="other") == replace(found, cursor=6)
+
+
+async def test_a_lease_that_is_not_renewed_ends(record: ConnectionRecord, monkeypatch: pytest.MonkeyPatch) -> None:
+    await subscriptions.add(record, _filter(), since=0)
+    found = await _only(record.thread_id)
+    monkeypatch.setattr(subscriptions, "SENDER_LEASE_S", -1.0)
+    assert await subscriptions.claim(found, sender="dead") == found
+    assert await subscriptions.claim(found, sender="other") == found
+    # Whoever wakes up then is not the sender any more.
+    assert not await subscriptions.keep(found, sender="dead", cursor=9)
+
+
+async def test_a_sender_that_does_not_know_of_a_change_writes_nothing(record: ConnectionRecord) -> None:
+    await subscriptions.add(record, _filter(), since=50)
+    found = await _only(record.thread_id)
+    assert await subscriptions.claim(found, sender="mine") == found
+    await subscriptions.add(record, _filter("values"), since=3)
+    assert not await subscriptions.keep(found, sender="mine", cursor=60)
+    assert not await subscriptions.release(found, sender="mine", cursor=60)
+    changed = await subscriptions.claim(found, sender="mine")
+    assert changed is not None
+    assert (changed.cursor, len(changed.filters), changed.version) == (3, 2, found.version + 1)
+
+
+async def test_the_end_of_a_connection_is_announced_by_its_sender_and_by_nobody_again(
+    record: ConnectionRecord,
+) -> None:
+    await subscriptions.add(record, _filter(), since=0)
+    found = await _only(record.thread_id)
+    assert found.announce_at == record.announce_at
+    await subscriptions.claim(found, sender="mine")
+    await subscriptions.note_announced(found, sender="other")
+    assert (await _only(record.thread_id)).announce_at == record.announce_at
+    await subscriptions.note_announced(found, sender="mine")
+    assert (await _only(record.thread_id)).announce_at is None
+    await subscriptions.add(record, _filter("values"), since=0)
+    assert (await _only(record.thread_id)).announce_at is None

@@ -1,0 +1,281 @@
+"""The sender on a real Redis and a real DynamoDB API, posting over HTTP: one posts, in order, and the next goes on."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from functions.api.sender.main import Replay
+from shared.stream import events, log, sender, subscriptions
+from shared.stream.delivery import Delivery
+from shared.stream.events import Logged
+from shared.stream.filters import Filter
+from shared.stream.redis_client import redis
+from shared.stream.sender import Sender
+from shared.stream.subscriptions import ConnectionRecord
+from tests.integration import opened
+from tests.integration.conftest import StartFunction
+from tests.integration.databases import Database
+from tests.integration.deployed import Deployed
+from tests.integration.function_process import FunctionProcess
+from tests.integration.gateway import Gateway, gateway
+from tests.integration.waiting import until
+
+pytestmark = pytest.mark.usefixtures("subscriptions_table")
+
+ACCOUNT = "account"
+
+
+@pytest.fixture(scope="module")
+async def running_gateway() -> AsyncIterator[Gateway]:
+    async with gateway() as found:
+        yield found
+
+
+@pytest.fixture
+def posts(running_gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> Gateway:
+    """Where posts go."""
+    monkeypatch.setenv("CONNECTIONS_URL", running_gateway.url)
+    opened.forget_settings()
+    running_gateway.most_at_once = 0
+    running_gateway.open.set()
+    return running_gateway
+
+
+@pytest.fixture
+def thread_id() -> UUID:
+    return uuid4()
+
+
+async def appended(thread_id: UUID, first: int, last: int) -> list[Logged]:
+    """Events with these numbers, in the log."""
+    told = [
+        events.number(events.custom(uuid4(), "numbered", {"seq": seq}), thread_id=thread_id, seq=seq)
+        for seq in range(first, last + 1)
+    ]
+    answer = await log.append(thread_id, told, epoch=1, expected_seq=first - 1, proved=True)
+    assert answer.answer == "ok"
+    return told
+
+
+async def watching(thread_id: UUID, *, since: int = 0, account_id: str = ACCOUNT) -> str:
+    """A connection that watches the thread; its id."""
+    record = ConnectionRecord(
+        connection_id=f"{uuid4().hex[:15]}=",
+        account_id=account_id,
+        thread_id=thread_id,
+        opened_at=time.time(),
+        credential_expires_at=2**32,
+    )
+    wanted = Filter(subscription_id=str(uuid4()), channels=frozenset({"custom", "values"}))
+    await subscriptions.put_connection(record)
+    await subscriptions.add(record, wanted, since=since)
+    return record.connection_id
+
+
+async def replay(thread_id: UUID) -> Sender:
+    """A sender of what is there, for the thread's one subscription."""
+    [found] = await subscriptions.of_thread(thread_id, account_id=ACCOUNT)
+    return Sender(found, Replay(thread_id, newest_seq=0))
+
+
+async def cursor_of(thread_id: UUID, connection_id: str) -> int:
+    """What the next sender would begin after."""
+    found = await subscriptions.get(thread_id=thread_id, connection_id=connection_id)
+    assert found is not None
+    return found.cursor
+
+
+async def test_a_replay_posts_the_log_as_it_is_and_leaves_its_cursor(posts: Gateway, thread_id: UUID) -> None:
+    told = await appended(thread_id, 1, 450)
+    connection_id = await watching(thread_id, since=3)
+    assert await (await replay(thread_id)).run()
+    assert posts.sent[connection_id] == [json.loads(one.frame) | {"prev_seq": one.seq - 1} for one in told[3:]]
+    assert await cursor_of(thread_id, connection_id) == 450
+
+
+async def test_of_two_senders_one_posts_and_the_other_finds_nothing_left(posts: Gateway, thread_id: UUID) -> None:
+    await appended(thread_id, 1, 300)
+    connection_id = await watching(thread_id)
+    both = [await replay(thread_id), await replay(thread_id)]
+    assert await asyncio.gather(*(one.run() for one in both)) == [True, True]
+    assert posts.seqs(connection_id) == list(range(1, 301))
+    assert posts.most_at_once == 1
+
+
+async def test_the_executor_takes_over_from_a_replay_without_a_repeat(posts: Gateway, thread_id: UUID) -> None:
+    # GIVEN a replay that is at it
+    await appended(thread_id, 1, 300)
+    connection_id = await watching(thread_id)
+    replaying = asyncio.create_task((await replay(thread_id)).run())
+    await until(lambda: posts.sent.get(connection_id))
+    # WHEN a run begins, and says something
+    delivery = Delivery(thread_id=thread_id, account_id=ACCOUNT, last_seq=300)
+    delivery.start()
+    await delivery.offer(await appended(thread_id, 301, 303))
+    # THEN one of them posts each event
+    assert await replaying
+    assert await delivery.close(timeout_s=10)
+    assert posts.seqs(connection_id) == list(range(1, 304))
+    assert posts.most_at_once == 1
+
+
+async def test_what_is_subscribed_after_the_last_look_is_left_to_a_replay_from_the_start(
+    posts: Gateway, thread_id: UUID
+) -> None:
+    delivery = Delivery(thread_id=thread_id, account_id=ACCOUNT, last_seq=0)
+    delivery.start()
+    await delivery.offer(await appended(thread_id, 1, 5))
+    assert await delivery.close(timeout_s=10)
+    connection_id = await watching(thread_id)
+    assert await (await replay(thread_id)).run()
+    assert posts.seqs(connection_id) == [1, 2, 3, 4, 5]
+
+
+async def test_events_that_come_while_a_replay_ends_are_posted_by_it_or_the_next(
+    posts: Gateway, thread_id: UUID
+) -> None:
+    await appended(thread_id, 1, 20)
+    connection_id = await watching(thread_id)
+    replaying = asyncio.create_task((await replay(thread_id)).run())
+    await until(lambda: posts.sent.get(connection_id))
+    await appended(thread_id, 21, 40)
+    next_one = asyncio.create_task((await replay(thread_id)).run())
+    assert await asyncio.gather(replaying, next_one) == [True, True]
+    assert posts.seqs(connection_id) == list(range(1, 41))
+
+
+async def test_a_connection_that_is_gone_is_forgotten_with_everything(posts: Gateway, thread_id: UUID) -> None:
+    await appended(thread_id, 1, 3)
+    connection_id = await watching(thread_id)
+    posts.gone.add(connection_id)
+    assert not await (await replay(thread_id)).run()
+    assert await subscriptions.of_thread(thread_id, account_id=ACCOUNT) == []
+    assert await subscriptions.get_connection(connection_id) is None
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+async def test_what_the_gateway_refuses_is_posted_again_and_nothing_is_left_out(
+    posts: Gateway, thread_id: UUID, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sender, "_BACKOFF_S", (0.01, 0.02))
+    await appended(thread_id, 1, 5)
+    connection_id = await watching(thread_id)
+    posts.answers += [200, status, status, status, 200, status]
+    assert await (await replay(thread_id)).run()
+    assert posts.seqs(connection_id) == [1, 2, 3, 4, 5]
+    assert posts.answers == []
+
+
+@pytest.mark.parametrize("lost", ["the beginning", "everything"])
+async def test_what_the_log_has_lost_is_declared_with_the_thread_as_the_database_has_it(
+    posts: Gateway, database: Database, lost: str
+) -> None:
+    thread_id = await database.new_thread(ACCOUNT)
+    await appended(thread_id, 1, 30)
+    connection_id = await watching(thread_id, since=4)
+    if lost == "everything":
+        await redis().delete(f"{{{thread_id}}}:events")
+    else:
+        await redis().xtrim(f"{{{thread_id}}}:events", minid="21-0", approximate=False)
+    [found] = await subscriptions.of_thread(thread_id, account_id=ACCOUNT)
+    assert await Sender(found, Replay(thread_id, newest_seq=30)).run()
+    gap, values, *rest = posts.sent[connection_id]
+    last = 30 if lost == "everything" else 20
+    assert gap["params"]["data"] == {"name": "gap", "payload": {"from": 5, "to": last}}
+    assert values["params"]["data"] == {"messages": []}
+    assert [(frame["seq"], frame["prev_seq"]) for frame in rest] == [(seq, seq - 1) for seq in range(last + 1, 31)]
+    # It is told once.
+    assert await (await replay(thread_id)).run()
+    assert len(posts.sent[connection_id]) == 2 + len(rest)
+
+
+async def test_a_renewal_keeps_the_lease_beyond_its_time(
+    posts: Gateway, thread_id: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # GIVEN a lease of half a second, and a client that takes one event and then nothing
+    for module in (subscriptions, sender):
+        monkeypatch.setattr(module, "SENDER_LEASE_S", 0.5)
+    for name, value in (("_KEEP_S", 0.05), ("_RENEW_LEFT_S", 0.4), ("_MARGIN_S", 0.1)):
+        monkeypatch.setattr(sender, name, value)
+    await appended(thread_id, 1, 3)
+    connection_id = await watching(thread_id)
+    posts.open.clear()
+    holding = asyncio.create_task((await replay(thread_id)).run())
+    await until(lambda: posts.posting.get(connection_id))
+    # WHEN another sender asks for longer than the lease
+    competing = asyncio.create_task((await replay(thread_id)).run())
+    begun = time.monotonic()
+    await until(lambda: time.monotonic() > begun + 1.5)
+    assert posts.posting[connection_id] == 1
+    posts.open.set()
+    # THEN the first has posted everything
+    assert await asyncio.gather(holding, competing) == [True, True]
+    assert posts.seqs(connection_id) == [1, 2, 3]
+
+
+def _send(function: FunctionProcess, thread_id: UUID) -> None:
+    function.begin({"thread_id": str(thread_id), "account_id": ACCOUNT})
+
+
+async def test_a_sender_that_is_killed_is_followed_by_one_that_goes_on_from_its_cursor(
+    posts: Gateway, deployed: Deployed, start_function: StartFunction, thread_id: UUID
+) -> None:
+    del deployed
+    told = await appended(thread_id, 1, 2000)
+    connection_id = await watching(thread_id)
+    killed, heir = (start_function("functions.api.sender.main.handler", CONNECTIONS_URL=posts.url) for _ in range(2))
+    # GIVEN a sender that has written its cursor back, and has posted more
+    _send(killed, thread_id)
+
+    async def ahead() -> bool:
+        cursor = await cursor_of(thread_id, connection_id)
+        return 0 < cursor < len(posts.sent.get(connection_id, []))
+
+    await until(ahead)
+    # WHEN it dies
+    killed.kill()
+    await until(lambda: not posts.posting[connection_id])
+    kept, before = await cursor_of(thread_id, connection_id), len(posts.sent[connection_id])
+    assert before < len(told)
+    # THEN the next one waits for the end of its lease, and goes on behind what was written back
+    _send(heir, thread_id)
+    await until(lambda: len(posts.sent[connection_id]) == before + len(told) - kept, timeout_s=30)
+    assert heir.answer() is None
+    assert posts.seqs(connection_id)[before:] == list(range(kept + 1, len(told) + 1))
+    # ... and what it repeats is what it was.
+    for frame in posts.sent[connection_id]:
+        one = told[frame["seq"] - 1]
+        assert {name: value for name, value in frame.items() if name != "prev_seq"} == json.loads(one.frame)
+    assert posts.most_at_once == 1
+
+
+async def test_ten_thousand_subscribers_are_found_and_one_of_them_is_none_of_the_others(
+    posts: Gateway, thread_id: UUID
+) -> None:
+    # GIVEN ten thousand subscriptions of a thread, in place of which DynamoDB pages its answers
+    template_id = await watching(thread_id)
+    [template] = await subscriptions.of_thread(thread_id, account_id=ACCOUNT)
+    await _write_copies(thread_id, template_id, 9_999)
+    found = await subscriptions.of_thread(thread_id, account_id=ACCOUNT)
+    assert len({one.connection_id for one in found}) == 10_000
+    assert {replace(one, connection_id="") for one in found} == {replace(template, connection_id="")}
+    del posts
+
+
+async def _write_copies(thread_id: UUID, connection_id: str, count: int) -> None:
+    from shared.aws.clients import dynamodb  # noqa: PLC0415
+    from tests.integration.conftest import SUBSCRIPTIONS_TABLE  # noqa: PLC0415
+
+    client: Any = await dynamodb()
+    key = {"thread_id": {"S": str(thread_id)}, "connection_id": {"S": connection_id}}
+    item = (await client.get_item(TableName=SUBSCRIPTIONS_TABLE, Key=key))["Item"]
+    puts = [{"PutRequest": {"Item": {**item, "connection_id": {"S": f"{number}="}}}} for number in range(count)]
+    for first in range(0, count, 25):
+        answer = await client.batch_write_item(RequestItems={SUBSCRIPTIONS_TABLE: puts[first : first + 25]})
+        assert not answer["UnprocessedItems"]
