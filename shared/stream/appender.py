@@ -54,6 +54,8 @@ class Appender:
         self._unnoted: list[int] = []
         self._told_seq = hold.last_seq
         self.last_seq = hold.last_seq
+        # A gap was declared since the last snapshot that is known to be complete.
+        self._unsettled = False
 
     @property
     def complete(self) -> bool:
@@ -144,7 +146,8 @@ class Appender:
 
     async def _append(self, wanted: list[Logged]) -> list[Logged]:
         for _ in range(_TRIES):
-            given = [*wanted, *await self._declared(wanted)]
+            declared = await self._declared(wanted)
+            given = [*wanted, *declared]
             try:
                 appended = await log.append(
                     self._hold.thread_id,
@@ -162,6 +165,7 @@ class Appender:
                     self._logged_seq = given[-1].seq
                     self.last_seq = max(self.last_seq, self._logged_seq)
                     self._proved = self._first = False
+                    self._unsettled = self._unsettled or bool(declared)
                     return given
                 case "fenced":
                     raise LeaseLostError
@@ -188,6 +192,16 @@ class Appender:
         seq = self.last_seq
         thread_id = self._hold.thread_id
         return [events.number(event, thread_id=thread_id, seq=seq + place) for place, event in enumerate(declared, 1)]
+
+    async def state_after_gap(self) -> Event | None:
+        """How the thread stands, once, if a gap was declared: the snapshot behind that lacks the message then open.
+
+        A client that has not got that message's beginning cannot make anything of the rest of it.
+        """
+        if not self._unsettled:
+            return None
+        self._unsettled = False
+        return events.values(self._hold.thread_id, await self._snapshot())
 
     async def _snapshot(self) -> list[Json] | None:
         try:

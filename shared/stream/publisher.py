@@ -140,9 +140,13 @@ class Publisher:
     async def closing(self) -> AsyncGenerator[int]:
         """Everything published is logged, and nothing more gets a number: yields the last one. Raises as :meth:`drain`.
 
+        Where a gap was declared, how the thread stands is the last of it: all messages of the run are kept by then.
         Inside, the run is ended or given away; what that has written as facts is published with :meth:`end`.
         """
         await self.drain()
+        if (state := await self._appender.state_after_gap()) is not None:
+            await self.publish(state)
+            await self.drain()
         async with self._writing:
             self._closed = True
             yield self._appender.last_seq

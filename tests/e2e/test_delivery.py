@@ -1,141 +1,254 @@
-"""Every client ends with the same events, however often its connection is cut."""
+"""Whoever watches a thread, from whenever and through whatever, ends with the same events in the same order."""
 
 import asyncio
-import json
 import random
-from collections.abc import Callable
+import time
+from itertools import pairwise
 from typing import Any
 
 import httpx
+import pytest
 from redis import RedisCluster
-from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from clients.terminal.stack import Stack
 from tests.e2e.conftest import RunningStack
-from tests.e2e.following import ALL_CHANNELS, command, events_of_run, next_frame, subscribed, text_of
-from tests.e2e.threads import ended_run, new_thread, start_run, stored_messages
+from tests.e2e.following import eventually
+from tests.e2e.threads import ended_run, new_thread, start_run
+from tests.e2e.watching import Watcher, folded, told
 
-ENDS = {"completed", "failed"}
-# About two hundred events.
-ANSWER = "[[tokens 600 rate 30]]"
-
-
-async def _followed(
-    client: Stack, thread_id: str, cut: Callable[[dict[str, Any]], bool], since: int = 0
-) -> list[dict[str, Any]]:
-    """What a client that honours ids has in the end, whose connection is cut after each event that ``cut`` names."""
-    seen: dict[str, dict[str, Any]] = {}
-    last = since
-    while True:
-        async with connect(client.websocket_url(thread_id), additional_headers=client.headers) as socket:
-            params = {"channels": ALL_CHANNELS, "since": last}
-            await socket.send(json.dumps({"id": 1, "method": "subscription.subscribe", "params": params}))
-            try:
-                while True:
-                    frame = await next_frame(socket)
-                    if frame["type"] != "event" or frame["event_id"] in seen:
-                        continue
-                    assert frame["seq"] > last, "events arrive in order"
-                    seen[frame["event_id"]] = frame
-                    last = frame["seq"]
-                    if frame["method"] == "lifecycle" and frame["params"]["data"]["event"] in ENDS:
-                        return list(seen.values())
-                    if cut(frame):
-                        socket.transport.abort()
-                        break
-            except ConnectionClosed:
-                continue
+CLIENTS = 10
+LONG_RUN = "[[tokens 200 rate 10]]"
 
 
-def _told(events: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
-    """Events without what belongs to the connection."""
-    return [(event["seq"], event["event_id"], event["method"], event["params"]) for event in events]
+async def _ran(http: httpx.AsyncClient, thread_id: str, text: str) -> dict[str, Any]:
+    return await ended_run(http, await start_run(http, thread_id, text))
 
 
-async def test_clients_that_are_cut_off_end_with_what_the_others_have(http: httpx.AsyncClient, client: Stack) -> None:
+async def _answers(http: httpx.AsyncClient, thread_id: str) -> dict[str, str]:
+    state = (await http.get(f"/threads/{thread_id}/state")).json()
+    return {message["id"]: message["content"] for message in state["values"]["messages"] if message["type"] == "ai"}
+
+
+def _flush(stack: RunningStack) -> None:
+    redis = RedisCluster.from_url(stack.fields["redis_url"])
+    try:
+        redis.flushall()
+    finally:
+        redis.close()
+
+
+async def test_who_subscribes_after_the_end_with_since_0_gets_all(http: httpx.AsyncClient, client: Stack) -> None:
     thread_id = await new_thread(http)
-    chance = random.Random(7)  # noqa: S311 - no secret
-    at_once = {seq for seq in range(1, 1000) if seq % 50 == 0}
-    followers = [
-        asyncio.create_task(_followed(client, thread_id, cut))
-        for cut in (
-            lambda _: False,
-            lambda _: True,
-            *[lambda _: chance.random() < 0.05] * 10,
-            *[lambda frame: frame["seq"] in at_once] * 10,
+    live, late = Watcher(client, thread_id), Watcher(client, thread_id)
+    async with live.subscribed() as at:
+        await _ran(http, thread_id, "[[tokens 30 rate 100]]")
+        await live.until_end(at)
+    async with late.subscribed(since=0) as at:
+        await late.until_end(at)
+    assert told(late.frames) == told(live.frames)
+    assert [seq for seq, _, _ in told(late.frames)] == list(range(1, late.last_seq + 1))
+    assert [frame["prev_seq"] for frame in late.frames] == list(range(late.last_seq))
+
+
+async def test_who_subscribes_after_the_end_without_since_gets_the_next_run_only(
+    http: httpx.AsyncClient, client: Stack
+) -> None:
+    thread_id = await new_thread(http)
+    await _ran(http, thread_id, "[[say first]]")
+    watcher = Watcher(client, thread_id)
+    async with watcher.subscribed(since=None) as at:
+        await _ran(http, thread_id, "[[say second]]")
+        await watcher.until_end(at)
+    assert list(folded(watcher.frames).values()) == ["second"]
+    assert watcher.frames[0]["params"]["data"]["event"] == "running"
+
+
+async def test_who_subscribes_in_the_middle_without_since_gets_the_run_from_its_beginning(
+    http: httpx.AsyncClient, client: Stack
+) -> None:
+    thread_id = await new_thread(http)
+    await _ran(http, thread_id, "[[say before]]")
+    early, late = Watcher(client, thread_id), Watcher(client, thread_id)
+    async with early.subscribed(since=None) as first:
+        await start_run(http, thread_id, "[[tokens 40 rate 20]]")
+        await early.until(first, lambda watcher: len(watcher.frames) > 8)
+        async with late.subscribed(since=None) as second:
+            await asyncio.gather(early.until_end(first), late.until_end(second))
+    assert told(late.frames) == told(early.frames)
+
+
+async def test_a_replay_that_outlives_its_run_ends_with_the_same_events_for_every_viewer(
+    http: httpx.AsyncClient, client: Stack
+) -> None:
+    thread_id = await new_thread(http)
+    for number in range(3):
+        await _ran(http, thread_id, f"[[say answer {number}]] [[tokens 20 rate 0]]")
+    viewers = [Watcher(client, thread_id) for _ in range(5)]
+
+    async def view(viewer: Watcher) -> None:
+        async with viewer.subscribed() as at:
+            await viewer.until_end(at, ends=3)
+
+    await asyncio.gather(*(view(viewer) for viewer in viewers))
+    assert [told(viewer.frames) for viewer in viewers] == [told(viewers[0].frames)] * len(viewers)
+    assert folded(viewers[0].frames) == await _answers(http, thread_id)
+
+
+async def test_clients_that_are_cut_off_at_any_point_end_with_identical_events(
+    http: httpx.AsyncClient, client: Stack
+) -> None:
+    thread_id = await new_thread(http)
+    undisturbed = Watcher(client, thread_id)
+    cut_off = [Watcher(client, thread_id) for _ in range(CLIENTS)]
+    async with undisturbed.subscribed() as at:
+        await start_run(http, thread_id, LONG_RUN)
+        chances = [random.Random(number) for number in range(CLIENTS)]  # noqa: S311 - which points, and again the same
+        cuts = await asyncio.gather(
+            *(
+                watcher.through_cuts(chance, shortest=1, longest=60)
+                for watcher, chance in zip(cut_off, chances, strict=True)
+            ),
+            undisturbed.until_end(at),
         )
-    ]
-    run = await start_run(http, thread_id, ANSWER)
-    uninterrupted, *others = [_told(events) for events in await asyncio.gather(*followers)]
-    assert [seq for seq, *_ in uninterrupted] == list(range(1, len(uninterrupted) + 1))
-    assert len(uninterrupted) > 150
-    assert all(other == uninterrupted for other in others)
-    assert (await ended_run(http, run))["status"] == "success"
+    expected = told(undisturbed.frames)
+    assert len(expected) > 150
+    assert [seq for seq, _, _ in expected] == list(range(1, len(expected) + 1))
+    for watcher in cut_off:
+        assert told(watcher.frames) == expected
+    assert min(cut for cut in cuts if cut is not None) > 1
+    # What is sent twice is what it was.
+    by_seq = {seq: (event_id, data) for seq, event_id, data in expected}
+    for frame in [frame for watcher in cut_off for frame in watcher.repeats]:
+        assert by_seq[frame["seq"]] == (frame["event_id"], frame["params"]["data"])
 
-    # Long after the run has ended, cut off at every event again.
-    assert _told(await _followed(client, thread_id, lambda _: True)) == uninterrupted
 
-
-async def test_a_log_that_was_lost_is_declared_to_who_comes_back(
+async def test_an_emptied_log_is_a_declared_gap_and_the_state_is_the_databases(
     stack: RunningStack, http: httpx.AsyncClient, client: Stack
 ) -> None:
     thread_id = await new_thread(http)
-    async with subscribed(client, thread_id) as socket:
-        run = await start_run(http, thread_id, "[[tokens 20 rate 0]]")
-        events = await events_of_run(socket)
-    await ended_run(http, run)
-    redis: Any = RedisCluster.from_url(stack.fields["redis_url"], decode_responses=True)
-    redis.delete(f"{{{thread_id}}}:events")
-    async with subscribed(client, thread_id, since=3) as socket:
-        gap, values = await next_frame(socket), await next_frame(socket)
-    assert gap["params"]["data"] == {"name": "gap", "payload": {"from": 4, "to": events[-1]["seq"]}}
-    stored = await stored_messages(http, thread_id)
-    assert [message["id"] for message in values["params"]["data"]["messages"]] == [
-        message["message_id"] for message in stored
-    ]
+    await _ran(http, thread_id, "[[say an earlier answer]]")
+    live, back, late = (Watcher(client, thread_id) for _ in range(3))
+    async with live.subscribed() as at:
+        await start_run(http, thread_id, "[[tokens 60 rate 10]]")
+        # GIVEN one that has gone away in the middle of an answer
+        async with back.subscribed() as gone:
+            await back.until(gone, lambda watcher: watcher.last_seq > 15)
+        # WHEN everything in Redis is lost, and the run goes on
+        await live.until(at, lambda watcher: watcher.last_seq > 20)
+        await asyncio.to_thread(_flush, stack)
+        await live.until_end(at, ends=2)
+    async with back.subscribed() as at:
+        await back.until_end(at, ends=2)
+    async with late.subscribed() as at:
+        await late.until_end(at)
+    answers = await _answers(http, thread_id)
+    assert len(answers) == 2
+    for watcher in (live, back, late):
+        names = [frame["params"]["data"].get("name") for frame in watcher.frames]
+        assert "gap" in names
+        for first, second in pairwise(watcher.frames):
+            # THEN each gap is followed by a snapshot
+            if first["params"]["data"].get("name") == "gap":
+                assert second["method"] == "values"
+        # ... numbers that nobody got are declared, and the state is right.
+        assert _undeclared(watcher) == []
+        state = folded(watcher.frames)
+        assert {message_id: text for message_id, text in state.items() if message_id in answers} == answers
 
-    # The thread goes on, and its numbers with it.
-    async with subscribed(client, thread_id, since=events[-1]["seq"]) as socket:
-        await start_run(http, thread_id, "[[say again]]")
-        more = await events_of_run(socket)
-    assert more[0]["seq"] > events[-1]["seq"]
-    assert text_of(more).strip() == "again"
+
+def _undeclared(watcher: Watcher) -> list[int]:
+    got = {seq for seq, _, _ in told(watcher.frames)}
+    for frame in watcher.frames:
+        data = frame["params"]["data"]
+        if data.get("name") == "gap":
+            got |= set(range(data["payload"]["from"], data["payload"]["to"] + 1))
+    return [seq for seq in range(1, watcher.last_seq) if seq not in got]
 
 
-async def test_several_viewers_and_one_who_comes_late(http: httpx.AsyncClient, client: Stack) -> None:
+async def test_a_stop_of_a_run_that_nobody_executes_is_told_by_the_sender(
+    http: httpx.AsyncClient, client: Stack
+) -> None:
     thread_id = await new_thread(http)
-    async with subscribed(client, thread_id) as first, subscribed(client, thread_id, channels=["lifecycle"]) as second:
-        await start_run(http, thread_id, "[[tokens 60 rate 30]]")
-        while (await next_frame(first))["method"] != "messages":
+    watcher = Watcher(client, thread_id)
+    async with watcher.subscribed() as at:
+        run = await start_run(http, thread_id, "[[say never]]", after_seconds=3600)
+        answer = await http.post(f"/threads/{thread_id}/runs/{run['run_id']}/cancel")
+        assert answer.status_code < 300, answer.text
+        await watcher.until_end(at)
+    assert watcher.frames[-1]["params"]["data"]["error"].startswith("stop: ")
+    assert watcher.last_seq == len(told(watcher.frames))
+
+
+async def test_a_wanted_channel_that_is_added_later_comes_from_where_it_says(
+    http: httpx.AsyncClient, client: Stack
+) -> None:
+    thread_id = await new_thread(http)
+    await _ran(http, thread_id, "[[say hello]]")
+    watcher = Watcher(client, thread_id)
+    async with watcher.subscribed(channels=["lifecycle"]) as at:
+        await watcher.until_end(at)
+        assert {frame["method"] for frame in watcher.frames} == {"lifecycle"}
+        added = await watcher.ask(at, "subscription.subscribe", {"channels": ["messages"], "since": 0})
+        assert added["type"] == "success", added
+        await watcher.until(at, lambda one: any(_is_finish(frame) for frame in one.frames))
+    everything = Watcher(client, thread_id)
+    async with everything.subscribed() as at:
+        await everything.until_end(at)
+    assert sorted(told(watcher.frames), key=lambda one: one[0]) == told(everything.frames)
+
+
+def _is_finish(frame: dict[str, Any]) -> bool:
+    return frame["params"]["data"].get("event") == "message-finish"
+
+
+async def test_since_in_the_future_is_refused(http: httpx.AsyncClient, client: Stack) -> None:
+    thread_id = await new_thread(http)
+    await _ran(http, thread_id, "[[say hello]]")
+    watcher = Watcher(client, thread_id)
+    with pytest.raises(AssertionError, match="invalid_argument"):
+        async with watcher.subscribed(since=10**9):
             pass
-        # Without since: from the beginning of the run that is being executed.
-        async with subscribed(client, thread_id) as late:
-            everything = await events_of_run(late)
-            lifecycle = await events_of_run(second)
-    assert everything[0]["seq"] == 1
-    assert len(text_of(everything).split()) == 60
-    assert [event["params"]["data"]["event"] for event in lifecycle] == ["running", "completed"]
-    assert lifecycle[-1]["prev_seq"] == everything[-1]["prev_seq"]
+    assert watcher.frames == []
 
 
-async def test_wrong_subscriptions_are_refused_and_the_connection_lives(http: httpx.AsyncClient, client: Stack) -> None:
+async def test_an_end_of_the_credential_is_announced_at_the_ping(stack: RunningStack, account_id: str) -> None:
+    # GIVEN a credential of few seconds, half of which are over, and a thread on which nothing happens
+    ends_at = int(time.time()) + 8
+    client = Stack(base_url=stack.base_url, token=stack.token(account_id, exp=ends_at))
+    async with httpx.AsyncClient(base_url=stack.base_url, headers=client.headers, timeout=30) as http:
+        watcher = Watcher(client, await new_thread(http))
+        async with watcher.subscribed() as at:
+
+            async def ping() -> list[dict[str, Any]]:
+                assert (await watcher.ask(at, "ping"))["type"] == "success"
+                return watcher.frames
+
+            [announced] = await eventually(ping, bool)
+    assert announced["params"]["data"] == {
+        "name": "connection_expiring",
+        "payload": {"expires_at": ends_at * 1000},
+    }
+    assert "seq" not in announced
+
+
+@pytest.mark.parametrize(
+    ("sent", "code"),
+    [("x" * (129 * 1024), 1009), (b"\x00\x01", 1003)],
+    ids=["129 KB", "binary"],
+)
+async def test_what_the_gateway_does_not_take_closes_the_connection_with_a_code(
+    http: httpx.AsyncClient, client: Stack, sent: str | bytes, code: int
+) -> None:
     thread_id = await new_thread(http)
-    async with connect(client.websocket_url(thread_id), additional_headers=client.headers) as socket:
-        for params, problem in (
-            ({"channels": ["chat"]}, "there is no channel 'chat'"),
-            ({"channels": ["messages"], "since": 10**6}, "is in the future"),
-            ({"channels": ["messages"], "since": -1}, "since"),
-            ({"channels": []}, "channels"),
-        ):
-            answer = await command(socket, "subscription.subscribe", params)
-            assert (answer["type"], answer["error"]) == ("error", "invalid_argument")
-            assert problem in answer["message"]
-        for number in range(33):
-            answer = await command(socket, "subscription.subscribe", {"channels": ["values"]})
-            assert answer["type"] == ("success" if number < 32 else "error")
-        assert "32 subscriptions already" in answer["message"]
-        nested = "[" * 20_000
-        await socket.send(f'{{"id": 9, "method": "ping", "params": {nested}')
-        assert (await next_frame(socket))["error"] == "invalid_argument"
-        assert (await command(socket, "ping"))["type"] == "success"
+    watcher = Watcher(client, thread_id)
+    async with watcher.subscribed() as at:
+        await at.send(sent)
+        with pytest.raises(ConnectionClosed):
+            await at.recv()
+        assert at.close_code == code
+    # ... and the run is nobody's business of that.
+    again = Watcher(client, thread_id)
+    async with again.subscribed() as at:
+        await _ran(http, thread_id, "[[say hello]]")
+        await again.until_end(at)

@@ -1,0 +1,125 @@
+"""Every client ends with the same events, however often its connection is cut."""
+
+import asyncio
+import json
+import random
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+from redis import RedisCluster
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+
+from clients.terminal.stack import Stack
+from tests.e2e.conftest import RunningStack
+from tests.e2e.following import ALL_CHANNELS, command, events_of_run, next_frame, subscribed, text_of
+from tests.e2e.threads import ended_run, new_thread, start_run, stored_messages
+
+ENDS = {"completed", "failed"}
+# About two hundred events.
+ANSWER = "[[tokens 600 rate 30]]"
+
+
+async def _followed(
+    client: Stack, thread_id: str, cut: Callable[[dict[str, Any]], bool], since: int = 0
+) -> list[dict[str, Any]]:
+    """What a client that honours ids has in the end, whose connection is cut after each event that ``cut`` names."""
+    seen: dict[str, dict[str, Any]] = {}
+    last = since
+    while True:
+        async with connect(client.websocket_url(thread_id), additional_headers=client.headers) as socket:
+            params = {"channels": ALL_CHANNELS, "since": last}
+            await socket.send(json.dumps({"id": 1, "method": "subscription.subscribe", "params": params}))
+            try:
+                while True:
+                    frame = await next_frame(socket)
+                    if frame["type"] != "event" or frame["event_id"] in seen:
+                        continue
+                    assert frame["seq"] > last, "events arrive in order"
+                    seen[frame["event_id"]] = frame
+                    last = frame["seq"]
+                    if frame["method"] == "lifecycle" and frame["params"]["data"]["event"] in ENDS:
+                        return list(seen.values())
+                    if cut(frame):
+                        socket.transport.abort()
+                        break
+            except ConnectionClosed:
+                continue
+
+
+def _told(events: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
+    """Events without what belongs to the connection."""
+    return [(event["seq"], event["event_id"], event["method"], event["params"]) for event in events]
+
+
+async def test_clients_that_are_cut_off_end_with_what_the_others_have(http: httpx.AsyncClient, client: Stack) -> None:
+    thread_id = await new_thread(http)
+    chance = random.Random(7)  # noqa: S311 - no secret
+    at_once = {seq for seq in range(1, 1000) if seq % 50 == 0}
+    followers = [
+        asyncio.create_task(_followed(client, thread_id, cut))
+        for cut in (
+            lambda _: False,
+            lambda _: True,
+            *[lambda _: chance.random() < 0.05] * 10,
+            *[lambda frame: frame["seq"] in at_once] * 10,
+        )
+    ]
+    run = await start_run(http, thread_id, ANSWER)
+    uninterrupted, *others = [_told(events) for events in await asyncio.gather(*followers)]
+    assert [seq for seq, *_ in uninterrupted] == list(range(1, len(uninterrupted) + 1))
+    assert len(uninterrupted) > 150
+    assert all(other == uninterrupted for other in others)
+    assert (await ended_run(http, run))["status"] == "success"
+
+    # Long after the run has ended, cut off at every event again.
+    assert _told(await _followed(client, thread_id, lambda _: True)) == uninterrupted
+
+
+async def test_a_log_that_was_lost_is_declared_to_who_comes_back(
+    stack: RunningStack, http: httpx.AsyncClient, client: Stack
+) -> None:
+    thread_id = await new_thread(http)
+    async with subscribed(client, thread_id) as socket:
+        run = await start_run(http, thread_id, "[[tokens 20 rate 0]]")
+        events = await events_of_run(socket)
+    await ended_run(http, run)
+    redis: Any = RedisCluster.from_url(stack.fields["redis_url"], decode_responses=True)
+    redis.delete(f"{{{thread_id}}}:events")
+    async with subscribed(client, thread_id, since=3) as socket:
+        gap, values = await next_frame(socket), await next_frame(socket)
+    assert gap["params"]["data"] == {"name": "gap", "payload": {"from": 4, "to": events[-1]["seq"]}}
+    stored = await stored_messages(http, thread_id)
+    assert [message["id"] for message in values["params"]["data"]["messages"]] == [
+        message["message_id"] for message in stored
+    ]
+
+    # The thread goes on, and its numbers with it.
+    async with subscribed(client, thread_id, since=events[-1]["seq"]) as socket:
+        await start_run(http, thread_id, "[[say again]]")
+        more = await events_of_run(socket)
+    assert more[0]["seq"] > events[-1]["seq"]
+    assert text_of(more).strip() == "again"
+
+
+async def test_wrong_subscriptions_are_refused_and_the_connection_lives(http: httpx.AsyncClient, client: Stack) -> None:
+    thread_id = await new_thread(http)
+    async with connect(client.websocket_url(thread_id), additional_headers=client.headers) as socket:
+        for params, problem in (
+            ({"channels": ["chat"]}, "there is no channel 'chat'"),
+            ({"channels": ["messages"], "since": 10**6}, "is in the future"),
+            ({"channels": ["messages"], "since": -1}, "since"),
+            ({"channels": []}, "channels"),
+        ):
+            answer = await command(socket, "subscription.subscribe", params)
+            assert (answer["type"], answer["error"]) == ("error", "invalid_argument")
+            assert problem in answer["message"]
+        for number in range(33):
+            answer = await command(socket, "subscription.subscribe", {"channels": ["values"]})
+            assert answer["type"] == ("success" if number < 32 else "error")
+        assert "32 subscriptions already" in answer["message"]
+        nested = "[" * 20_000
+        await socket.send(f'{{"id": 9, "method": "ping", "params": {nested}')
+        assert (await next_frame(socket))["error"] == "invalid_argument"
+        assert (await command(socket, "ping"))["type"] == "success"
