@@ -42,7 +42,7 @@ async def _as_list(found: Awaitable[object]) -> list[object]:
 STRANGERS: dict[tuple[Any, str], Callable[[Any, "Owned", str], Awaitable[object]]] = {
     (threads, "get"): lambda taken, own, who: threads.get(taken, thread_id=own.thread_id, account_id=who),
     (threads, "lock"): lambda taken, own, who: threads.lock(taken, thread_id=own.thread_id, account_id=who),
-    (threads, "stream_position"): lambda taken, own, who: _position(taken, own, who),  # noqa: PLW0108 - defined below
+    (threads, "stream_position"): _position,
     (threads, "lock_with_account"): lambda taken, own, who: threads.lock_with_account(
         taken, thread_id=own.thread_id, account_id=who
     ),
@@ -60,7 +60,6 @@ STRANGERS: dict[tuple[Any, str], Callable[[Any, "Owned", str], Awaitable[object]
         limit=10,
         offset=0,
     ),
-    (threads, "stream_position"): _position,
     (messages, "page"): lambda taken, own, who: messages.page(taken, thread_id=own.thread_id, account_id=who, limit=10),
     (messages, "newest"): lambda taken, own, who: messages.newest(
         taken, thread_id=own.thread_id, account_id=who, limit=10
@@ -166,13 +165,6 @@ async def _insert(own: Owned, text: str, *, run_number: int, **more: Any) -> Mes
 
 def _texts(found: list[Message]) -> list[str]:
     return [message.content["content"] for message in found]
-
-
-async def _position(taken: Any, own: Owned, who: str) -> list[Any]:
-    """A thread that is not there stands at its beginning."""
-    await taken.execute("UPDATE threads SET last_seq = 7, reserved_seq = 7 WHERE thread_id = $1", own.thread_id)
-    found = await threads.stream_position(taken, thread_id=own.thread_id, account_id=who)
-    return [] if found == threads.StreamPosition() else [found]
 
 
 def _is_scoped(found: Callable[..., object]) -> bool:
