@@ -4,6 +4,7 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -77,7 +78,7 @@ async def start_redis(
         try:
             if not assigned:
                 # A node that finds keys on disk has taken their slots by itself.
-                taken = await client.execute_command("CLUSTER SLOTS")
+                taken: Any = await client.execute_command("CLUSTER SLOTS")
                 free = set(range(_SLOTS)).difference(*(range(first, last + 1) for first, last, *_ in taken))
                 await client.execute_command("CLUSTER ADDSLOTS", *sorted(free))
                 assigned = True
