@@ -7,12 +7,13 @@ from dataclasses import replace
 from uuid import UUID
 
 import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from shared.domain import Claim, Json
 from shared.errors import DatabaseUnavailableError, LeaseLostError
 from shared.stream import events
 from shared.stream.appender import Appender
-from shared.stream.events import Logged
+from shared.stream.events import TO_ALL, Logged
 from shared.stream.publisher import MERGE_S, Publisher
 from tests.unit.stream_log import LoopClock, MemoryLog, Reservations, stopped_clock, text_by_block
 
@@ -315,3 +316,28 @@ async def test_close_drops_what_was_not_drained(publishing: Publishing, memory: 
     await publishing.publisher.close()
     await clock.advance(1)
     assert publishing.deltas == ["a"]
+
+
+async def test_after_a_gap_the_last_of_a_run_is_how_the_thread_stands(
+    publishing: Publishing, memory: MemoryLog
+) -> None:
+    # GIVEN an answer whose beginning Redis missed
+    memory.failures = [RedisConnectionError("away")]
+    await publishing.start_block(0)
+    await publishing.publisher.drain()
+    publishing.appender._away_until = 0.0
+    await publishing.publisher.publish(events.lifecycle(publishing.run_id, "running"))
+    await publishing.publisher.drain()
+    before = len(memory.logged)
+    assert "gap" in [data.get("name") for data in publishing.data]
+    # WHEN the run is ended THEN a snapshot has the whole of it, and there is one
+    async with publishing.publisher.closing() as last_seq:
+        assert [entry.channel for entry in memory.logged[before:]] == [TO_ALL]
+        assert "from the database" in memory.logged[-1].frame
+        assert memory.logged[-1].seq == last_seq
+
+
+async def test_without_a_gap_a_run_ends_without_a_snapshot(publishing: Publishing, memory: MemoryLog) -> None:
+    await publishing.start_block(0)
+    async with publishing.publisher.closing() as last_seq:
+        assert [entry.seq for entry in memory.logged] == [last_seq]
