@@ -35,6 +35,10 @@ class LimitExceededError(SunaError):
     """The account uses all that its plan allows."""
 
 
+class NoSuchInterruptError(SunaError):
+    """Nothing waits for this answer."""
+
+
 class NotSupportedError(SunaError):
     """This is not supported."""
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from functions.api.errors import INTERNAL, appearance
 from functions.api.idempotency import NewOnce, without_key
-from functions.api.runs import start_run
+from functions.api.runs import respond, start_run
 from functions.api.stops import CancelAction, cancel
 from functions.api.wire import RunCreate, WireRun
 from shared.database import connection, threads
@@ -34,7 +34,6 @@ _NOT_SUPPORTED = frozenset(
     {
         "agent.getTree",
         "input.inject",
-        "input.respond",
         "state.fork",
         "state.get",
         "state.listCheckpoints",
@@ -208,6 +207,31 @@ async def _run_start(params: Json, caller: Caller) -> Json:
     return _started(run)
 
 
+class RespondParams(BaseModel):
+    """``params`` of ``input.respond``: what ``input.requested`` named, and the answer to it."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    interrupt_id: str = Field(min_length=1, max_length=200)
+    response: Any = None
+
+
+async def _input_respond(params: Json, caller: Caller) -> Json:
+    wanted = RespondParams.model_validate(params)
+    once = caller.idempotency(_started)
+    try:
+        run = await respond(
+            account_id=caller.account_id,
+            thread_id=caller.thread_id,
+            interrupt_id=wanted.interrupt_id,
+            response=wanted.response,
+            once=once,
+        )
+    except ReplayedError as replayed:
+        return replayed.answer
+    return _started(run)
+
+
 def _started(run: AgentRun) -> Json:
     return {"run_id": str(run.agent_run_id)}
 
@@ -235,6 +259,7 @@ async def _ping(_params: Json, caller: Caller) -> Json:
 
 
 _HANDLERS: dict[str, Callable[[Json, Caller], Awaitable[Json]]] = {
+    "input.respond": _input_respond,
     "ping": _ping,
     "run.cancel": _run_cancel,
     "run.start": _run_start,

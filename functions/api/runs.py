@@ -8,13 +8,13 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from functions.api.assistants import agent_of
-from functions.api.wire import RunCreate
+from functions.api.wire import RunCommand, RunCreate
 from shared.agent_config import AgentConfig, RunConfig, RunOptions
-from shared.database import connection, tool_executions
+from shared.database import connection, runs, tool_executions
 from shared.database.idempotency import Once
 from shared.database.tool_executions import Awaiting
 from shared.domain import AgentRun
-from shared.errors import InvalidRequestError
+from shared.errors import InvalidRequestError, NoSuchInterruptError
 from shared.runs.record import NewMessage, NewRun, record_run
 
 _APPROVALS = {"approve": True, "approved": True, "yes": True, "decline": False, "declined": False, "no": False}
@@ -65,6 +65,28 @@ async def start_run(*, account_id: str, thread_id: UUID, body: RunCreate, once: 
         ),
         once=once,
     )
+
+
+async def respond(
+    *, account_id: str, thread_id: UUID, interrupt_id: str, response: Any, once: Once | None = None
+) -> AgentRun:
+    """Answer what a run has asked for: the answer starts the thread's next run, with the same assistant.
+
+    Raises:
+        NoSuchInterruptError: the thread's newest run does not wait for that.
+        SunaError: as :func:`start_run`.
+    """
+    async with connection() as taken:
+        newest = await runs.page(taken, thread_id=thread_id, account_id=account_id, statuses=None, limit=1, offset=0)
+        awaiting = await tool_executions.awaiting(taken, thread_id=thread_id, account_id=account_id)
+    if not newest or newest[0].status != "needs_input":
+        raise NoSuchInterruptError("no run of this thread waits for an answer")
+    known = {call.call_id for call in awaiting}
+    if known and interrupt_id not in known:
+        raise NoSuchInterruptError(f"nothing waits for {interrupt_id!r}; what waits: {', '.join(sorted(known))}")
+    resume: Any = {interrupt_id: response} if known else response
+    body = RunCreate(assistant_id=newest[0].assistant_id, command=RunCommand(resume=resume))
+    return await start_run(account_id=account_id, thread_id=thread_id, body=body, once=once)
 
 
 def _options(given: dict[str, Any]) -> RunOptions:

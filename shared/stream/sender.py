@@ -124,9 +124,13 @@ class Sender:
             wait_s = min(wait_s * 2, _LONGEST_ASK_S)
 
     def _take(self, found: Subscription) -> None:
+        """Go on with the subscription as it is: from the cursor that it has, if that or what is wanted has changed.
+
+        The cursor there may be a second behind the one here, and older events be wanted that were passed over here.
+        """
+        wanted_more = not set(found.filters) <= set(self._subscription.filters)
         self._subscription = found
-        if found.cursor != self._kept_cursor or self._leased_until == 0:
-            # A subscriber has moved it, or another sender did while it held the lease.
+        if wanted_more or found.cursor != self._kept_cursor or self._leased_until == 0:
             self._cursor = self._kept_cursor = found.cursor
             self._moves += 1
             self._moved.set()

@@ -5,10 +5,11 @@ from typing import Any
 
 import httpx
 import pytest
+from websockets.asyncio.client import ClientConnection
 
 from clients.terminal.stack import Stack
 from tests.e2e.conftest import RunningStack
-from tests.e2e.following import events_of_run, subscribed, text_of
+from tests.e2e.following import events_of_run, next_frame, subscribed, text_of
 from tests.e2e.threads import ended_run, new_assistant, new_thread, start_run, stored_messages
 
 NATIVE = {"native_tool_calling": True, "xml_tool_calling": False}
@@ -189,6 +190,47 @@ async def test_a_call_waits_for_approval(
     answered = results(await stored_messages(http, thread_id))
     assert len(answered) == 2
     assert told in answered[1]
+
+
+async def test_an_answer_is_given_by_command(http: httpx.AsyncClient, client: Stack) -> None:
+    assistant = await new_assistant(http, tools=["probe", "ask"], processor=NATIVE)
+    thread_id = await new_thread(http)
+    async with subscribed(client, thread_id) as socket:
+        script = '[[tool launch {"target": "mars"}]] [[tool ask {"text": "sure?"}]] [[say thanks]]'
+        run = await start_run(http, thread_id, script, assistant_id=assistant)
+        asked = await _next_request(socket)
+        assert (await ended_run(http, run))["status"] == "interrupted"
+        wrong = await _commanded(socket, {"interrupt_id": "another", "response": True})
+        assert (wrong["type"], wrong["error"]) == ("error", "no_such_interrupt")
+        approved = await _commanded(socket, {"interrupt_id": asked["interrupt_id"], "response": True})
+        assert approved["type"] == "success"
+
+        # The next one is a question: its answer is said to the agent.
+        asked = await _next_request(socket)
+        second = {"thread_id": thread_id, "run_id": approved["result"]["run_id"]}
+        assert (await ended_run(http, second))["status"] == "interrupted"
+        answered = await _commanded(socket, {"interrupt_id": asked["interrupt_id"], "response": "quite sure"})
+        third = {"thread_id": thread_id, "run_id": answered["result"]["run_id"]}
+        assert (await ended_run(http, third))["status"] == "success"
+        late = await _commanded(socket, {"interrupt_id": asked["interrupt_id"], "response": "again"})
+        assert late["error"] == "no_such_interrupt"
+    said = [message["content"]["content"] for message in await stored_messages(http, thread_id)]
+    assert "launched at mars" in str(said)
+    assert "quite sure" in said
+
+
+async def _next_request(socket: ClientConnection) -> dict[str, Any]:
+    while (frame := await next_frame(socket)).get("method") != "input.requested":
+        pass
+    return frame["params"]["data"]
+
+
+async def _commanded(socket: ClientConnection, params: dict[str, Any]) -> dict[str, Any]:
+    """The answer to ``input.respond``, whatever events come before it."""
+    await socket.send(json.dumps({"id": 5, "method": "input.respond", "params": params}))
+    while (frame := await next_frame(socket))["type"] == "event":
+        pass
+    return frame
 
 
 async def test_what_does_not_exist_is_422_and_named(stack: RunningStack, http: httpx.AsyncClient) -> None:

@@ -138,6 +138,19 @@ async def test_a_subscriber_who_wants_more_from_further_back_gets_it(world: Worl
     assert world.seqs() == [2, 1, 2, 3]
 
 
+async def test_who_wants_more_gets_what_was_passed_over_before_the_cursor_was_written_back(world: World) -> None:
+    world.log = [event(1, "tools"), event(2)]
+    world.watch(subscription(0))
+    delivery = new_delivery(last_seq=2)
+    await world.until_sent([2])
+    # GIVEN a table that does not know yet how far the sender is
+    assert world.table["c"].cursor == 0
+    world.change("c", filters=(*world.table["c"].filters, a_filter("tools")))
+    delivery.refresh_soon()
+    await world.until_sent([2, 1, 2])
+    assert await delivery.close(timeout_s=5)
+
+
 async def test_custom_events_by_name_and_events_by_namespace(world: World) -> None:
     world.watch(
         subscription(filters=[a_filter("custom:summary")], connection_id="named"),
