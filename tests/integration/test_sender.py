@@ -10,8 +10,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from functions.api.sender.main import Replay
-from shared.stream import events, log, sender, subscriptions
+from functions.api.sender.main import Replay, _serve
+from shared.stream import events, log, sender, subscriptions, wake
 from shared.stream.delivery import Delivery
 from shared.stream.events import Logged
 from shared.stream.filters import Filter
@@ -253,6 +253,47 @@ async def test_a_sender_that_is_killed_is_followed_by_one_that_goes_on_from_its_
         one = told[frame["seq"] - 1]
         assert {name: value for name, value in frame.items() if name != "prev_seq"} == json.loads(one.frame)
     assert posts.most_at_once == 1
+
+
+async def test_a_replay_that_outlives_the_functions_time_is_handed_to_a_fresh_invocation(
+    posts: Gateway, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # GIVEN a client that takes nothing for longer than the function has
+    woken: list[tuple[UUID, str | None]] = []
+
+    async def wake_sender(*, thread_id: UUID, account_id: str, function: str | None = None) -> None:
+        assert account_id == ACCOUNT
+        woken.append((thread_id, function))
+
+    monkeypatch.setattr(wake, "sender", wake_sender)
+    thread_id = await database.new_thread(ACCOUNT)
+    await appended(thread_id, 1, 20)
+    connection_id = await watching(thread_id)
+    posts.open.clear()
+    await _serve(thread_id, account_id=ACCOUNT, limit_s=0.3, function="the-sender")
+    # THEN it invokes itself, and has given its lease back
+    assert woken == [(thread_id, "the-sender")]
+    posts.open.set()
+    await until(lambda: not posts.posting[connection_id])
+    repeated = len(posts.seqs(connection_id))
+    await _serve(thread_id, account_id=ACCOUNT, limit_s=30, function="the-sender")
+    # What was on its way when the time was over may come again, and nothing else.
+    assert repeated <= 1
+    assert posts.seqs(connection_id)[repeated:] == list(range(1, 21))
+    assert len(woken) == 1
+
+
+async def test_the_sender_leaves_a_thread_to_the_executor_of_its_run(posts: Gateway, database: Database) -> None:
+    thread_id = await database.new_thread(ACCOUNT)
+    run_id = await database.new_run(thread_id, status="'running'", lease_expires_at="now() + interval '1 hour'")
+    await appended(thread_id, 1, 3)
+    connection_id = await watching(thread_id)
+    await _serve(thread_id, account_id=ACCOUNT, limit_s=5, function="the-sender")
+    assert connection_id not in posts.sent
+    # When its lease has ended, nobody else serves them.
+    await database.expire_lease(run_id)
+    await _serve(thread_id, account_id=ACCOUNT, limit_s=5, function="the-sender")
+    assert posts.seqs(connection_id) == [1, 2, 3]
 
 
 async def test_ten_thousand_subscribers_are_found_and_one_of_them_is_none_of_the_others(
