@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from functions.api.auth import KeysUnavailableError
+from functions.api.endings import StillRunningError
 from shared.errors import (
     BodyTooLargeError,
     ConflictError,
@@ -35,6 +36,7 @@ _TABLE: dict[type[SunaError], Appearance] = {
     NotSupportedError: Appearance(501, "not_supported", "not_supported"),
     UnknownCommandError: Appearance(400, "unknown_command", "unknown_command"),
     DatabaseUnavailableError: Appearance(503, "unavailable", headers=(("retry-after", "2"),)),
+    StillRunningError: Appearance(504, "still_running"),
     KeysUnavailableError: Appearance(503, "unavailable", headers=(("retry-after", "2"),)),
 }
 

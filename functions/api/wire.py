@@ -199,6 +199,30 @@ class RunCreate(Body):
     multitask_strategy: MultitaskStrategy = "enqueue"
     if_not_exists: Literal["create", "reject"] = "reject"
     after_seconds: float = Field(default=0, ge=0, le=7 * 24 * 3600)
+    stream_mode: list[str] | None = None
+    webhook: str | None = None
+    interrupt_before: Any = None
+    interrupt_after: Any = None
+    checkpoint: Any = None
+    checkpoint_id: Any = None
+    context: Any = None
+
+    def unsupported(self) -> str | None:
+        """What the run asks for that does not exist here, and what there is instead."""
+        if self.webhook:
+            return "webhooks are not supported: follow the run with runs.stream, or over the WebSocket"
+        if self.interrupt_before or self.interrupt_after:
+            return "'interrupt_before' and 'interrupt_after' are not supported: tools may need approval instead"
+        if self.checkpoint or self.checkpoint_id:
+            return "a run goes on from the thread's newest state: threads do not branch"
+        if self.context:
+            return "'context' is not supported: use config.configurable"
+        return None
+
+    @field_validator("stream_mode", mode="before")
+    @classmethod
+    def _one_mode_or_many(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
 
     @field_validator("config", "metadata", "multitask_strategy", "if_not_exists", "after_seconds", mode="before")
     @classmethod
