@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from functions.api.errors import INTERNAL, appearance
+from functions.api.errors import appearance
 from functions.api.idempotency import NewOnce, without_key
 from functions.api.runs import start_run
 from functions.api.stops import CancelAction, cancel
@@ -95,7 +95,7 @@ async def execute(body: str, caller: Caller) -> Json:
         result = await _handler(command.method)(command.params, caller)
     except SunaError as error:
         look = appearance(error)
-        if look.status >= INTERNAL.status:
+        if look.is_fault:
             logger.error("command failed", exc_info=error)
         return _error(command_id, look.command_error, error.message)
     except ValidationError as error:

@@ -26,6 +26,11 @@ class Appearance:
     command_error: str = "unknown_error"
     headers: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def is_fault(self) -> bool:
+        """Whether something is wrong on our side: not what is not built, or takes longer than a request may."""
+        return self.status >= 500 and self.status not in {501, 504}
+
 
 _TABLE: dict[type[SunaError], Appearance] = {
     InvalidRequestError: Appearance(422, "invalid_argument", "invalid_argument"),

@@ -2,11 +2,13 @@
 20 s, and the client comes back for more with the id of the last event it has.
 
 Ids: an event of the log may become several events of the stream; the last of them has the log's number as its id, the
-others ``<number>.<place>``. So whoever resumes behind any of them misses nothing and gets nothing twice.
+others ``<number>.<place>``; those that a stream begins with have ``<number>+<place>`` of where it begins. So whoever
+resumes behind any of them misses nothing and gets nothing twice.
 """
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,14 +30,19 @@ _PAGE = 500
 _BLOCK_MS = 1000
 # How far back the beginning of a message is looked for.
 _LONGEST_MESSAGE_EVENTS = 5_000
+_EVENT_ID = re.compile(r"(\d{1,18})(?:([.+])(\d{1,9}))?", re.ASCII)
 
 
 @dataclass(frozen=True)
 class Cursor:
-    """The last event that a client has: part ``part`` of the log's ``seq``, ``None`` for the last part."""
+    """The last event that a client has: part ``part`` of what the log's ``seq`` has become, ``None`` for the last one.
+
+    ``begin``: it is a part of what a stream begins with behind ``seq``.
+    """
 
     seq: int
     part: int | None = None
+    begin: bool = False
 
     @classmethod
     def parse(cls, event_id: str) -> "Cursor":
@@ -44,19 +51,20 @@ class Cursor:
         Raises:
             InvalidRequestError: it is none of ours.
         """
-        seq, dot, part = event_id.partition(".")
-        if not seq.isascii() or not seq.isdecimal() or len(seq) > 18 or (dot and not part.isdecimal()):
+        found = _EVENT_ID.fullmatch(event_id)
+        if found is None:
             raise InvalidRequestError(f"Last-Event-ID: {event_id!r} is not the id of an event of this stream")
-        return cls(int(seq), int(part) if dot else None)
+        seq, mark, part = found.groups()
+        return cls(int(seq), int(part) if part else None, begin=mark == "+")
 
     @property
     def after_seq(self) -> int:
         """The number behind which the log has to be read on."""
-        return self.seq if self.part is None else self.seq - 1
+        return self.seq if self.part is None or self.begin else self.seq - 1
 
-    def has(self, seq: int, part: int) -> bool:
+    def has(self, seq: int, part: int, *, begin: bool) -> bool:
         """Whether the client has this part of ``seq`` already."""
-        return seq == self.seq and self.part is not None and part <= self.part
+        return self.part is not None and (seq, begin) == (self.seq, self.begin) and part <= self.part
 
 
 class _Body:
@@ -71,11 +79,11 @@ class _Body:
     def is_full(self) -> bool:
         return self.size > _LARGEST_SLICE_BYTES
 
-    def add(self, seq: int, parts: list[Part]) -> None:
+    def add(self, seq: int, parts: list[Part], *, begin: bool = False) -> None:
         for place, part in enumerate(parts, start=1):
-            if self._cursor is not None and self._cursor.has(seq, place):
+            if self._cursor is not None and self._cursor.has(seq, place, begin=begin):
                 continue
-            event_id = str(seq) if place == len(parts) else f"{seq}.{place}"
+            event_id = str(seq) if place == len(parts) else f"{seq}{'+' if begin else '.'}{place}"
             text = f"event: {part.event}\ndata: {json.dumps(part.data, separators=(',', ':'))}\nid: {event_id}\n\n"
             self._texts.append(text)
             self.size += len(text)
@@ -106,7 +114,7 @@ class Slice:
         self._modes = StreamModes(run, modes)
         self._cursor = Cursor.parse(last_event_id) if last_event_id else None
         self._position = begins_after if self._cursor is None else self._cursor.after_seq
-        self._seen_own = self._cursor is not None
+        self._seen_own = self._cursor is not None and not self._cursor.begin
         self._clock = clock
         self._ends_at = clock() + slice_s
         self._body = _Body(self._cursor)
@@ -117,8 +125,8 @@ class Slice:
         Raises:
             NotFoundError: the run was deleted meanwhile.
         """
-        if self._cursor is None:
-            self._body.add(self._position, await self._resolved(self._modes.begin()))
+        if self._cursor is None or self._cursor.begin:
+            self._body.add(self._position, await self._resolved(self._modes.begin()), begin=True)
         else:
             await self._recover()
         quiet = self._body.size

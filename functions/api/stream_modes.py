@@ -134,6 +134,8 @@ class StreamModes:
             parts.append(Part("messages/complete", list(found)))
         if "messages-tuple" in self._modes:
             parts += [Part("messages", [message, self._message_metadata({})]) for message in found]
+        if "updates" in self._modes and found:
+            parts.append(Part("updates", {NODE: {"messages": list(found)}}))
         return parts
 
     def feed(self, frame: Json) -> list[Wanted]:
@@ -303,8 +305,14 @@ class StreamModes:
         # Without an id: the event does not know the one that the message has among the thread's.
         text = output if isinstance(output, str) else json.dumps(output)
         message: Json = {"type": "tool", "content": text, "tool_call_id": call_id, "status": status, "id": None}
-        parts = self.messages([message])
-        return [*parts, Part("updates", {"tools": {"messages": [message]}})] if "updates" in self._modes else parts
+        parts: list[Wanted] = []
+        if "messages" in self._modes:
+            parts.append(Part("messages/complete", [message]))
+        if "messages-tuple" in self._modes:
+            parts.append(Part("messages", [message, self._message_metadata({})]))
+        if "updates" in self._modes:
+            parts.append(Part("updates", {"tools": {"messages": [message]}}))
+        return parts
 
     def _event(self, event: str, name: str, data: Any) -> list[Wanted]:
         if "events" not in self._modes:

@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from functions.api.errors import CODES, INTERNAL, appearance
-from functions.api.http import assistants, commands, messages, run_streams, runs, thread_states, threads
+from functions.api.http import assistants, commands, messages, refused, run_streams, runs, thread_states, threads
 from functions.api.http.middleware import RequestMiddleware
 from functions.api.wire import ErrorBody
 from shared.database.idempotency import ReplayedError
@@ -36,7 +36,9 @@ def build_app() -> FastAPI:
         """Whether the service answers. Needs no token and touches nothing."""
         return {"ok": True}
 
-    routers = [module.router for module in (assistants, threads, thread_states, messages, run_streams, runs, commands)]
+    routers = [
+        module.router for module in (assistants, threads, thread_states, messages, run_streams, runs, commands, refused)
+    ]
     for router in (*routers, runs.account_router):
         app.include_router(router, responses=_ERRORS)
     return app
@@ -55,7 +57,7 @@ async def _replayed(_request: Request, error: Exception) -> JSONResponse:
 async def _suna_error(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, SunaError)  # noqa: S101 - registered for this class only
     look = appearance(error)
-    if look.status >= INTERNAL.status:
+    if look.is_fault:
         logger.error("request failed", exc_info=error)
     return _answer(look.status, look.code, error.message, error.detail, look.headers)
 
