@@ -36,9 +36,8 @@ def build_app() -> FastAPI:
         """Whether the service answers. Needs no token and touches nothing."""
         return {"ok": True}
 
-    routers = [
-        module.router for module in (assistants, threads, thread_states, messages, run_streams, runs, commands, refused)
-    ]
+    modules = (assistants, threads, thread_states, messages, run_streams, runs, commands, refused)
+    routers = [module.router for module in modules]
     for router in (*routers, runs.account_router):
         app.include_router(router, responses=_ERRORS)
     return app
