@@ -12,6 +12,7 @@ from shared.runs.record import NewMessage
 
 WireRunStatus = Literal["pending", "running", "success", "error", "timeout", "interrupted"]
 WireThreadStatus = Literal["idle", "busy", "interrupted", "error"]
+SunaStatus = Literal["queued", "running", "completed", "failed", "stopped"]
 ThreadSortBy = Literal["thread_id", "status", "created_at", "updated_at", "state_updated_at"]
 
 _RUN_STATUS: dict[RunStatus, WireRunStatus] = {
@@ -32,6 +33,15 @@ _THREAD_STATUS: dict[RunStatus | None, WireThreadStatus] = {
     "failed": "error",
     "timed_out": "error",
     "needs_input": "interrupted",
+}
+_SUNA_STATUS: dict[RunStatus, SunaStatus] = {
+    "queued": "queued",
+    "running": "running",
+    "completed": "completed",
+    "needs_input": "completed",
+    "failed": "failed",
+    "timed_out": "failed",
+    "stopped": "stopped",
 }
 _ROLE_TYPES: dict[str, MessageType] = {
     "user": "user",
@@ -56,6 +66,11 @@ def last_run_statuses(word: WireThreadStatus) -> list[RunStatus | None]:
 def wire_run_error(error: Json | None) -> str | None:
     """A run's error as one line."""
     return None if error is None else f"{error.get('code')}: {error.get('message')}"
+
+
+def suna_status(status: RunStatus) -> SunaStatus:
+    """A run's status as Suna's own routes say it."""
+    return _SUNA_STATUS[status]
 
 
 class ErrorBody(BaseModel):

@@ -134,7 +134,9 @@ async def _states(sdk: LangGraphClient) -> None:
 
 @works("threads.stream")
 async def _thread_stream(sdk: LangGraphClient) -> None:
-    async with sdk.threads.stream(assistant_id=AGENT, transport="websocket") as thread:
+    # The handshake has only the headers that are given here.
+    headers = {"authorization": sdk.http.client.headers["authorization"]}
+    async with sdk.threads.stream(assistant_id=AGENT, transport="websocket", headers=headers) as thread:
         await thread.run.start(input=said("[[say Hello there.]]"))
         output = await thread.output
     assert _texts(output)[-1] == "Hello there."

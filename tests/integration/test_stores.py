@@ -88,6 +88,9 @@ STRANGERS: dict[tuple[Any, str], Callable[[Any, "Owned", str], Awaitable[object]
     (assistants, "search"): lambda taken, own, who: assistants.search(
         taken, account_id=who, metadata={}, name=None, limit=10, offset=0
     ),
+    (assistants, "count"): lambda taken, own, who: _as_list(
+        _unless_0(assistants.count(taken, account_id=who, metadata={}, name=None))
+    ),
     (assistants, "versions"): lambda taken, own, who: assistants.versions(
         taken, assistant_id=own.assistant_id, account_id=who, limit=10, offset=0
     ),

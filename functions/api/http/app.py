@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from functions.api.errors import CODES, INTERNAL, appearance
-from functions.api.http import assistants, commands, messages, refused, run_streams, runs, thread_states, threads
+from functions.api.http import assistants, commands, messages, refused, run_streams, runs, suna, thread_states, threads
 from functions.api.http.middleware import RequestMiddleware
 from functions.api.wire import ErrorBody
 from shared.database.idempotency import ReplayedError
@@ -36,7 +36,7 @@ def build_app() -> FastAPI:
         """Whether the service answers. Needs no token and touches nothing."""
         return {"ok": True}
 
-    modules = (assistants, threads, thread_states, messages, run_streams, runs, commands, refused)
+    modules = (assistants, threads, thread_states, messages, run_streams, runs, commands, suna, refused)
     routers = [module.router for module in modules]
     for router in (*routers, runs.account_router):
         app.include_router(router, responses=_ERRORS)

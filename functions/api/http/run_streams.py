@@ -26,10 +26,10 @@ router = APIRouter(tags=["streams"])
 _DEFAULT_MODES = ("values", "messages-tuple", "updates", "custom")
 
 _RUN = "/threads/{thread_id}/runs/{run_id}"
-_SSE: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {}}, "description": "A slice"}}
+SSE: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {}}, "description": "A slice"}}
 
 
-@router.post("/threads/{thread_id}/runs/stream", response_class=Response, responses=_SSE)
+@router.post("/threads/{thread_id}/runs/stream", response_class=Response, responses=SSE)
 async def stream_new_run(caller: Caller, thread_id: UUID, body: RunCreate, idempotency: Idempotency) -> Response:
     """Start a run and stream it: what happens within 20 s; go on at ``Location`` with ``Last-Event-ID``, which
     ``langgraph-sdk`` does by itself, until the event ``end``.
@@ -48,8 +48,8 @@ class StreamQuery(BaseModel):
     cancel_on_disconnect: bool = False
 
 
-@router.get(_RUN + "/stream", response_class=Response, responses=_SSE)
-@router.get("/resume" + _RUN + "/stream", response_class=Response, responses=_SSE)
+@router.get(_RUN + "/stream", response_class=Response, responses=SSE)
+@router.get("/resume" + _RUN + "/stream", response_class=Response, responses=SSE)
 async def join_stream(
     caller: Caller,
     thread_id: UUID,
