@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from functions.api.errors import INTERNAL, appearance
+from functions.api.errors import appearance
 from functions.api.idempotency import NewOnce, without_key
 from functions.api.runs import respond, start_run
 from functions.api.stops import CancelAction, cancel
@@ -107,7 +107,7 @@ async def execute(body: str, caller: Caller) -> Json:
         command = Command.model_validate(fields)
         result = await _handler(command.method)(command.params, caller)
     except SunaError as error:
-        if appearance(error).status >= INTERNAL.status:
+        if appearance(error).is_fault:
             logger.error("command failed", exc_info=error)
         return _refusal(command_id, error)
     except ValidationError as error:

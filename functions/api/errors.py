@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from functions.api.auth import KeysUnavailableError
+from functions.api.endings import StillRunningError
 from shared.errors import (
     BodyTooLargeError,
     ConflictError,
@@ -28,6 +29,11 @@ class Appearance:
     command_error: str = "unknown_error"
     headers: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def is_fault(self) -> bool:
+        """Whether something is wrong on our side: not what is not built, or takes longer than a request may."""
+        return self.status >= 500 and self.status not in {501, 504}
+
 
 _TABLE: dict[type[SunaError], Appearance] = {
     InvalidRequestError: Appearance(422, "invalid_argument", "invalid_argument"),
@@ -41,6 +47,7 @@ _TABLE: dict[type[SunaError], Appearance] = {
     UnknownCommandError: Appearance(400, "unknown_command", "unknown_command"),
     DatabaseUnavailableError: Appearance(503, "unavailable", headers=(("retry-after", "2"),)),
     QueueUnavailableError: Appearance(503, "unavailable", headers=(("retry-after", "2"),)),
+    StillRunningError: Appearance(504, "still_running"),
     KeysUnavailableError: Appearance(503, "unavailable", headers=(("retry-after", "2"),)),
 }
 

@@ -14,7 +14,7 @@ from shared.database import connection, runs, tool_executions
 from shared.database.idempotency import Once
 from shared.database.tool_executions import Awaiting
 from shared.domain import AgentRun
-from shared.errors import InvalidRequestError, NoSuchInterruptError
+from shared.errors import InvalidRequestError, NoSuchInterruptError, NotSupportedError
 from shared.runs.record import NewMessage, NewRun, record_run
 
 _APPROVALS = {"approve": True, "approved": True, "yes": True, "decline": False, "declined": False, "no": False}
@@ -33,8 +33,12 @@ async def start_run(*, account_id: str, thread_id: UUID, body: RunCreate, once: 
 
     Raises:
         InvalidRequestError: an assistant, model, tool or setting that it names does not exist.
+        NotSupportedError: it asks for what does not exist here.
         SunaError: as :func:`shared.runs.record.record_run`.
     """
+    unsupported = body.unsupported()
+    if unsupported is not None:
+        raise NotSupportedError(unsupported)
     given = body.config.configurable
     agent = await agent_of(
         account_id=account_id,

@@ -12,6 +12,8 @@ from shared.runs.record import NewMessage
 
 WireRunStatus = Literal["pending", "running", "success", "error", "timeout", "interrupted"]
 WireThreadStatus = Literal["idle", "busy", "interrupted", "error"]
+SunaStatus = Literal["queued", "running", "completed", "failed", "stopped"]
+ThreadSortBy = Literal["thread_id", "status", "created_at", "updated_at", "state_updated_at"]
 
 _RUN_STATUS: dict[RunStatus, WireRunStatus] = {
     "queued": "pending",
@@ -31,6 +33,15 @@ _THREAD_STATUS: dict[RunStatus | None, WireThreadStatus] = {
     "failed": "error",
     "timed_out": "error",
     "needs_input": "interrupted",
+}
+_SUNA_STATUS: dict[RunStatus, SunaStatus] = {
+    "queued": "queued",
+    "running": "running",
+    "completed": "completed",
+    "needs_input": "completed",
+    "failed": "failed",
+    "timed_out": "failed",
+    "stopped": "stopped",
 }
 _ROLE_TYPES: dict[str, MessageType] = {
     "user": "user",
@@ -52,6 +63,16 @@ def last_run_statuses(word: WireThreadStatus) -> list[RunStatus | None]:
     return [status for status, wire in _THREAD_STATUS.items() if wire == word]
 
 
+def wire_run_error(error: Json | None) -> str | None:
+    """A run's error as one line."""
+    return None if error is None else f"{error.get('code')}: {error.get('message')}"
+
+
+def suna_status(status: RunStatus) -> SunaStatus:
+    """A run's status as Suna's own routes say it."""
+    return _SUNA_STATUS[status]
+
+
 class ErrorBody(BaseModel):
     """What every error answers: a stable ``code``, a ``message`` that says what to do, ``detail`` if there is more."""
 
@@ -60,7 +81,9 @@ class ErrorBody(BaseModel):
     detail: Any = None
 
 
-class _Body(BaseModel):
+class Body(BaseModel):
+    """What every request's body has in common."""
+
     # Clients send fields of newer versions and of features that have no meaning here; they are ignored.
     model_config = ConfigDict(extra="ignore")
 
@@ -85,12 +108,14 @@ class _Body(BaseModel):
         return value
 
 
-class ThreadCreate(_Body):
+class ThreadCreate(Body):
     """Body of ``POST /threads``."""
 
     thread_id: UUID = Field(default_factory=uuid4)
     metadata: dict[str, Any] = Field(default_factory=dict[str, Any])
     if_exists: Literal["raise", "do_nothing"] = "raise"
+    ttl: Any = None
+    supersteps: Any = None
 
     @field_validator("thread_id", "metadata", "if_exists", mode="before")
     @classmethod
@@ -98,13 +123,14 @@ class ThreadCreate(_Body):
         return cls.model_fields[info.field_name].get_default(call_default_factory=True) if value is None else value
 
 
-class ThreadPatch(_Body):
+class ThreadPatch(Body):
     """Body of ``PATCH /threads/{thread_id}``: keys to merge into the metadata."""
 
-    metadata: dict[str, Any]
+    metadata: dict[str, Any] = Field(default_factory=dict[str, Any])
+    ttl: Any = None
 
 
-class ThreadSearch(_Body):
+class ThreadSearch(Body):
     """Body of ``POST /threads/search``."""
 
     ids: list[UUID] | None = None
@@ -112,9 +138,19 @@ class ThreadSearch(_Body):
     status: WireThreadStatus | None = None
     limit: int = Field(default=10, ge=1, le=1000)
     offset: int = Field(default=0, ge=0, lt=2**63)
+    sort_by: ThreadSortBy = "created_at"
+    sort_order: Literal["asc", "desc"] = "desc"
+    select: list[str] | None = None
+    values: Any = None
+    extract: Any = None
+
+    @field_validator("sort_by", "sort_order", mode="before")
+    @classmethod
+    def _null_is_absent(cls, value: Any, info: Any) -> Any:
+        return cls.model_fields[info.field_name].get_default() if value is None else value
 
 
-class InputMessage(_Body):
+class InputMessage(Body):
     """A message as OpenAI (``role``) or LangChain (``type``) writes it; ``content`` is text or content blocks."""
 
     role: str | None = None
@@ -139,7 +175,7 @@ class InputMessage(_Body):
         return NewMessage(type=message_type, content=content, message_id=self.id or uuid4())
 
 
-class RunInput(_Body):
+class RunInput(Body):
     """``input`` of a run: the messages to append to the thread. A string is one message of the user."""
 
     messages: list[InputMessage] = Field(default_factory=list[InputMessage])
@@ -151,7 +187,7 @@ class RunInput(_Body):
         return [{"role": "user", "content": item} if isinstance(item, str) else item for item in many]
 
 
-class RunConfig(_Body):
+class RunConfig(Body):
     """``config`` of a run.
 
     ``configurable``: fields of :class:`shared.agent_config.AgentConfig` that the run overrides, and those of
@@ -161,13 +197,13 @@ class RunConfig(_Body):
     configurable: dict[str, Any] = Field(default_factory=dict[str, Any])
 
 
-class RunCommand(_Body):
+class RunCommand(Body):
     """``command`` of a run. ``resume``: the answer to what the thread is interrupted by."""
 
     resume: Any = None
 
 
-class RunCreate(_Body):
+class RunCreate(Body):
     """Body of ``POST /threads/{thread_id}/runs``."""
 
     assistant_id: str = Field(min_length=1, max_length=200)
@@ -178,6 +214,30 @@ class RunCreate(_Body):
     multitask_strategy: MultitaskStrategy = "enqueue"
     if_not_exists: Literal["create", "reject"] = "reject"
     after_seconds: float = Field(default=0, ge=0, le=7 * 24 * 3600)
+    stream_mode: list[str] | None = None
+    webhook: str | None = None
+    interrupt_before: Any = None
+    interrupt_after: Any = None
+    checkpoint: Any = None
+    checkpoint_id: Any = None
+    context: Any = None
+
+    def unsupported(self) -> str | None:
+        """What the run asks for that does not exist here, and what there is instead."""
+        if self.webhook:
+            return "webhooks are not supported: follow the run with runs.stream, or over the WebSocket"
+        if self.interrupt_before or self.interrupt_after:
+            return "'interrupt_before' and 'interrupt_after' are not supported: tools may need approval instead"
+        if self.checkpoint or self.checkpoint_id:
+            return "a run goes on from the thread's newest state: threads do not branch"
+        if self.context:
+            return "'context' is not supported: use config.configurable"
+        return None
+
+    @field_validator("stream_mode", mode="before")
+    @classmethod
+    def _one_mode_or_many(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
 
     @field_validator("config", "metadata", "multitask_strategy", "if_not_exists", "after_seconds", mode="before")
     @classmethod
@@ -190,7 +250,7 @@ class RunCreate(_Body):
         return {"messages": [value]} if isinstance(value, str) else value
 
 
-class RunsCancel(_Body):
+class RunsCancel(Body):
     """Body of ``POST /runs/cancel``: which unfinished runs; at least one field."""
 
     thread_id: UUID | None = None
@@ -216,14 +276,15 @@ class WireThread(BaseModel):
     interrupts: dict[str, Any] = Field(default_factory=dict[str, Any])
 
     @classmethod
-    def of(cls, thread: Thread) -> "WireThread":
-        """``thread`` on the wire."""
+    def of(cls, thread: Thread, interrupts: dict[str, Any] | None = None) -> "WireThread":
+        """``thread`` on the wire; ``interrupts`` by run id: what has to be answered."""
         return cls(
             thread_id=thread.thread_id,
             created_at=thread.created_at,
             updated_at=thread.updated_at,
             metadata=thread.metadata,
             status=_THREAD_STATUS[thread.last_run_status],
+            interrupts=interrupts or {},
         )
 
 
@@ -283,16 +344,3 @@ class WireStoredMessage(BaseModel):
             agent_run_id=message.agent_run_id,
             created_at=message.created_at,
         )
-
-
-class ThreadState(BaseModel):
-    """The thread's state: its messages are the checkpoint."""
-
-    values: dict[str, Any]
-    next: list[str]
-    tasks: list[Any] = Field(default_factory=list[Any])
-    interrupts: list[Any] = Field(default_factory=list[Any])
-    metadata: dict[str, Any]
-    created_at: datetime
-    checkpoint: dict[str, Any]
-    parent_checkpoint: dict[str, Any] | None = None

@@ -90,6 +90,11 @@ async def search(
     return [_assistant(row) for row in rows]
 
 
+async def count(connection: Connection, *, account_id: str, metadata: Json, name: str | None) -> int:
+    """How many assistants :func:`search` would find, had it no limit."""
+    return await connection.fetchval(_SQL["count"], account_id, json.dumps(metadata), name)
+
+
 async def versions(
     connection: Connection, *, assistant_id: UUID, account_id: str, limit: int, offset: int
 ) -> list[Assistant]:

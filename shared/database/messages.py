@@ -17,7 +17,8 @@ _SQL = queries("messages")
 LARGEST_PAGE_BYTES = 3_000_000
 
 
-def _message(row: asyncpg.Record) -> Message:
+def message_of(row: asyncpg.Record) -> Message:
+    """The message of a row of ``messages``."""
     return Message(
         message_id=row["message_id"],
         thread_id=row["thread_id"],
@@ -76,7 +77,7 @@ async def insert(
             raise
         raise ConflictError(f"message {str(message_id)!r} already exists") from error
     assert row is not None, "INSERT ... SELECT of an aggregate returns exactly one row"  # noqa: S101
-    return _message(row)
+    return message_of(row)
 
 
 async def replace(connection: Connection, *, message_id: UUID, content: Json, metadata: Json) -> None:
@@ -124,7 +125,7 @@ async def page(
 ) -> list[Message]:
     """A page of the thread's messages, oldest first; it ends early where it would become too large for an answer."""
     return [
-        _message(row)
+        message_of(row)
         for row in await connection.fetch(_SQL["list"], thread_id, account_id, limit, offset, LARGEST_PAGE_BYTES)
     ]
 
@@ -132,4 +133,4 @@ async def page(
 async def newest(connection: Connection, *, thread_id: UUID, account_id: str, limit: int) -> list[Message]:
     """The thread's last ``limit`` messages, oldest of them first."""
     rows = await connection.fetch(_SQL["newest"], thread_id, account_id, limit, LARGEST_PAGE_BYTES)
-    return [_message(row) for row in reversed(rows)]
+    return [message_of(row) for row in reversed(rows)]

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 from uuid import UUID
 
 import asyncpg
@@ -13,6 +14,8 @@ from shared.domain import Json, RunStatus, Thread
 from shared.errors import ConflictError, NotFoundError
 
 _SQL = queries("threads")
+
+SortBy = Literal["thread_id", "status", "created_at", "updated_at"]
 
 
 def _thread(row: asyncpg.Record) -> Thread:
@@ -57,11 +60,31 @@ async def search(
     last_run_statuses: Sequence[RunStatus | None] | None,
     limit: int,
     offset: int,
+    sort_by: SortBy = "created_at",
+    descending: bool = True,
 ) -> list[Thread]:
     """The account's threads that contain ``metadata``, newest first; ``None`` among the statuses: never run."""
-    words = None if last_run_statuses is None else [status or "" for status in last_run_statuses]
-    rows = await connection.fetch(_SQL["search"], account_id, json.dumps(metadata), thread_ids, words, limit, offset)
+    found = (account_id, json.dumps(metadata), thread_ids, _words(last_run_statuses), limit, offset)
+    if sort_by == "created_at" and descending:
+        rows = await connection.fetch(_SQL["search"], *found)
+    else:
+        rows = await connection.fetch(_SQL["search_sorted"], *found, sort_by, descending)
     return [_thread(row) for row in rows]
+
+
+async def count(
+    connection: Connection,
+    *,
+    account_id: str,
+    metadata: Json,
+    last_run_statuses: Sequence[RunStatus | None] | None,
+) -> int:
+    """How many threads :func:`search` would find, had it no limit."""
+    return await connection.fetchval(_SQL["count"], account_id, json.dumps(metadata), _words(last_run_statuses))
+
+
+def _words(statuses: Sequence[RunStatus | None] | None) -> list[str] | None:
+    return None if statuses is None else [status or "" for status in statuses]
 
 
 async def update_metadata(connection: Connection, *, thread_id: UUID, account_id: str, metadata: Json) -> None:

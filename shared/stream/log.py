@@ -76,10 +76,18 @@ async def last_seq(thread_id: UUID) -> int | None:
     return found[0].seq if found else None
 
 
-async def read_back(thread_id: UUID, *, limit: int) -> list[Logged]:
-    """The log's last ``limit`` events, newest first. Raises as :func:`read`."""
+async def wait(thread_id: UUID, *, after_seq: int, limit: int, block_ms: int) -> list[Logged]:
+    """The same; where there are none, those that come within ``block_ms``. Raises as :func:`read`."""
     log, _ = _keys(thread_id)
-    return _events(await redis().xrevrange(log, count=limit))
+    answer: Any = await redis().xread({log: f"{after_seq}-0"}, count=limit, block=block_ms)
+    return [event for _, entries in answer or () for event in _events(entries)]
+
+
+async def read_back(thread_id: UUID, *, limit: int, up_to_seq: int | None = None) -> list[Logged]:
+    """The log's last ``limit`` events (up to ``up_to_seq``), newest first. Raises as :func:`read`."""
+    log, _ = _keys(thread_id)
+    newest = "+" if up_to_seq is None else f"{up_to_seq}-0"
+    return _events(await redis().xrevrange(log, max=newest, count=limit))
 
 
 def _events(entries: Any) -> list[Logged]:
@@ -100,4 +108,5 @@ __all__ = [
     "last_seq",
     "read",
     "read_back",
+    "wait",
 ]

@@ -8,7 +8,17 @@ from uuid import UUID, uuid4
 import pytest
 
 from shared.agent_config import AgentConfig
-from shared.database import assistants, connection, messages, plans, runs, threads, tool_executions, transaction
+from shared.database import (
+    assistants,
+    checkpoints,
+    connection,
+    messages,
+    plans,
+    runs,
+    threads,
+    tool_executions,
+    transaction,
+)
 from shared.domain import Message
 from shared.errors import ConflictError, NotFoundError
 from tests.integration.databases import Database
@@ -30,6 +40,15 @@ async def _position(taken: Any, own: "Owned", who: str) -> object:
     await taken.execute("UPDATE threads SET last_seq = 5, reserved_seq = 5 WHERE thread_id = $1", own.thread_id)
     position = await threads.stream_position(taken, thread_id=own.thread_id, account_id=who)
     return [] if position == threads.StreamPosition() else [position]
+
+
+async def _interrupts(taken: Any, own: "Owned", who: str) -> list[object]:
+    await taken.execute("UPDATE agent_runs SET status = 'needs_input' WHERE agent_run_id = $1", own.agent_run_id)
+    return [*(await checkpoints.interrupts(taken, thread_ids=[own.thread_id], account_id=who)).values()]
+
+
+async def _unless_0(found: Awaitable[int]) -> int | None:
+    return await found or None
 
 
 async def _as_list(found: Awaitable[object]) -> list[object]:
@@ -60,6 +79,17 @@ STRANGERS: dict[tuple[Any, str], Callable[[Any, "Owned", str], Awaitable[object]
         limit=10,
         offset=0,
     ),
+    (threads, "count"): lambda taken, own, who: _as_list(
+        _unless_0(threads.count(taken, account_id=who, metadata={}, last_run_statuses=None))
+    ),
+    (checkpoints, "place"): lambda taken, own, who: checkpoints.place(
+        taken, message_id=own.message_id, thread_id=own.thread_id, account_id=who
+    ),
+    (checkpoints, "until"): lambda taken, own, who: checkpoints.until(taken, thread_id=own.thread_id, account_id=who),
+    (checkpoints, "last_input"): lambda taken, own, who: _as_list(
+        checkpoints.last_input(taken, thread_id=own.thread_id, account_id=who, run_number=1)
+    ),
+    (checkpoints, "interrupts"): lambda taken, own, who: _interrupts(taken, own, who),  # noqa: PLW0108 - defined below
     (messages, "page"): lambda taken, own, who: messages.page(taken, thread_id=own.thread_id, account_id=who, limit=10),
     (messages, "newest"): lambda taken, own, who: messages.newest(
         taken, thread_id=own.thread_id, account_id=who, limit=10
@@ -78,6 +108,9 @@ STRANGERS: dict[tuple[Any, str], Callable[[Any, "Owned", str], Awaitable[object]
     (assistants, "get"): lambda taken, own, who: assistants.get(taken, assistant_id=own.assistant_id, account_id=who),
     (assistants, "search"): lambda taken, own, who: assistants.search(
         taken, account_id=who, metadata={}, name=None, limit=10, offset=0
+    ),
+    (assistants, "count"): lambda taken, own, who: _as_list(
+        _unless_0(assistants.count(taken, account_id=who, metadata={}, name=None))
     ),
     (assistants, "versions"): lambda taken, own, who: assistants.versions(
         taken, assistant_id=own.assistant_id, account_id=who, limit=10, offset=0
@@ -175,7 +208,7 @@ def _is_scoped(found: Callable[..., object]) -> bool:
 def test_every_function_of_the_stores_is_asked_by_a_stranger() -> None:
     public = {
         (store, name)
-        for store in (plans, threads, messages, runs, assistants, tool_executions)
+        for store in (plans, threads, checkpoints, messages, runs, assistants, tool_executions)
         for name, found in vars(store).items()
         if inspect.iscoroutinefunction(found) and found.__module__ == store.__name__ and _is_scoped(found)
     }

@@ -8,7 +8,18 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from functions.api.errors import CODES, INTERNAL, appearance
-from functions.api.http import assistants, commands, messages, runs, threads, tickets
+from functions.api.http import (
+    assistants,
+    commands,
+    messages,
+    refused,
+    run_streams,
+    runs,
+    suna,
+    thread_states,
+    threads,
+    tickets,
+)
 from functions.api.http.middleware import RequestMiddleware
 from functions.api.wire import ErrorBody
 from shared.database.idempotency import ReplayedError
@@ -36,7 +47,8 @@ def build_app() -> FastAPI:
         """Whether the service answers. Needs no token and touches nothing."""
         return {"ok": True}
 
-    routers = [module.router for module in (assistants, threads, messages, runs, commands, tickets)]
+    modules = (assistants, threads, thread_states, messages, run_streams, runs, commands, suna, tickets, refused)
+    routers = [module.router for module in modules]
     for router in (*routers, runs.account_router):
         app.include_router(router, responses=_ERRORS)
     return app
@@ -55,7 +67,7 @@ async def _replayed(_request: Request, error: Exception) -> JSONResponse:
 async def _suna_error(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, SunaError)  # noqa: S101 - registered for this class only
     look = appearance(error)
-    if look.status >= INTERNAL.status:
+    if look.is_fault:
         logger.error("request failed", exc_info=error)
     return _answer(look.status, look.code, error.message, error.detail, look.headers)
 

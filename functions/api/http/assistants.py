@@ -194,6 +194,18 @@ async def search_assistants(caller: Caller, body: AssistantSearch | None = None)
     return [WireAssistant.of(assistant) for assistant in found]
 
 
+@router.post("/count")
+async def count_assistants(caller: Caller, body: AssistantSearch | None = None) -> int:
+    """How many assistants a search without limit would find."""
+    wanted = body or AssistantSearch()
+    if wanted.graph_id not in {None, GRAPH_ID}:
+        return 0
+    async with connection() as taken:
+        return await assistants.count(
+            taken, account_id=caller.account_id, metadata=wanted.metadata or {}, name=wanted.name
+        )
+
+
 @router.get("/{assistant_id}")
 async def get_assistant(
     caller: Caller, assistant_id: str, version: Annotated[int | None, Query(ge=1)] = None

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import Depends, Header, Request
 from pydantic import BaseModel
+from starlette.datastructures import UploadFile
 
 from functions.api.http.identity import Caller
 from functions.api.idempotency import Answer, NewOnce, without_key
@@ -14,6 +15,7 @@ from shared.domain import Json
 from shared.errors import InvalidRequestError
 
 LONGEST_KEY = 255
+_FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
 
 
 async def _idempotency(
@@ -23,7 +25,7 @@ async def _idempotency(
         return without_key
     if not 0 < len(idempotency_key) <= LONGEST_KEY or not idempotency_key.isprintable():
         raise InvalidRequestError(f"an Idempotency-Key has 1 to {LONGEST_KEY} printable characters")
-    body_hash = hashlib.sha256(_canonical(await request.body())).digest()
+    body_hash = hashlib.sha256(await _canonical(request)).digest()
 
     def once(answer: Answer, *, status: int = 200) -> Once:
         return Once(
@@ -38,9 +40,22 @@ async def _idempotency(
     return once
 
 
-def _canonical(body: bytes) -> bytes:
-    """The parsed body in one form, whatever its spaces and the order of its fields; it was parsed before."""
+async def _canonical(request: Request) -> bytes:
+    """The body, which was parsed before, in one form, whatever its spaces, boundaries, and the order of its fields."""
+    if request.headers.get("content-type", "").startswith(_FORMS):
+        form = await request.form()
+        fields = [
+            (name, value if isinstance(value, str) else await _digest(value)) for name, value in form.multi_items()
+        ]
+        return json.dumps(sorted(fields)).encode()
+    body = await request.body()
     return json.dumps(json.loads(body), sort_keys=True).encode() if body else b""
+
+
+async def _digest(file: UploadFile) -> str:
+    content = await file.read()
+    await file.seek(0)
+    return f"{file.filename}:{hashlib.sha256(content).hexdigest()}"
 
 
 def _json(answer: BaseModel | Json) -> Json:

@@ -1,9 +1,10 @@
 """Routes of runs."""
 
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
+from fastapi.responses import JSONResponse
 
 from functions.api import stops
 from functions.api.http.idempotency import Idempotency
@@ -11,6 +12,7 @@ from functions.api.http.identity import Caller
 from functions.api.runs import start_run
 from functions.api.stops import CancelAction
 from functions.api.wire import RunCreate, RunsCancel, WireRun, WireRunStatus, run_statuses
+from functions.api.wire_state import selected
 from shared.database import connection, runs, threads
 
 router = APIRouter(prefix="/threads/{thread_id}/runs", tags=["runs"])
@@ -28,15 +30,17 @@ async def create_run(
     return WireRun.of(run)
 
 
-@router.get("")
+@router.get("", response_model=list[WireRun])
 async def list_runs(
     caller: Caller,
     thread_id: UUID,
     limit: Annotated[int, Query(ge=1, le=1000)] = 10,
     offset: Annotated[int, Query(ge=0, lt=2**63)] = 0,
     status: WireRunStatus | None = None,
-) -> list[WireRun]:
-    """The thread's runs, newest first."""
+    *,
+    select: Annotated[list[str] | None, Query()] = None,
+) -> Any:
+    """The thread's runs, newest first; with ``select`` only these fields of them."""
     async with connection() as taken:
         await threads.get(taken, thread_id=thread_id, account_id=caller.account_id)
         page = await runs.page(
@@ -47,7 +51,8 @@ async def list_runs(
             limit=limit,
             offset=offset,
         )
-    return [WireRun.of(run) for run in page]
+    shown = [WireRun.of(run) for run in page]
+    return JSONResponse([selected(run, select) for run in shown]) if select else shown
 
 
 @router.get("/{run_id}")

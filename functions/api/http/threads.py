@@ -1,34 +1,39 @@
 """Routes of threads."""
 
+from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Header, Response
+from fastapi.responses import JSONResponse
 
 from functions.api.http.idempotency import Idempotency
 from functions.api.http.identity import Caller
+from functions.api.states import wire_threads
 from functions.api.wire import (
     ThreadCreate,
     ThreadPatch,
     ThreadSearch,
-    ThreadState,
     WireThread,
     last_run_statuses,
 )
-from shared.database import connection, messages, threads
-from shared.domain import UNFINISHED
+from functions.api.wire_state import selected
+from shared.database import connection, threads
+from shared.errors import NotSupportedError
 from shared.runs import record
-from shared.stream.snapshot import wire_message
 
 router = APIRouter(prefix="/threads", tags=["threads"])
 
-# A Lambda answer is 6 MB at most: the state shows the newest messages, the rest is paged under /messages.
-STATE_MESSAGES = 200
+_NO_TTL = "a thread has no time to live: delete it when it is done with"
 
 
 @router.post("")
 async def create_thread(caller: Caller, idempotency: Idempotency, body: ThreadCreate | None = None) -> WireThread:
     """Create a thread; with ``if_exists="do_nothing"`` an existing one of yours is returned."""
     new = body or ThreadCreate()
+    if new.ttl is not None:
+        raise NotSupportedError(_NO_TTL)
+    if new.supersteps:
+        raise NotSupportedError("'supersteps' are not supported: append messages with POST /threads/{thread_id}/state")
     thread = await record.create_thread(
         account_id=caller.account_id,
         thread_id=new.thread_id,
@@ -39,10 +44,10 @@ async def create_thread(caller: Caller, idempotency: Idempotency, body: ThreadCr
     return WireThread.of(thread)
 
 
-@router.post("/search")
-async def search_threads(caller: Caller, body: ThreadSearch | None = None) -> list[WireThread]:
+@router.post("/search", response_model=list[WireThread])
+async def search_threads(caller: Caller, body: ThreadSearch | None = None) -> Any:
     """Your threads, newest first."""
-    wanted = body or ThreadSearch()
+    wanted = _searched(body)
     async with connection() as taken:
         found = await threads.search(
             taken,
@@ -52,22 +57,53 @@ async def search_threads(caller: Caller, body: ThreadSearch | None = None) -> li
             last_run_statuses=None if wanted.status is None else last_run_statuses(wanted.status),
             limit=wanted.limit,
             offset=wanted.offset,
+            sort_by="updated_at" if wanted.sort_by == "state_updated_at" else wanted.sort_by,
+            descending=wanted.sort_order == "desc",
         )
-    return [WireThread.of(thread) for thread in found]
+        shown = await wire_threads(taken, found, account_id=caller.account_id)
+    return JSONResponse([selected(thread, wanted.select) for thread in shown]) if wanted.select else shown
+
+
+@router.post("/count")
+async def count_threads(caller: Caller, body: ThreadSearch | None = None) -> int:
+    """How many threads a search without limit would find."""
+    wanted = _searched(body)
+    async with connection() as taken:
+        return await threads.count(
+            taken,
+            account_id=caller.account_id,
+            metadata=wanted.metadata or {},
+            last_run_statuses=None if wanted.status is None else last_run_statuses(wanted.status),
+        )
+
+
+def _searched(body: ThreadSearch | None) -> ThreadSearch:
+    wanted = body or ThreadSearch()
+    if wanted.values or wanted.extract:
+        raise NotSupportedError("threads are found by 'metadata', 'status' and 'ids', not by 'values' or 'extract'")
+    return wanted
 
 
 @router.get("/{thread_id}")
 async def get_thread(caller: Caller, thread_id: UUID) -> WireThread:
-    """One thread."""
+    """One thread; ``interrupts`` say, by run, what somebody has to answer."""
     async with connection() as taken:
-        return WireThread.of(await threads.get(taken, thread_id=thread_id, account_id=caller.account_id))
+        thread = await threads.get(taken, thread_id=thread_id, account_id=caller.account_id)
+        [shown] = await wire_threads(taken, [thread], account_id=caller.account_id)
+    return shown
 
 
-@router.patch("/{thread_id}")
-async def update_thread(caller: Caller, thread_id: UUID, body: ThreadPatch) -> WireThread:
-    """Merge keys into the thread's metadata."""
+@router.patch("/{thread_id}", response_model=WireThread)
+async def update_thread(
+    caller: Caller, thread_id: UUID, body: ThreadPatch, prefer: Annotated[str | None, Header()] = None
+) -> Any:
+    """Merge keys into the thread's metadata; with ``Prefer: return=minimal`` the answer is empty."""
+    if body.ttl is not None:
+        raise NotSupportedError(_NO_TTL)
     async with connection() as taken:
         await threads.update_metadata(taken, thread_id=thread_id, account_id=caller.account_id, metadata=body.metadata)
+    if prefer == "return=minimal":
+        return Response(status_code=204)
     return await get_thread(caller, thread_id)
 
 
@@ -76,23 +112,3 @@ async def delete_thread(caller: Caller, thread_id: UUID) -> None:
     """Delete a thread with its runs and messages; 409 while a run of it is unfinished."""
     async with connection() as taken:
         await threads.delete(taken, thread_id=thread_id, account_id=caller.account_id)
-
-
-@router.get("/{thread_id}/state")
-async def get_state(caller: Caller, thread_id: UUID) -> ThreadState:
-    """The thread's state: its newest messages, oldest of them first."""
-    async with connection() as taken:
-        thread = await threads.get(taken, thread_id=thread_id, account_id=caller.account_id)
-        newest = await messages.newest(taken, thread_id=thread_id, account_id=caller.account_id, limit=STATE_MESSAGES)
-    checkpoint = {
-        "thread_id": str(thread_id),
-        "checkpoint_ns": "",
-        "checkpoint_id": str(newest[-1].message_id) if newest else None,
-    }
-    return ThreadState(
-        values={"messages": [wire_message(message) for message in newest]},
-        next=["agent"] if thread.last_run_status in UNFINISHED else [],
-        metadata=thread.metadata,
-        created_at=newest[-1].created_at if newest else thread.created_at,
-        checkpoint=checkpoint,
-    )

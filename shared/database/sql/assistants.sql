@@ -19,6 +19,12 @@ WHERE a.account_id = $1 AND a.metadata @> $2::jsonb
 ORDER BY a.created_at DESC, a.assistant_id
 LIMIT $4 OFFSET $5
 
+-- name: count
+SELECT count(*)
+FROM assistants a JOIN assistant_versions v USING (assistant_id, version)
+WHERE a.account_id = $1 AND a.metadata @> $2::jsonb
+  AND ($3::text IS NULL OR strpos(lower(v.name), lower($3)) > 0)
+
 -- name: versions
 SELECT a.assistant_id, a.metadata, a.created_at, v.created_at AS updated_at, v.version, v.name, v.description, v.config
 FROM assistants a JOIN assistant_versions v USING (assistant_id)

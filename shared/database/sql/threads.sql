@@ -23,6 +23,30 @@ WHERE t.account_id = $1 AND t.metadata @> $2::jsonb
 ORDER BY t.created_at DESC, t.thread_id
 LIMIT $5 OFFSET $6
 
+-- name: search_sorted
+-- The same in another order: by the column $7, rising or ($8) falling.
+SELECT t.*, r.status AS last_run_status
+FROM threads t
+LEFT JOIN agent_runs r ON r.thread_id = t.thread_id AND r.number = t.last_run_number
+WHERE t.account_id = $1 AND t.metadata @> $2::jsonb
+  AND ($3::uuid[] IS NULL OR t.thread_id = ANY ($3))
+  AND ($4::text[] IS NULL OR coalesce(r.status, '') = ANY ($4))
+ORDER BY
+    CASE WHEN $8 AND $7 = 'thread_id' THEN t.thread_id END DESC,
+    CASE WHEN NOT $8 AND $7 = 'thread_id' THEN t.thread_id END,
+    CASE WHEN $8 AND $7 = 'status' THEN coalesce(r.status, '') END DESC,
+    CASE WHEN NOT $8 AND $7 = 'status' THEN coalesce(r.status, '') END,
+    CASE WHEN $8 AND $7 = 'created_at' THEN t.created_at WHEN $8 AND $7 = 'updated_at' THEN t.updated_at END DESC,
+    CASE WHEN $7 = 'created_at' THEN t.created_at WHEN $7 = 'updated_at' THEN t.updated_at END,
+    t.thread_id
+LIMIT $5 OFFSET $6
+
+-- name: count
+SELECT count(*)
+FROM threads t
+LEFT JOIN agent_runs r ON r.thread_id = t.thread_id AND r.number = t.last_run_number
+WHERE t.account_id = $1 AND t.metadata @> $2::jsonb AND ($3::text[] IS NULL OR coalesce(r.status, '') = ANY ($3))
+
 -- name: update_metadata
 UPDATE threads SET metadata = metadata || $3::jsonb, updated_at = now()
 WHERE thread_id = $1 AND account_id = $2

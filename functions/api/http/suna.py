@@ -1,0 +1,117 @@
+"""Suna's own routes, over the same services."""
+
+from typing import Annotated
+from uuid import UUID, uuid4
+
+from fastapi import APIRouter, File, Form, Header, Query, Response, UploadFile
+
+from functions.api import stops
+from functions.api.http.idempotency import Idempotency
+from functions.api.http.identity import Caller
+from functions.api.http.run_streams import SSE, StreamQuery, join_stream
+from functions.api.runs import start_run
+from functions.api.wire import suna_status
+from functions.api.wire_suna import (
+    AgentInitiated,
+    AgentStart,
+    AgentStarted,
+    AgentStopped,
+    SunaRun,
+    SunaRuns,
+)
+from shared.database import connection, runs, threads
+from shared.domain import AgentRun
+from shared.errors import NotSupportedError
+
+router = APIRouter(prefix="/api", tags=["suna"])
+
+
+@router.post("/agent/initiate")
+async def initiate(
+    caller: Caller,
+    prompt: Annotated[str, Form(min_length=1)],
+    asked: Annotated[AgentStart, Form()],
+    idempotency: Idempotency,
+    files: Annotated[list[UploadFile] | None, File()] = None,
+) -> AgentInitiated:
+    """Create a thread with ``prompt`` and start a run on it."""
+    if files:
+        raise NotSupportedError("files are not supported: put text into the prompt, or the file's URL")
+    run = await start_run(
+        account_id=caller.account_id,
+        thread_id=uuid4(),
+        body=asked.run(prompt, create_thread=True),
+        once=idempotency(_initiated),
+    )
+    return _initiated(run)
+
+
+def _initiated(run: AgentRun) -> AgentInitiated:
+    return AgentInitiated(thread_id=run.thread_id, agent_run_id=run.agent_run_id)
+
+
+@router.post("/thread/{thread_id}/agent/start")
+async def start_agent(
+    caller: Caller, thread_id: UUID, idempotency: Idempotency, body: AgentStart | None = None
+) -> AgentStarted:
+    """Start a run on the messages that the thread has."""
+    run = await start_run(
+        account_id=caller.account_id,
+        thread_id=thread_id,
+        body=(body or AgentStart()).run(),
+        once=idempotency(_started),
+    )
+    return _started(run)
+
+
+def _started(run: AgentRun) -> AgentStarted:
+    return AgentStarted(agent_run_id=run.agent_run_id, status=suna_status(run.status))
+
+
+@router.post("/agent-run/{agent_run_id}/stop")
+async def stop_run(caller: Caller, agent_run_id: UUID) -> AgentStopped:
+    """Stop a run; one that has ended stays as it is."""
+    found = await _run(caller.account_id, agent_run_id)
+    run = await stops.cancel(
+        account_id=caller.account_id, thread_id=found.thread_id, agent_run_id=agent_run_id, action="interrupt"
+    )
+    return AgentStopped(status=suna_status(run.status))
+
+
+@router.get("/agent-run/{agent_run_id}")
+async def get_run(caller: Caller, agent_run_id: UUID) -> SunaRun:
+    """One run."""
+    return SunaRun.of(await _run(caller.account_id, agent_run_id))
+
+
+@router.get("/agent-run/{agent_run_id}/stream", response_class=Response, responses=SSE)
+async def stream_run(
+    caller: Caller,
+    agent_run_id: UUID,
+    query: Annotated[StreamQuery, Query()],
+    last_event_id: Annotated[str | None, Header()] = None,
+) -> Response:
+    """The run's stream, as ``/threads/{thread_id}/runs/{run_id}/stream`` has it."""
+    run = await _run(caller.account_id, agent_run_id)
+    return await join_stream(caller, run.thread_id, agent_run_id, query, last_event_id)
+
+
+@router.get("/thread/{thread_id}/agent-runs")
+async def list_runs(
+    caller: Caller,
+    thread_id: UUID,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    offset: Annotated[int, Query(ge=0, lt=2**63)] = 0,
+) -> SunaRuns:
+    """The thread's runs, newest first."""
+    async with connection() as taken:
+        await threads.get(taken, thread_id=thread_id, account_id=caller.account_id)
+        page = await runs.page(
+            taken, thread_id=thread_id, account_id=caller.account_id, statuses=None, limit=limit, offset=offset
+        )
+    return SunaRuns(agent_runs=[SunaRun.of(run) for run in page])
+
+
+async def _run(account_id: str, agent_run_id: UUID) -> AgentRun:
+    async with connection() as taken:
+        return await runs.get(taken, agent_run_id=agent_run_id, account_id=account_id)

@@ -1,0 +1,43 @@
+"""Messages that are appended to a thread without a run: they belong to its next one."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from shared.database import messages, plans, threads, transaction
+from shared.database.idempotency import Once
+from shared.errors import ConflictError
+from shared.runs.record import NewMessage
+
+
+async def append_while_idle(
+    *, account_id: str, thread_id: UUID, new: Sequence[NewMessage], once: Once | None = None
+) -> UUID | None:
+    """Append messages, all or none, to a thread that no run is working on; returns the id of the last one.
+
+    Raises:
+        NotFoundError: the thread does not exist in the account.
+        ConflictError: a run of it is unfinished; the id of a message is taken.
+        ReplayedError: the request of ``once`` was carried out before.
+    """
+    last: UUID | None = None
+    async with transaction() as connection:
+        if once is not None:
+            await once.begin(connection)
+        number = 1 + await threads.lock(connection, thread_id=thread_id, account_id=account_id)
+        busy_with = (await plans.usage(connection, account_id=account_id, thread_id=thread_id)).busy_with
+        if busy_with is not None:
+            raise ConflictError(f"the thread is busy with run {str(busy_with)!r}: wait for its end, or cancel it")
+        for item in new:
+            message = await messages.insert(
+                connection,
+                message_id=item.message_id,
+                thread_id=thread_id,
+                account_id=account_id,
+                run_number=number,
+                type=item.type,
+                content=item.content,
+            )
+            last = message.message_id
+        if once is not None:
+            await once.keep(connection, last)
+    return last
