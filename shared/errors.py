@@ -35,6 +35,10 @@ class LimitExceededError(SunaError):
     """The account uses all that its plan allows."""
 
 
+class RateLimitedError(SunaError):
+    """The account asks faster than its plan allows; try again shortly."""
+
+
 class NotSupportedError(SunaError):
     """This is not supported."""
 

@@ -41,17 +41,24 @@ _NOT_SUPPORTED = frozenset(
     }
 )
 
+# Keeps a connection open, and asks nobody for anything.
+_FREE = "ping"
+
 _FORM = 'a command is one JSON object: {"id": 1, "method": "...", "params": {...}}'
 
 
 @dataclass(frozen=True, kw_only=True)
 class Caller:
-    """Whose command it is, on which thread; ``connection`` if it came over a WebSocket."""
+    """Whose command it is, on which thread; ``connection`` if it came over a WebSocket.
+
+    ``admit`` counts the command against the account's rate, unless whoever let the caller in has done that.
+    """
 
     account_id: str
     thread_id: UUID
     connection: ConnectionRecord | None = None
     idempotency: NewOnce = without_key
+    admit: Callable[[], Awaitable[object]] | None = None
 
 
 class Command(BaseModel):
@@ -105,6 +112,8 @@ async def execute(body: str, caller: Caller) -> Json:
         fields = _parse(body)
         command_id = fields["id"] if isinstance(fields.get("id"), int) else None
         command = Command.model_validate(fields)
+        if caller.admit is not None and command.method != _FREE:
+            await caller.admit()
         result = await _handler(command.method)(command.params, caller)
     except SunaError as error:
         look = appearance(error)

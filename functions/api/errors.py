@@ -12,6 +12,7 @@ from shared.errors import (
     NotFoundError,
     NotSupportedError,
     QueueUnavailableError,
+    RateLimitedError,
     SunaError,
     UnauthenticatedError,
     UnknownCommandError,
@@ -35,6 +36,8 @@ _TABLE: dict[type[SunaError], Appearance] = {
     ConflictError: Appearance(409, "conflict", "invalid_argument"),
     BodyTooLargeError: Appearance(413, "body_too_large", "invalid_argument"),
     LimitExceededError: Appearance(429, "limit_exceeded", "invalid_argument", (("retry-after", "5"),)),
+    # Its message says when to come back, and the answer's header.
+    RateLimitedError: Appearance(429, "rate_limited", "invalid_argument", (("retry-after", "1"),)),
     NotSupportedError: Appearance(501, "not_supported", "not_supported"),
     UnknownCommandError: Appearance(400, "unknown_command", "unknown_command"),
     DatabaseUnavailableError: Appearance(503, "unavailable", headers=(("retry-after", "2"),)),

@@ -17,6 +17,13 @@ async def lock_account(connection: Connection, *, account_id: str) -> int | None
     return await connection.fetchval(_SQL["lock_account"], account_id)
 
 
+async def request_rate(connection: Connection, *, account_id: str) -> tuple[int, int]:
+    """Requests a minute that the account's plan allows, and how many of them at once."""
+    row = await connection.fetchrow(_SQL["request_rate"], account_id)
+    assert row is not None  # noqa: S101 - accounts refer to their plans, and the default plan is made by a migration
+    return row["requests_per_minute"], row["request_burst"]
+
+
 async def admit_run(connection: Connection, *, account_id: str, thread_id: UUID, limit: int) -> None:
     """See to it that one more run is within the account's ``limit``. The caller holds the account's row lock.
 

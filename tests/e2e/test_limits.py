@@ -19,7 +19,9 @@ async def limited(stack: RunningStack, http: httpx.AsyncClient, account_id: str)
     connection = await asyncpg.connect(stack.fields["database_url"])
     try:
         await connection.execute(
-            "INSERT INTO plans (plan_id, max_unfinished_runs) VALUES ('limited', $1) ON CONFLICT DO NOTHING", LIMIT
+            "INSERT INTO plans (plan_id, max_unfinished_runs, requests_per_minute, request_burst)"
+            " VALUES ('limited', $1, 1000000, 1000000) ON CONFLICT DO NOTHING",
+            LIMIT,
         )
         await connection.execute("UPDATE accounts SET plan_id = 'limited' WHERE account_id = $1", account_id)
     finally:

@@ -9,6 +9,7 @@ from functions.api import tickets
 from functions.api.auth import Principal, authenticator
 from functions.api.commands import Caller, execute
 from functions.api.errors import appearance
+from functions.api.limits.limiter import limiter
 from functions.api.wire import ErrorBody
 from shared.aws import clients
 from shared.database import connection, threads
@@ -101,6 +102,11 @@ async def _message(body: str, connection_id: str) -> Json:
         with bound(thread_id=str(record.thread_id)):
             answer = await execute(
                 body,
-                Caller(account_id=record.account_id, thread_id=record.thread_id, connection=record),
+                Caller(
+                    account_id=record.account_id,
+                    thread_id=record.thread_id,
+                    connection=record,
+                    admit=lambda: limiter().admit(record.account_id),
+                ),
             )
     return {"statusCode": 200, "body": json.dumps(answer)}

@@ -10,3 +10,8 @@ FOR NO KEY UPDATE OF a
 SELECT count(*) AS runs, coalesce(array_agg(DISTINCT thread_id), '{}') AS thread_ids
 FROM agent_runs
 WHERE account_id = $1 AND status IN ('queued', 'running') AND (thread_id <> $2 OR stop_requested IS NULL)
+
+-- name: request_rate
+-- An account begins to exist with the first thing that is its; until then it has the default plan.
+SELECT requests_per_minute, request_burst FROM plans
+WHERE plan_id = coalesce((SELECT plan_id FROM accounts WHERE account_id = $1), 'default')
