@@ -20,6 +20,7 @@ from shared.errors import (
     LeaseLostError,
     MigrationError,
     NotFoundError,
+    RateLimitedError,
     SunaError,
     UnauthenticatedError,
 )
@@ -75,6 +76,7 @@ def test_an_errors_docstring_is_its_message(kind: type[SunaError]) -> None:
         (NotFoundError, 404, "not_found"),
         (ConflictError, 409, "conflict"),
         (BodyTooLargeError, 413, "body_too_large"),
+        (RateLimitedError, 429, "rate_limited"),
     ],
 )
 def test_what_clients_rely_on(kind: type[SunaError], status: int, code: str) -> None:

@@ -18,6 +18,7 @@ from shared.telemetry import logger
 _ERRORS: dict[int | str, dict[str, Any]] = {
     401: {"model": ErrorBody, "description": "The token is missing or not valid"},
     422: {"model": ErrorBody, "description": "The request is not valid"},
+    429: {"model": ErrorBody, "description": "The account asks too often, or has too many unfinished runs"},
 }
 
 
