@@ -19,6 +19,10 @@ class UnauthenticatedError(SunaError):
     """The credential is missing or not valid."""
 
 
+class ForbiddenError(SunaError):
+    """The credential does not allow this."""
+
+
 class NotFoundError(SunaError):
     """There is no such thing, or it is not yours."""
 

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from functions.api.auth import check_scope
 from functions.api.errors import INTERNAL, appearance
 from functions.api.idempotency import NewOnce, without_key
 from functions.api.runs import start_run
@@ -15,7 +16,7 @@ from functions.api.stops import CancelAction, cancel
 from functions.api.wire import RunCreate, WireRun
 from shared.database import connection, threads
 from shared.database.idempotency import ReplayedError
-from shared.domain import AgentRun, Json
+from shared.domain import SCOPES, AgentRun, Json, Scope
 from shared.errors import (
     InvalidRequestError,
     NotSupportedError,
@@ -51,13 +52,15 @@ _FORM = 'a command is one JSON object: {"id": 1, "method": "...", "params": {...
 class Caller:
     """Whose command it is, on which thread; ``connection`` if it came over a WebSocket.
 
-    ``admit`` counts the command against the account's rate, unless whoever let the caller in has done that.
+    ``scopes``: what the credential allows. ``admit``: sees to it, before a command, that the caller may send one (now);
+    without it that has been done.
     """
 
     account_id: str
     thread_id: UUID
     connection: ConnectionRecord | None = None
     idempotency: NewOnce = without_key
+    scopes: frozenset[Scope] = SCOPES
     admit: Callable[[], Awaitable[object]] | None = None
 
 
@@ -114,7 +117,10 @@ async def execute(body: str, caller: Caller) -> Json:
         command = Command.model_validate(fields)
         if caller.admit is not None and command.method != _FREE:
             await caller.admit()
-        result = await _handler(command.method)(command.params, caller)
+        handler = _handler(command.method)
+        if command.method in _NEEDS:
+            check_scope(_NEEDS[command.method], caller.scopes)
+        result = await handler(command.params, caller)
     except SunaError as error:
         look = appearance(error)
         if look.status >= INTERNAL.status:
@@ -230,6 +236,14 @@ _HANDLERS: dict[str, Callable[[Json, Caller], Awaitable[Json]]] = {
     "run.start": _run_start,
     "subscription.subscribe": _subscribe,
     "subscription.unsubscribe": _unsubscribe,
+}
+
+
+_NEEDS: dict[str, Scope] = {
+    "run.cancel": "write",
+    "run.start": "write",
+    "subscription.subscribe": "read",
+    "subscription.unsubscribe": "read",
 }
 
 

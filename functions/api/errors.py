@@ -7,6 +7,7 @@ from shared.errors import (
     BodyTooLargeError,
     ConflictError,
     DatabaseUnavailableError,
+    ForbiddenError,
     InvalidRequestError,
     LimitExceededError,
     NotFoundError,
@@ -32,6 +33,7 @@ class Appearance:
 _TABLE: dict[type[SunaError], Appearance] = {
     InvalidRequestError: Appearance(422, "invalid_argument", "invalid_argument"),
     UnauthenticatedError: Appearance(401, "unauthenticated", "permission_denied", (("www-authenticate", "Bearer"),)),
+    ForbiddenError: Appearance(403, "forbidden", "permission_denied"),
     NotFoundError: Appearance(404, "not_found", "invalid_argument"),
     ConflictError: Appearance(409, "conflict", "invalid_argument"),
     BodyTooLargeError: Appearance(413, "body_too_large", "invalid_argument"),

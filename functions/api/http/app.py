@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from functions.api.errors import CODES, INTERNAL, appearance
-from functions.api.http import assistants, commands, messages, runs, threads, tickets
+from functions.api.http import api_keys, assistants, commands, messages, runs, threads, tickets
 from functions.api.http.middleware import RequestMiddleware
 from functions.api.wire import ErrorBody
 from shared.database.idempotency import ReplayedError
@@ -16,7 +16,8 @@ from shared.errors import SunaError
 from shared.telemetry import logger
 
 _ERRORS: dict[int | str, dict[str, Any]] = {
-    401: {"model": ErrorBody, "description": "The token is missing or not valid"},
+    401: {"model": ErrorBody, "description": "The token or API key is missing or not valid"},
+    403: {"model": ErrorBody, "description": "The API key does not allow this"},
     422: {"model": ErrorBody, "description": "The request is not valid"},
     429: {"model": ErrorBody, "description": "The account asks too often, or has too many unfinished runs"},
 }
@@ -37,7 +38,7 @@ def build_app() -> FastAPI:
         """Whether the service answers. Needs no token and touches nothing."""
         return {"ok": True}
 
-    routers = [module.router for module in (assistants, threads, messages, runs, commands, tickets)]
+    routers = [module.router for module in (assistants, threads, messages, runs, commands, tickets, api_keys)]
     for router in (*routers, runs.account_router):
         app.include_router(router, responses=_ERRORS)
     return app

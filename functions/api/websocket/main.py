@@ -9,6 +9,7 @@ from functions.api import tickets
 from functions.api.auth import Principal, authenticator
 from functions.api.commands import Caller, execute
 from functions.api.errors import appearance
+from functions.api.keys import keys
 from functions.api.limits.limiter import limiter
 from functions.api.wire import ErrorBody
 from shared.aws import clients
@@ -50,7 +51,7 @@ async def _connect(event: Json, connection_id: str) -> Json:
     query: dict[str, str] = event.get("queryStringParameters") or {}
     try:
         thread_id = _thread_id(query)
-        caller = await _caller(headers.get("authorization"), query.get("ticket"))
+        caller = await _caller(headers.get("authorization"), headers.get("x-api-key"), query.get("ticket"))
         async with connection() as taken:
             position = await threads.stream_position(taken, thread_id=thread_id, account_id=caller.account_id)
         record = ConnectionRecord(
@@ -58,6 +59,8 @@ async def _connect(event: Json, connection_id: str) -> Json:
             account_id=caller.account_id,
             thread_id=thread_id,
             credential_expires_at=caller.expires_at,
+            scopes=caller.scopes,
+            key_id=caller.key_id,
             begins_after=position.last_seq if position.begins_after is None else position.begins_after,
         )
         await subscriptions.put_connection(record)
@@ -69,11 +72,18 @@ async def _connect(event: Json, connection_id: str) -> Json:
     return {"statusCode": 200}
 
 
-async def _caller(authorization: str | None, ticket: str | None) -> Principal:
-    """Whoever the header says; without one, whoever the ticket stands for."""
-    if authorization is None and ticket is not None:
+async def _caller(authorization: str | None, api_key: str | None, ticket: str | None) -> Principal:
+    """Whoever a header says; without one, whoever the ticket stands for."""
+    if authorization is None and api_key is None and ticket is not None:
         return await tickets.redeem(ticket)
-    return await authenticator().authenticate(authorization)
+    return await authenticator().authenticate(authorization, api_key)
+
+
+async def _admit(record: ConnectionRecord) -> None:
+    """See to it that the connection may send a command: its API key is good still, and it does not ask too often."""
+    if record.key_id is not None:
+        await keys().check(record.key_id, account_id=record.account_id)
+    await limiter().admit(record.account_id)
 
 
 def _thread_id(query: Json) -> UUID:
@@ -106,7 +116,8 @@ async def _message(body: str, connection_id: str) -> Json:
                     account_id=record.account_id,
                     thread_id=record.thread_id,
                     connection=record,
-                    admit=lambda: limiter().admit(record.account_id),
+                    scopes=record.scopes,
+                    admit=lambda: _admit(record),
                 ),
             )
     return {"statusCode": 200, "body": json.dumps(answer)}
