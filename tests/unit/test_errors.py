@@ -15,6 +15,7 @@ from functions.api.errors import INTERNAL, appearance
 from shared.errors import (
     BodyTooLargeError,
     ConflictError,
+    ForbiddenError,
     InvalidRequestError,
     LeaseHeldError,
     LeaseLostError,
@@ -73,6 +74,7 @@ def test_an_errors_docstring_is_its_message(kind: type[SunaError]) -> None:
     [
         (InvalidRequestError, 422, "invalid_argument"),
         (UnauthenticatedError, 401, "unauthenticated"),
+        (ForbiddenError, 403, "forbidden"),
         (NotFoundError, 404, "not_found"),
         (ConflictError, 409, "conflict"),
         (BodyTooLargeError, 413, "body_too_large"),
