@@ -67,7 +67,7 @@ test: ## Everything: check, infrastructure, LocalStack plugins, integration, end
 	@$(MAKE) -j2 $(DEV_STAMP) $(LOCAL_STAMP) $(NODE_STAMP) $(MCP_STAMP)
 	@status=0; $(MAKE) check || status=1; scripts/test.sh || status=1; exit $$status
 
-.PHONY: bench-first-token bench-context bench-log
+.PHONY: bench-first-token bench-context bench-log bench-limits
 bench-first-token: setup ## Added latency from POST to the first token at the client
 	@$(UP) up && exec $(DEV) -m bench.first_token
 
@@ -76,6 +76,9 @@ bench-context: setup ## CPU and rows read of a context build, against a recount
 
 bench-log: setup ## The event log to 1, 10 and 100 readers, against a list and pub/sub
 	@exec $(UP) with-services -- $(DEV) -m bench.log
+
+bench-limits: setup ## The limit on rates: how exact, how many round trips, what a request waits for it
+	@exec $(UP) with-services -- $(DEV) -m bench.limits
 
 .PHONY: faults burst
 faults: setup $(NODE_STAMP) ## Every kind of fault at every point of a run, in a stack of its own (needs Debian's faketime)

@@ -20,6 +20,7 @@ from pathlib import Path
 import httpx
 
 from bench.report import distribution, report
+from bench.room import make_room
 from clients.terminal.conversation import Conversation
 from clients.terminal.stack import Stack
 
@@ -100,6 +101,7 @@ async def measure(runs: int) -> Series:
     """All series; arrivals are a Poisson process, so runs overlap now and then, as they do in life."""
     stack = Stack.running()
     fields = json.loads((Path(os.environ.get("SUNA_LOCAL_DIR", ".local")) / "stack.json").read_text(encoding="utf-8"))
+    await make_room(fields["database_url"])
     model = Model(fields["model_url"])
     for _ in range(WARM_UP_ROUNDS):
         await asyncio.gather(*(measure_run(stack, model) for _ in range(WARM_UP_AT_ONCE)))

@@ -10,9 +10,19 @@ Executor = Literal["queue", "workflow"]
 MessageType = Literal["user", "assistant", "system", "tool", "summary"]
 MultitaskStrategy = Literal["enqueue", "reject", "interrupt", "rollback"]
 StopKind = Literal["stop", "interrupt", "rollback"]
+Scope = Literal["read", "write"]
 
 UNFINISHED: frozenset[RunStatus] = frozenset({"queued", "running"})
 TERMINAL: frozenset[RunStatus] = frozenset({"completed", "failed", "stopped", "timed_out", "needs_input"})
+
+SCOPES: frozenset[Scope] = frozenset({"read", "write"})
+"""What a credential may allow: a token allows everything."""
+
+
+def scopes_of(words: str) -> frozenset[Scope]:
+    """Scopes from their words, with spaces between them."""
+    return frozenset(scope for scope in SCOPES if scope in words.split())
+
 
 type Json = dict[str, Any]
 

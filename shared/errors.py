@@ -19,6 +19,10 @@ class UnauthenticatedError(SunaError):
     """The credential is missing or not valid."""
 
 
+class ForbiddenError(SunaError):
+    """The credential does not allow this."""
+
+
 class NotFoundError(SunaError):
     """There is no such thing, or it is not yours."""
 
@@ -37,6 +41,10 @@ class LimitExceededError(SunaError):
 
 class NoSuchInterruptError(SunaError):
     """Nothing waits for this answer."""
+
+
+class RateLimitedError(SunaError):
+    """The account asks faster than its plan allows; try again shortly."""
 
 
 class NotSupportedError(SunaError):

@@ -1,4 +1,4 @@
-"""Who is calling: JSON Web Tokens, verified against a shared HS256 secret or an OIDC issuer's published keys."""
+"""Who is calling: JSON Web Tokens, of a shared HS256 secret or an OIDC issuer's published keys; or API keys."""
 
 import asyncio
 import json
@@ -6,12 +6,15 @@ import time
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, cast
+from uuid import UUID
 
 import aiohttp
 import jwt
 
+from functions.api.keys import keys
 from shared.aws.secrets import secret
-from shared.errors import SunaError, UnauthenticatedError
+from shared.domain import SCOPES, Scope
+from shared.errors import ForbiddenError, SunaError, UnauthenticatedError
 from shared.settings import AuthSettings, auth_settings
 from shared.telemetry import logger
 
@@ -21,6 +24,9 @@ _KEYS_LIFE_S = 3600.0
 _KEYS_PAUSE_S = 10.0
 _LEEWAY_S = 10.0
 
+# When a credential ends that does not end.
+NEVER_S = 2.0**32
+
 # Pinned: a token never chooses how it is verified beyond these. Asymmetric ones are looked up in the JWKS only, so a
 # public key can never be taken for an HS256 secret.
 _ASYMMETRIC = ("RS256", "ES256", "PS256", "EdDSA")
@@ -28,10 +34,30 @@ _ASYMMETRIC = ("RS256", "ES256", "PS256", "EdDSA")
 
 @dataclass(frozen=True)
 class Principal:
-    """An authenticated caller."""
+    """An authenticated caller: until when (epoch, s), what it may do, and its API key if it has not sent a token."""
 
     account_id: str
     expires_at: float
+    scopes: frozenset[Scope] = SCOPES
+    key_id: UUID | None = None
+
+    def require(self, scope: Scope) -> None:
+        """See to it that the credential allows ``scope``.
+
+        Raises:
+            ForbiddenError: it does not.
+        """
+        check_scope(scope, self.scopes)
+
+
+def check_scope(scope: Scope, allowed: frozenset[Scope]) -> None:
+    """See to it that ``scope`` is among what a credential allows.
+
+    Raises:
+        ForbiddenError: it is not.
+    """
+    if scope not in allowed:
+        raise ForbiddenError(f"this API key may {' and '.join(sorted(allowed))}: this needs one that may {scope}")
 
 
 class KeysUnavailableError(SunaError):
@@ -88,7 +114,7 @@ class JwksKeys:
 
 
 class Authenticator:
-    """Turns an ``Authorization`` header into a :class:`Principal`."""
+    """Turns what a client sends into a :class:`Principal`: a token, or an API key."""
 
     def __init__(self, settings: AuthSettings) -> None:
         self._settings = settings
@@ -99,17 +125,24 @@ class Authenticator:
         if self._settings.auth_secret_arn:
             await secret(self._settings.auth_secret_arn)
 
-    async def authenticate(self, authorization: str | None) -> Principal:
-        """Verify a ``Bearer`` token.
+    async def authenticate(self, authorization: str | None, api_key: str | None = None) -> Principal:
+        """Verify a ``Bearer`` token; without an ``Authorization`` header, an API key.
 
         Raises:
             UnauthenticatedError: it is missing, malformed, expired, of another issuer or audience, or not signed by
-                a key that is trusted here.
+                a key that is trusted here; the API key is unknown, expired or revoked.
             KeysUnavailableError: the issuer's keys are out of reach.
+            DatabaseUnavailableError: the API key cannot be looked up.
         """
+        if authorization is None and api_key is not None:
+            key = await keys().of_secret(api_key)
+            expires_at = NEVER_S if key.expires_at is None else key.expires_at.timestamp()
+            return Principal(key.account_id, expires_at, key.scopes, key.key_id)
         scheme, _, token = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
-            raise UnauthenticatedError("send a token in the header 'Authorization: Bearer <token>'")
+            raise UnauthenticatedError(
+                "send a token in the header 'Authorization: Bearer <token>', or an API key in 'x-api-key'"
+            )
         token = token.strip()
         try:
             key, algorithms = await self._key(jwt.get_unverified_header(token))

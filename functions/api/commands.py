@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from functions.api.auth import check_scope
 from functions.api.errors import appearance
 from functions.api.idempotency import NewOnce, without_key
 from functions.api.runs import respond, start_run
@@ -16,7 +17,7 @@ from functions.api.stops import CancelAction, cancel
 from functions.api.wire import RunCreate, WireRun
 from shared.database import connection, threads
 from shared.database.idempotency import ReplayedError
-from shared.domain import AgentRun, Json
+from shared.domain import SCOPES, AgentRun, Json, Scope
 from shared.errors import (
     InvalidRequestError,
     NotSupportedError,
@@ -41,17 +42,26 @@ _NOT_SUPPORTED = frozenset(
     }
 )
 
+# Keeps a connection open, and asks nobody for anything.
+_FREE = "ping"
+
 _FORM = 'a command is one JSON object: {"id": 1, "method": "...", "params": {...}}'
 
 
 @dataclass(frozen=True, kw_only=True)
 class Caller:
-    """Whose command it is, on which thread; ``connection`` if it came over a WebSocket."""
+    """Whose command it is, on which thread; ``connection`` if it came over a WebSocket.
+
+    ``scopes``: what the credential allows. ``admit``: sees to it, before a command, that the caller may send one (now);
+    without it that has been done.
+    """
 
     account_id: str
     thread_id: UUID
     connection: ConnectionRecord | None = None
     idempotency: NewOnce = without_key
+    scopes: frozenset[Scope] = SCOPES
+    admit: Callable[[], Awaitable[object]] | None = None
 
 
 class Command(BaseModel):
@@ -105,7 +115,12 @@ async def execute(body: str, caller: Caller) -> Json:
         fields = _parse(body)
         command_id = _id(fields)
         command = Command.model_validate(fields)
-        result = await _handler(command.method)(command.params, caller)
+        if caller.admit is not None and command.method != _FREE:
+            await caller.admit()
+        handler = _handler(command.method)
+        if command.method in _NEEDS:
+            check_scope(_NEEDS[command.method], caller.scopes)
+        result = await handler(command.params, caller)
     except SunaError as error:
         if appearance(error).is_fault:
             logger.error("command failed", exc_info=error)
@@ -265,6 +280,14 @@ _HANDLERS: dict[str, Callable[[Json, Caller], Awaitable[Json]]] = {
     "run.start": _run_start,
     "subscription.subscribe": _subscribe,
     "subscription.unsubscribe": _unsubscribe,
+}
+
+
+_NEEDS: dict[str, Scope] = {
+    "run.cancel": "write",
+    "run.start": "write",
+    "subscription.subscribe": "read",
+    "subscription.unsubscribe": "read",
 }
 
 

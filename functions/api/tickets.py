@@ -7,9 +7,11 @@ import hashlib
 import secrets
 import time
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from functions.api.auth import Principal
 from shared.aws.clients import dynamodb
+from shared.domain import scopes_of
 from shared.errors import UnauthenticatedError
 from shared.settings import stream_settings
 
@@ -30,6 +32,8 @@ async def issue(caller: Principal) -> str:
             **_key(ticket),
             "account_id": {"S": caller.account_id},
             "credential_expires_at": {"N": str(caller.expires_at)},
+            "scopes": {"S": " ".join(sorted(caller.scopes))},
+            "key_id": {"S": str(caller.key_id or "")},
             "expires_at": {"N": str(int(time.time()) + LIFE_S)},
         },
     )
@@ -50,9 +54,12 @@ async def redeem(ticket: str) -> Principal:
     # DynamoDB removes what has expired hours later.
     if not item or float(item["expires_at"].get("N", 0)) <= time.time():
         raise UnauthenticatedError("the ticket is not valid (any more): get a new one from POST /ws-tickets")
+    key_id = item["key_id"].get("S", "")
     return Principal(
         account_id=item["account_id"].get("S", ""),
         expires_at=float(item["credential_expires_at"].get("N", 0)),
+        scopes=scopes_of(item["scopes"].get("S", "")),
+        key_id=UUID(key_id) if key_id else None,
     )
 
 

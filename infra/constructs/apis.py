@@ -58,7 +58,7 @@ class HttpEndpoint(Construct):
                 allow_origins=cors_origins.value_as_list,
                 allow_methods=[apigateway.CorsHttpMethod.ANY],
                 allow_headers=["authorization", "content-type", "idempotency-key", "last-event-id", "x-api-key"],
-                expose_headers=["content-location", "location", "retry-after"],
+                expose_headers=["content-location", "location", "ratelimit", "ratelimit-policy", "retry-after"],
             ),
         )
         http_stage = apigateway.HttpStage(

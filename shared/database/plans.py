@@ -60,3 +60,10 @@ async def usage(connection: Connection, *, account_id: str, thread_id: UUID) -> 
     if row is None:
         raise NotFoundError(f"account {account_id!r} not found")
     return Usage(**row)
+
+
+async def request_rate(connection: Connection, *, account_id: str) -> tuple[int, int]:
+    """Requests a minute that the account's plan allows, and how many of them at once."""
+    row = await connection.fetchrow(_SQL["request_rate"], account_id)
+    assert row is not None  # noqa: S101 - accounts refer to their plans, and the default plan is made by a migration
+    return row["requests_per_minute"], row["request_burst"]

@@ -21,6 +21,7 @@ from uuid import UUID
 from botocore.exceptions import ClientError
 
 from shared.aws.clients import dynamodb
+from shared.domain import SCOPES, Scope, scopes_of
 from shared.errors import InvalidRequestError
 from shared.settings import stream_settings
 from shared.stream.filters import Filter
@@ -48,6 +49,7 @@ class ConnectionRecord:
 
     ``opened_at``: epoch, s. ``begins_after``: the number of the last event before it, for subscriptions that do not say
     since when.
+    ``scopes``: what the credential allows that it was opened with; ``key_id``: if that was an API key.
     """
 
     connection_id: str
@@ -55,6 +57,8 @@ class ConnectionRecord:
     thread_id: UUID
     opened_at: float
     credential_expires_at: float
+    scopes: frozenset[Scope] = SCOPES
+    key_id: UUID | None = None
     begins_after: int = 0
 
     @property
@@ -121,6 +125,8 @@ async def put_connection(record: ConnectionRecord) -> None:
             "for_thread_id": {"S": str(record.thread_id)},
             "opened_at": {"N": str(record.opened_at)},
             "credential_expires_at": {"N": str(record.credential_expires_at)},
+            "scopes": {"S": " ".join(sorted(record.scopes))},
+            "key_id": {"S": str(record.key_id or "")},
             "begins_after": {"N": str(record.begins_after)},
             "expires_at": {"N": str(record.expires_at)},
         },
@@ -132,12 +138,15 @@ async def get_connection(connection_id: str) -> ConnectionRecord | None:
     item = await _get(_key(f"{_CONNECTION}#{connection_id}", _CONNECTION))
     if item is None or not _lives(item):
         return None
+    key_id = item["key_id"].get("S", "")
     return ConnectionRecord(
         connection_id=connection_id,
         account_id=item["account_id"].get("S", ""),
         thread_id=UUID(item["for_thread_id"].get("S", "")),
         opened_at=_number(item, "opened_at"),
         credential_expires_at=_number(item, "credential_expires_at"),
+        scopes=scopes_of(item["scopes"].get("S", "")),
+        key_id=UUID(key_id) if key_id else None,
         begins_after=int(item["begins_after"].get("N", 0)),
     )
 

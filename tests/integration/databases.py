@@ -149,7 +149,9 @@ class DatabaseServer:
         try:
             await migrate(connection, lease_s=LEASE_S)
             # Tests of other things than limits have room.
-            await connection.execute("UPDATE plans SET max_unfinished_runs = 1000")
+            await connection.execute(
+                "UPDATE plans SET max_unfinished_runs = 1000, requests_per_minute = 1000000, request_burst = 1000000"
+            )
         finally:
             await connection.close()
         yield name

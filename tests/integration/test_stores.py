@@ -9,6 +9,7 @@ import pytest
 
 from shared.agent_config import AgentConfig
 from shared.database import (
+    api_keys,
     assistants,
     checkpoints,
     connection,
@@ -130,6 +131,9 @@ STRANGERS: dict[tuple[Any, str], Callable[[Any, "Owned", str], Awaitable[object]
     (assistants, "delete"): lambda taken, own, who: assistants.delete(
         taken, assistant_id=own.assistant_id, account_id=who
     ),
+    (api_keys, "page"): lambda taken, own, who: api_keys.page(taken, account_id=who, limit=10, offset=0),
+    (api_keys, "get"): lambda taken, own, who: api_keys.get(taken, key_id=own.key_id, account_id=who),
+    (api_keys, "revoke"): lambda taken, own, who: api_keys.revoke(taken, key_id=own.key_id, account_id=who),
     (tool_executions, "unanswered"): lambda taken, own, who: tool_executions.unanswered(
         taken, thread_id=own.thread_id, account_id=who
     ),
@@ -142,18 +146,22 @@ INSERTS = {
     (threads, "ensure_account"),
     (messages, "insert"),
     (runs, "insert"),
+    # Tells of the default plan who has none.
+    (plans, "request_rate"),
+    (api_keys, "create"),
     (assistants, "create"),
     (tool_executions, "begin"),
 }
 
 
 class Owned:
-    """A thread of an account, with a run, a message and a call that waits for approval; and an assistant."""
+    """A thread of an account, with a run, a message and a call that waits for approval; an assistant and an API key."""
 
     def __init__(self, thread_id: UUID, agent_run_id: UUID, account_id: str) -> None:
         self.thread_id, self.agent_run_id, self.account_id = thread_id, agent_run_id, account_id
         self.assistant_id = uuid4()
         self.message_id = uuid4()
+        self.key_id = uuid4()
 
 
 @pytest.fixture
@@ -170,6 +178,15 @@ async def owned(database: Database, account_id: str) -> Owned:
             description=None,
             config=AgentConfig(),
             metadata={},
+        )
+        await api_keys.create(
+            taken,
+            key_id=own.key_id,
+            account_id=account_id,
+            sha256=b"x" * 32,
+            name="laptop",
+            scopes=["read"],
+            expires_at=None,
         )
     await database.connection.execute(
         """
@@ -208,7 +225,7 @@ def _is_scoped(found: Callable[..., object]) -> bool:
 def test_every_function_of_the_stores_is_asked_by_a_stranger() -> None:
     public = {
         (store, name)
-        for store in (plans, threads, checkpoints, messages, runs, assistants, tool_executions)
+        for store in (api_keys, plans, threads, checkpoints, messages, runs, assistants, tool_executions)
         for name, found in vars(store).items()
         if inspect.iscoroutinefunction(found) and found.__module__ == store.__name__ and _is_scoped(found)
     }

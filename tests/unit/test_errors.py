@@ -15,12 +15,14 @@ from functions.api.errors import INTERNAL, appearance
 from shared.errors import (
     BodyTooLargeError,
     ConflictError,
+    ForbiddenError,
     InvalidRequestError,
     LeaseHeldError,
     LeaseLostError,
     LimitExceededError,
     MigrationError,
     NotFoundError,
+    RateLimitedError,
     SunaError,
     UnauthenticatedError,
 )
@@ -73,10 +75,12 @@ def test_an_errors_docstring_is_its_message(kind: type[SunaError]) -> None:
     [
         (InvalidRequestError, 422, "invalid_argument"),
         (UnauthenticatedError, 401, "unauthenticated"),
+        (ForbiddenError, 403, "forbidden"),
         (NotFoundError, 404, "not_found"),
         (ConflictError, 409, "conflict"),
         (BodyTooLargeError, 413, "body_too_large"),
         (LimitExceededError, 429, "limit_exceeded"),
+        (RateLimitedError, 429, "rate_limited"),
     ],
 )
 def test_what_clients_rely_on(kind: type[SunaError], status: int, code: str) -> None:

@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 
 from functions.api.errors import CODES, INTERNAL, appearance
 from functions.api.http import (
+    api_keys,
     assistants,
     commands,
     messages,
@@ -27,8 +28,10 @@ from shared.errors import SunaError
 from shared.telemetry import logger
 
 _ERRORS: dict[int | str, dict[str, Any]] = {
-    401: {"model": ErrorBody, "description": "The token is missing or not valid"},
+    401: {"model": ErrorBody, "description": "The token or API key is missing or not valid"},
+    403: {"model": ErrorBody, "description": "The API key does not allow this"},
     422: {"model": ErrorBody, "description": "The request is not valid"},
+    429: {"model": ErrorBody, "description": "The account asks too often, or has too many unfinished runs"},
 }
 
 
@@ -47,7 +50,19 @@ def build_app() -> FastAPI:
         """Whether the service answers. Needs no token and touches nothing."""
         return {"ok": True}
 
-    modules = (assistants, threads, thread_states, messages, run_streams, runs, commands, suna, tickets, refused)
+    modules = (
+        assistants,
+        threads,
+        thread_states,
+        messages,
+        run_streams,
+        runs,
+        commands,
+        suna,
+        tickets,
+        api_keys,
+        refused,
+    )
     routers = [module.router for module in modules]
     for router in (*routers, runs.account_router):
         app.include_router(router, responses=_ERRORS)

@@ -20,5 +20,7 @@ async def command(caller: Caller, thread_id: UUID, request: Request, idempotency
     Answers ``{"type": "success", "id", "result"}`` or ``{"type": "error", "id", "error", "message"}``.
     """
     body = (await request.body()).decode(errors="replace")
-    sender = CommandCaller(account_id=caller.account_id, thread_id=thread_id, idempotency=idempotency)
+    sender = CommandCaller(
+        account_id=caller.account_id, thread_id=thread_id, idempotency=idempotency, scopes=caller.scopes
+    )
     return await execute(body, sender)

@@ -1,14 +1,44 @@
-"""The caller of a route."""
+"""The caller of a route: who it is, that it does not ask too often, and that its credential allows what it asks for."""
 
 from typing import Annotated
 
-from fastapi import Depends, Header
+from fastapi import Depends, Header, Request
 
 from functions.api.auth import Principal, authenticator
+from functions.api.http.middleware import RATE_HEADERS
+from functions.api.limits.limiter import limiter, refuse
+from shared.domain import Scope
+
+# What is asked for with POST and changes nothing. Whatever is neither here nor a GET needs `write`.
+READING = frozenset(
+    {
+        "/assistants/search",
+        "/assistants/{assistant_id}/versions",
+        "/threads/search",
+        # Each command says for itself what it needs.
+        "/threads/{thread_id}/commands",
+        # A ticket allows what the credential does that it was got with.
+        "/ws-tickets",
+    }
+)
 
 
-async def _principal(authorization: Annotated[str | None, Header()] = None) -> Principal:
-    return await authenticator().authenticate(authorization)
+def scope_of(method: str, path: str) -> Scope:
+    """What a credential must allow for a route; ``path`` as the route has it, with names for its parameters."""
+    return "read" if method in {"GET", "HEAD"} or (method == "POST" and path in READING) else "write"
+
+
+async def _principal(
+    request: Request,
+    authorization: Annotated[str | None, Header()] = None,
+    x_api_key: Annotated[str | None, Header()] = None,
+) -> Principal:
+    caller = await authenticator().authenticate(authorization, x_api_key)
+    verdict = await limiter().take(caller.account_id)
+    setattr(request.state, RATE_HEADERS, verdict.headers)
+    refuse(verdict)
+    caller.require(scope_of(request.method, request.scope["route"].path))
+    return caller
 
 
 Caller = Annotated[Principal, Depends(_principal)]

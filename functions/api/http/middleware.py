@@ -1,4 +1,4 @@
-"""What surrounds every request: the request's id on log lines and in the answer, and the limit on bodies."""
+"""What surrounds every request: its id on log lines and in the answer, the rate's headers, and the limit on bodies."""
 
 import time
 from typing import Any
@@ -12,6 +12,8 @@ from functions.api.wire import ErrorBody
 from shared.errors import BodyTooLargeError
 from shared.telemetry import bound, logger
 
+# Where a request's state holds what the answer says of the account's rate, whatever the answer is.
+RATE_HEADERS = "rate_headers"
 LARGEST_BODY_BYTES = 4 * 1024 * 1024
 
 
@@ -27,6 +29,7 @@ class RequestMiddleware:
             await self._app(scope, receive, send)
             return
         request_id: str | None = _event(scope).get("requestContext", {}).get("requestId")
+        state: dict[str, Any] = scope.setdefault("state", {})
         status = 0
         begun = time.perf_counter()
 
@@ -37,6 +40,7 @@ class RequestMiddleware:
                 headers = MutableHeaders(scope=message)
                 if request_id is not None:
                     headers["x-request-id"] = request_id
+                headers.update(state.get(RATE_HEADERS, {}))
             await send(message)
 
         # Mangum has the whole body in one message.

@@ -10,6 +10,8 @@ from functions.api import tickets
 from functions.api.auth import Principal, authenticator
 from functions.api.commands import Caller, execute, refuse
 from functions.api.errors import appearance
+from functions.api.keys import keys
+from functions.api.limits.limiter import limiter
 from functions.api.wire import ErrorBody
 from shared.aws import clients
 from shared.database import connection, threads
@@ -50,7 +52,7 @@ async def _connect(event: Json, connection_id: str) -> Json:
     query: dict[str, str] = event.get("queryStringParameters") or {}
     try:
         thread_id = _thread_id(query)
-        caller = await _caller(headers.get("authorization"), query.get("ticket"))
+        caller = await _caller(headers.get("authorization"), headers.get("x-api-key"), query.get("ticket"))
         async with connection() as taken:
             position = await threads.stream_position(taken, thread_id=thread_id, account_id=caller.account_id)
         record = ConnectionRecord(
@@ -59,6 +61,8 @@ async def _connect(event: Json, connection_id: str) -> Json:
             thread_id=thread_id,
             opened_at=time.time(),
             credential_expires_at=caller.expires_at,
+            scopes=caller.scopes,
+            key_id=caller.key_id,
             begins_after=position.last_seq if position.begins_after is None else position.begins_after,
         )
         await subscriptions.put_connection(record)
@@ -70,11 +74,18 @@ async def _connect(event: Json, connection_id: str) -> Json:
     return {"statusCode": 200}
 
 
-async def _caller(authorization: str | None, ticket: str | None) -> Principal:
-    """Whoever the header says; without one, whoever the ticket stands for."""
-    if authorization is None and ticket is not None:
+async def _caller(authorization: str | None, api_key: str | None, ticket: str | None) -> Principal:
+    """Whoever a header says; without one, whoever the ticket stands for."""
+    if authorization is None and api_key is None and ticket is not None:
         return await tickets.redeem(ticket)
-    return await authenticator().authenticate(authorization)
+    return await authenticator().authenticate(authorization, api_key)
+
+
+async def _admit(record: ConnectionRecord) -> None:
+    """See to it that the connection may send a command: its API key is good still, and it does not ask too often."""
+    if record.key_id is not None:
+        await keys().check(record.key_id, account_id=record.account_id)
+    await limiter().admit(record.account_id)
 
 
 def _thread_id(query: Json) -> UUID:
@@ -100,6 +111,12 @@ async def _message(body: str, connection_id: str) -> Json:
         with bound(thread_id=str(record.thread_id)):
             answer = await execute(
                 body,
-                Caller(account_id=record.account_id, thread_id=record.thread_id, connection=record),
+                Caller(
+                    account_id=record.account_id,
+                    thread_id=record.thread_id,
+                    connection=record,
+                    scopes=record.scopes,
+                    admit=lambda: _admit(record),
+                ),
             )
     return {"statusCode": 200, "body": json.dumps(answer)}

@@ -20,3 +20,8 @@ LEFT JOIN LATERAL (
 ) r ON true
 WHERE a.account_id = $1
 GROUP BY p.plan_id
+
+-- name: request_rate
+-- An account begins to exist with the first thing that is its; until then it has the default plan.
+SELECT requests_per_minute, request_burst FROM plans
+WHERE plan_id = coalesce((SELECT plan_id FROM accounts WHERE account_id = $1), 'default')
