@@ -15,6 +15,7 @@ TOOLS_STAMP := .local/tools/.stamp
 DEV_STAMP := .local/venvs/dev/.stamp
 LOCAL_STAMP := .local/venvs/localstack/.stamp
 MCP_STAMP := .local/venvs/mcp-server/.stamp
+PEERS_STAMP := .local/venvs/bench-peers/.stamp
 NODE_STAMP := node_modules/.stamp
 
 .PHONY: help
@@ -67,7 +68,7 @@ test: ## Everything: check, infrastructure, LocalStack plugins, integration, end
 	@$(MAKE) -j2 $(DEV_STAMP) $(LOCAL_STAMP) $(NODE_STAMP) $(MCP_STAMP)
 	@status=0; $(MAKE) check || status=1; scripts/test.sh || status=1; exit $$status
 
-.PHONY: bench-first-token bench-context bench-log bench-limits
+.PHONY: bench-first-token bench-context bench-log bench-limits bench-stream
 bench-first-token: setup ## Added latency from POST to the first token at the client
 	@$(UP) up && exec $(DEV) -m bench.first_token
 
@@ -79,6 +80,9 @@ bench-log: setup ## The event log to 1, 10 and 100 readers, against a list and p
 
 bench-limits: setup ## The limit on rates: how exact, how many round trips, what a request waits for it
 	@exec $(UP) with-services -- $(DEV) -m bench.limits
+
+bench-stream: setup $(PEERS_STAMP) ## Streams at once, pushes, open WebSockets; the first token against other servers
+	@$(UP) up && exec $(DEV) -m bench.stream
 
 .PHONY: faults burst
 faults: setup $(NODE_STAMP) ## Every kind of fault at every point of a run, in a stack of its own (needs Debian's faketime)
@@ -130,6 +134,9 @@ $(LOCAL_STAMP): localstack/requirements.lock localstack/pyproject.toml scripts/v
 
 $(MCP_STAMP): locks/mcp-server.txt scripts/venv.sh $(TOOLS_STAMP)
 	@scripts/venv.sh mcp-server locks/mcp-server.txt
+
+$(PEERS_STAMP): locks/bench-peers.txt scripts/venv.sh $(TOOLS_STAMP)
+	@scripts/venv.sh bench-peers locks/bench-peers.txt
 
 $(NODE_STAMP): package-lock.json package.json scripts/node.sh
 	@scripts/node.sh

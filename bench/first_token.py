@@ -17,8 +17,7 @@ import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import httpx
-
+from bench.model_calls import Model
 from bench.report import distribution, report
 from bench.room import make_room
 from clients.terminal.conversation import Conversation
@@ -42,20 +41,6 @@ class Series:
     run: list[float] = field(default_factory=list[float])
     echo: list[float] = field(default_factory=list[float])
     bare: list[float] = field(default_factory=list[float])
-
-
-class Model:
-    """The scripted model's record of its calls."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self._http = httpx.AsyncClient(base_url=url)
-
-    async def own_delay_ms(self, mark: str) -> float:
-        """From the model's receipt of the call that contains ``mark`` to its first token, in milliseconds."""
-        answer = await self._http.get("/calls", params={"contains": mark, "last": 1})
-        call = answer.json()["calls"][0]
-        return (call["first_token_at"] - call["started_at"]) * 1000
 
 
 async def measure_run(stack: Stack, model: Model) -> float:

@@ -35,6 +35,12 @@ def distribution(values: Sequence[float]) -> dict[str, float]:
 
 def report(name: str, *, title: str, rows: Mapping[str, Mapping[str, float]], figures: Mapping[str, Any]) -> None:
     """Print ``rows`` as a table and ``figures`` as the last line; keep the figures in ``results/<name>.json``."""
+    show(title, rows)
+    keep(name, figures)
+
+
+def show(title: str, rows: Mapping[str, Mapping[str, float]]) -> None:
+    """Print ``rows`` as a table."""
     table = Table(title=title)
     table.add_column("")
     columns = list(dict.fromkeys(column for row in rows.values() for column in row))
@@ -43,6 +49,11 @@ def report(name: str, *, title: str, rows: Mapping[str, Mapping[str, float]], fi
     for label, row in rows.items():
         table.add_row(label, *(f"{row[column]:.1f}" if column in row else "" for column in columns))
     Console(width=110).print(table)
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{name}.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+
+
+def keep(name: str | None, figures: Mapping[str, Any]) -> None:
+    """Print ``figures`` as one line of JSON; with a name, keep them in ``results/<name>.json``."""
+    if name is not None:
+        RESULTS.mkdir(exist_ok=True)
+        (RESULTS / f"{name}.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(figures), flush=True)

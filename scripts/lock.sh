@@ -12,5 +12,6 @@ for group in api runner summarizer infra; do
     compile pyproject.toml --group "$group" --constraint locks/dev.txt --output-file "locks/$group.txt"
 done
 compile pyproject.toml --group mcp-server --output-file locks/mcp-server.txt
+compile pyproject.toml --group bench-peers --output-file locks/bench-peers.txt
 (cd localstack && compile pyproject.toml --group test --output-file requirements.lock)
 npm install --package-lock-only --no-audit --no-fund --loglevel=error

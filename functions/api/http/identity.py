@@ -12,9 +12,13 @@ from shared.domain import Scope
 # What is asked for with POST and changes nothing. Whatever is neither here nor a GET needs `write`.
 READING = frozenset(
     {
+        "/assistants/count",
         "/assistants/search",
         "/assistants/{assistant_id}/versions",
+        "/threads/count",
         "/threads/search",
+        "/threads/{thread_id}/history",
+        "/threads/{thread_id}/state/checkpoint",
         # Each command says for itself what it needs.
         "/threads/{thread_id}/commands",
         # A ticket allows what the credential does that it was got with.
