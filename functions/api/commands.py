@@ -284,6 +284,7 @@ _HANDLERS: dict[str, Callable[[Json, Caller], Awaitable[Json]]] = {
 
 
 _NEEDS: dict[str, Scope] = {
+    "input.respond": "write",
     "run.cancel": "write",
     "run.start": "write",
     "subscription.subscribe": "read",

@@ -249,8 +249,8 @@ class FakeHandlers:
     ("scopes", "allowed"),
     [
         (READ, ["ping", "subscription.subscribe", "subscription.unsubscribe"]),
-        (WRITE, ["ping", "run.cancel", "run.start"]),
-        (SCOPES, ["ping", "run.cancel", "run.start", "subscription.subscribe", "subscription.unsubscribe"]),
+        (WRITE, ["input.respond", "ping", "run.cancel", "run.start"]),
+        (SCOPES, sorted(commands._HANDLERS)),
     ],
     ids=["read", "write", "both"],
 )
