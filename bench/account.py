@@ -1,4 +1,4 @@
-"""The running stack as an account of the bench's own sees it: with a plan that lets many runs be unfinished."""
+"""The running stack as an account of the bench's own sees it: with a plan that has room."""
 
 import json
 import os
@@ -45,7 +45,7 @@ class Bench:
 
 
 async def roomy_account() -> Bench:
-    """The running stack with the bench's account in it, which may have 1,000 unfinished runs.
+    """The running stack with the bench's account in it, which may have 1,000 unfinished runs and ask as fast as it can.
 
     Raises:
         OSError: no stack is running.
@@ -57,7 +57,10 @@ async def roomy_account() -> Bench:
     )
     bench = Bench(fields=fields, stack=Stack(base_url=fields["base_url"], token=token))
     await bench.execute(
-        "INSERT INTO plans (plan_id, max_unfinished_runs) VALUES ($1, 1000) ON CONFLICT DO NOTHING", PLAN
+        "INSERT INTO plans (plan_id, max_unfinished_runs, requests_per_minute, request_burst) "
+        "VALUES ($1, 1000, 1000000, 1000000) "
+        "ON CONFLICT (plan_id) DO UPDATE SET requests_per_minute = 1000000, request_burst = 1000000",
+        PLAN,
     )
     await bench.execute(
         "INSERT INTO accounts (account_id, plan_id) VALUES ($1, $2) "

@@ -42,7 +42,7 @@ _NOT_SUPPORTED = frozenset(
     }
 )
 
-# Keeps a connection open, and asks nobody for anything.
+# Keeps a connection open, and asks nobody for anything: whoever is connected may send it, and as often as they like.
 _FREE = "ping"
 
 _FORM = 'a command is one JSON object: {"id": 1, "method": "...", "params": {...}}'
@@ -115,11 +115,11 @@ async def execute(body: str, caller: Caller) -> Json:
         fields = _parse(body)
         command_id = _id(fields)
         command = Command.model_validate(fields)
-        if caller.admit is not None and command.method != _FREE:
-            await caller.admit()
         handler = _handler(command.method)
-        if command.method in _NEEDS:
-            check_scope(_NEEDS[command.method], caller.scopes)
+        if command.method != _FREE:
+            if caller.admit is not None:
+                await caller.admit()
+            check_scope(_scope(command.method), caller.scopes)
         result = await handler(command.params, caller)
     except SunaError as error:
         if appearance(error).is_fault:
@@ -283,13 +283,9 @@ _HANDLERS: dict[str, Callable[[Json, Caller], Awaitable[Json]]] = {
 }
 
 
-_NEEDS: dict[str, Scope] = {
-    "input.respond": "write",
-    "run.cancel": "write",
-    "run.start": "write",
-    "subscription.subscribe": "read",
-    "subscription.unsubscribe": "read",
-}
+def _scope(method: str) -> Scope:
+    """What a credential must allow for a command: to write, unless it is known that reading is enough."""
+    return "read" if method in {"subscription.subscribe", "subscription.unsubscribe"} else "write"
 
 
 def _handler(method: str) -> Callable[[Json, Caller], Awaitable[Json]]:

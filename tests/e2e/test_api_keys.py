@@ -29,25 +29,25 @@ async def test_a_key_from_its_making_to_its_end(
 ) -> None:
     key, reader = await _made(http), await _made(http, scopes=["read"])
 
-    # The SDK sends it, and a WebSocket takes it.
-    sdk = get_client(url=stack.base_url, api_key=key["secret"])
-    thread_id = (await sdk.threads.create())["thread_id"]
-    async with connect(client.websocket_url(thread_id), additional_headers={"x-api-key": reader["secret"]}) as watching:
-        await command(watching, "subscription.subscribe", {"channels": ALL_CHANNELS})
-        said = {"messages": [{"role": "user", "content": "[[say with a key]]"}]}
-        run = await sdk.runs.create(thread_id, "agent", input=said)
-        events = await events_of_run(watching)
-        assert text_of(events).strip() == "with a key"
-        refused = await command(watching, "run.start", {"assistant_id": "agent", "input": said})
-        assert (refused["type"], refused["error"]) == ("error", "permission_denied")
+    said = {"messages": [{"role": "user", "content": "[[say with a key]]"}]}
+    async with get_client(url=stack.base_url, api_key=key["secret"]) as sdk:
+        thread_id = (await sdk.threads.create())["thread_id"]
+        reading = {"x-api-key": reader["secret"]}
+        async with connect(client.websocket_url(thread_id), additional_headers=reading) as watching:
+            await command(watching, "subscription.subscribe", {"channels": ALL_CHANNELS})
+            run = await sdk.runs.create(thread_id, "agent", input=said)
+            events = await events_of_run(watching)
+            assert text_of(events).strip() == "with a key"
+            refused = await command(watching, "run.start", {"assistant_id": "agent", "input": said})
+            assert (refused["type"], refused["error"]) == ("error", "permission_denied")
     assert (await ended_run(http, dict(run)))["status"] == "success"
 
     # One that may read sees it all, and changes nothing.
-    looking = get_client(url=stack.base_url, api_key=reader["secret"])
-    assert (await looking.threads.get(thread_id))["thread_id"] == thread_id
-    assert [found["thread_id"] for found in await looking.threads.search()] == [thread_id]
-    with pytest.raises(PermissionDeniedError):
-        await looking.runs.create(thread_id, "agent", input=said)
+    async with get_client(url=stack.base_url, api_key=reader["secret"]) as sdk:
+        assert (await sdk.threads.get(thread_id))["thread_id"] == thread_id
+        assert [found["thread_id"] for found in await sdk.threads.search()] == [thread_id]
+        with pytest.raises(PermissionDeniedError):
+            await sdk.runs.create(thread_id, "agent", input=said)
 
     listed = {one["key_id"]: one for one in (await http.get("/api-keys")).json()}
     assert listed.keys() == {key["key_id"], reader["key_id"]}

@@ -9,7 +9,7 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
-from tests.e2e.conftest import LOCAL_DIR, RunningStack, up
+from tests.e2e.conftest import LOCAL_DIR, RunningStack, make_room, up
 from tests.faults.journey import Journey
 from tests.faults.kinds import KINDS, WARM_UP, Kind
 from tests.faults.rounds import play, rounds
@@ -69,6 +69,7 @@ def main() -> int:
         return 1
     try:
         stack = RunningStack(json.loads((LOCAL_DIR / "stack.json").read_text(encoding="utf-8")))
+        asyncio.run(make_room(stack))
         with tempfile.TemporaryDirectory(dir=LOCAL_DIR) as folder, standing(stack, Path(folder)) as stand:
             played = asyncio.run(_matrix(stand, kinds, arguments.point))
     finally:

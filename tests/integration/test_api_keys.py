@@ -171,7 +171,11 @@ READS = [
     ("GET", "/threads/{thread}/messages", None),
     ("GET", "/threads/{thread}/runs", None),
     ("GET", "/assistants/agent", None),
+    ("GET", "/threads/{thread}/history", None),
+    ("POST", "/threads/{thread}/history", {}),
     ("POST", "/threads/search", {}),
+    ("POST", "/threads/count", {}),
+    ("POST", "/assistants/count", {}),
     ("POST", "/assistants/search", {}),
     ("POST", "/ws-tickets", None),
     ("POST", "/threads/{thread}/commands", {"id": 1, "method": "ping"}),
@@ -182,6 +186,9 @@ WRITES = [
     ("DELETE", "/threads/{thread}", None),
     ("POST", "/threads/{thread}/messages", {"role": "user", "content": "hello"}),
     ("POST", "/threads/{thread}/runs", RUN),
+    ("POST", "/threads/{thread}/runs/stream", RUN),
+    ("POST", "/threads/{thread}/runs/wait", RUN),
+    ("POST", "/threads/{thread}/state", {"values": {"messages": []}}),
     ("POST", "/threads/{thread}/runs/{run}/cancel", None),
     ("DELETE", "/threads/{thread}/runs/{run}", None),
     ("POST", "/runs/cancel", {"status": "all"}),
@@ -201,6 +208,8 @@ def test_a_key_that_may_read_changes_nothing(http: HttpApi, account_id: str) -> 
     start = {"id": 1, "method": "run.start", "params": RUN}
     refused = _by_key(http, secret, "POST", f"/threads/{thread}/commands", start)
     assert (refused.body["type"], refused.body["error"]) == ("error", "permission_denied")
+    respond = {"id": 2, "method": "input.respond", "params": {}}
+    assert _by_key(http, secret, "POST", f"/threads/{thread}/commands", respond).body["error"] == "permission_denied"
     assert http.request("GET", f"/threads/{thread}/runs", account_id=account_id).body == []
 
 
