@@ -48,9 +48,9 @@ status: $(LOCAL_STAMP) ## What runs where
 
 ##@ Checks and tests
 
-.PHONY: check lint types contracts unit test
+.PHONY: check lint types contracts api unit test
 check: $(DEV_STAMP) ## Lint, types, import contracts, unit tests; under one minute
-	@$(MAKE) -j2 --keep-going --output-sync=target lint contracts types unit
+	@$(MAKE) -j2 --keep-going --output-sync=target lint contracts types api unit
 
 lint: $(DEV_STAMP)
 	@$(DEV) -m ruff check && $(DEV) -m ruff format --check
@@ -60,6 +60,9 @@ types: $(DEV_STAMP)
 
 contracts: $(DEV_STAMP)
 	@.local/venvs/dev/bin/lint-imports
+
+api: $(DEV_STAMP)
+	@$(DEV) -m scripts.openapi --check
 
 unit: $(DEV_STAMP)
 	@$(DEV) -m pytest tests/unit
@@ -108,9 +111,12 @@ cost: $(DEV_STAMP) ## Idle cost of each stage, from the dated price file
 
 ##@ Upkeep
 
-.PHONY: lock clean setup page
+.PHONY: lock api-docs clean setup page
 lock: $(TOOLS_STAMP) ## Resolve all dependencies anew and write the locks
 	@exec scripts/lock.sh
+
+api-docs: $(DEV_STAMP) ## Write the HTTP API's description, docs/openapi.json
+	@exec $(DEV) -m scripts.openapi
 
 clean: down ## Remove everything generated, the database too
 	@rm -rf .local node_modules clients/web/node_modules clients/web/dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache

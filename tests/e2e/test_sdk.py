@@ -333,6 +333,31 @@ async def test_a_stream_of_several_slices_is_whole(sdk: LangGraphClient) -> None
     assert [part for part in parts if "+" not in str(part.id)][1:] == joined[2:]
 
 
+@pytest.mark.parametrize("taken", [1, 4, 9])
+async def test_a_dropped_stream_goes_on_where_it_was_dropped(sdk: LangGraphClient, taken: int) -> None:
+    thread_id = await _thread(sdk)
+    modes: Any = ["values", "messages"]
+    created: list[Any] = []
+    stream = sdk.runs.stream(
+        thread_id,
+        AGENT,
+        input=said("[[tokens 60 rate 40]]"),
+        stream_mode=modes,
+        on_run_created=created.append,
+    )
+    parts: list[StreamPart] = []
+    async for part in stream:
+        parts.append(part)
+        if len(parts) == taken:
+            break
+    await stream.aclose()  # pyright: ignore[reportAttributeAccessIssue]
+    run_id = created[0]["run_id"]
+    parts += await _taken(sdk.runs.join_stream(thread_id, run_id, stream_mode=modes, last_event_id=parts[-1].id))
+    whole = await _taken(sdk.runs.join_stream(thread_id, run_id, stream_mode=modes))
+    assert parts[2:] == whole[2:]
+    assert [(part.event, part.data) for part in parts[:2]] == [(part.event, part.data) for part in whole[:2]]
+
+
 async def test_a_wait_that_would_last_too_long_names_the_stream(sdk: LangGraphClient) -> None:
     thread_id = await _thread(sdk)
     run = await sdk.runs.create(thread_id, AGENT, input=said("[[endless rate 5]]"))

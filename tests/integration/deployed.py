@@ -3,6 +3,7 @@
 import base64
 import copy
 import json
+import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from tests.integration.function_process import FunctionProcess
 from tests.integration.queues import Queues
 
 EVENTS = Path(__file__).parents[1] / "fixtures/events"
+DESCRIPTION = json.loads((Path(__file__).parents[2] / "docs/openapi.json").read_text(encoding="utf-8"))
 HS256_SECRET = "0123456789abcdef0123456789abcdef"
 ISSUER = "https://issuer.test"
 AUDIENCE = "suna"
@@ -30,6 +32,16 @@ def token(account_id: str, **claims: Any) -> str:
     return jwt.encode(
         {"sub": account_id, "exp": time.time() + 600, "iss": ISSUER, "aud": AUDIENCE, **claims}, HS256_SECRET, "HS256"
     )
+
+
+def _check_described(method: str, path: str, status: int) -> None:
+    """Fail if the API's description does not know this answer of a route that it has."""
+    described = [
+        operations[method.lower()]["responses"]
+        for template, operations in DESCRIPTION["paths"].items()
+        if method.lower() in operations and re.fullmatch(re.sub(r"{\w+}", "[^/]+", template), path)
+    ]
+    assert not described or any(str(status) in answers for answers in described), (method, path, status)
 
 
 @dataclass(frozen=True)
@@ -84,7 +96,9 @@ class HttpApi:
             event["isBase64Encoded"] = binary
         answer = self.function.invoke(event)
         raw = answer.get("body") or ""
-        return Answer(answer["statusCode"], answer["headers"], json.loads(raw) if raw else None)
+        _check_described(method, path, answer["statusCode"])
+        is_json = answer["headers"].get("content-type") == "application/json"
+        return Answer(answer["statusCode"], answer["headers"], json.loads(raw) if raw and is_json else raw or None)
 
     @property
     def request_id(self) -> str:

@@ -126,7 +126,8 @@ def test_a_thread_id_that_is_taken_is_409_unless_it_is_yours_and_you_say_so(
 async def test_a_run_is_recorded_and_dispatched_under_its_requests_id(
     http: HttpApi, deployed: Deployed, account_id: str, thread_id: str
 ) -> None:
-    await deployed.queues.visible("runs")
+    while await deployed.queues.visible("runs"):
+        pass
     answer = http.request("POST", f"/threads/{thread_id}/runs", RUN, account_id=account_id)
     assert answer.status == 200
     run_id = answer.body["run_id"]

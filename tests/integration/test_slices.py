@@ -17,7 +17,9 @@ from shared.errors import InvalidRequestError, NotFoundError
 from shared.stream import events, log
 from shared.stream.events import Event
 from shared.stream.redis_client import redis
+from tests.integration.conftest import StartFunction
 from tests.integration.databases import Database
+from tests.integration.deployed import Answer, Deployed, HttpApi
 
 ALL_MODES = frozenset(STREAM_MODES)
 
@@ -252,3 +254,68 @@ async def test_a_failed_runs_stream_ends_with_why(talk: Conversation) -> None:
         ("error", {"error": "model_error", "message": "it broke"}),
         ("end", None),
     ]
+
+
+def _http(start_function: StartFunction) -> HttpApi:
+    return HttpApi(start_function("functions.api.http.main.handler"))
+
+
+async def test_a_slice_says_where_to_go_on(start_function: StartFunction, deployed: Deployed, account_id: str) -> None:
+    http = _http(start_function)
+
+    def ask(method: str, path: str, body: object = None, **more: Any) -> Answer:
+        return http.request(method, path, body, account_id=account_id, **more)
+
+    thread_id = ask("POST", "/threads", {}).body["thread_id"]
+    run = ask("POST", f"/threads/{thread_id}/runs", {"assistant_id": "agent", "input": {"messages": "hi"}}).body
+    path = f"/threads/{thread_id}/runs/{run['run_id']}"
+    await deployed.database.set_run(
+        UUID(run["run_id"]), status="'completed'", settled_at="clock_timestamp()", ended_at="clock_timestamp()"
+    )
+    answer = ask("GET", f"{path}/stream", query="stream_mode=values&stream_mode=messages")
+    assert (answer.status, answer.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
+    assert answer.headers["content-location"] == path
+    location, _, query = answer.headers["location"].partition("?")
+    assert location == f"/resume{path}/stream"
+    told = parsed(answer.body)
+    assert [one.event for one in told] == ["metadata", "values", "values", "end"]
+
+    # WHEN the client asks there for the run, as it does where it has not seen the end
+    asked = ask("GET", f"/resume{path}").body
+    # THEN the run goes on, and the client comes back
+    assert (asked["status"], ask("GET", path).body["status"]) == ("running", "success")
+    again = ask("GET", location, query=query, headers={"last-event-id": told[0].event_id})
+    assert parsed(again.body) == told[1:]
+
+    for more in ({"query": "stream_mode=debug"}, {"query": "cancel_on_disconnect=true"}):
+        refused = ask("GET", f"{path}/stream", **more)
+        assert (refused.status, refused.body["code"]) == (501, "not_supported")
+    unknown = ask("GET", f"{path}/stream", headers={"last-event-id": "x"})
+    assert (unknown.status, unknown.body["code"]) == (422, "invalid_argument")
+    for stranger in (f"{path}/stream", f"/resume{path}", f"/resume{path}/stream", f"{path}/join"):
+        assert http.request("GET", stranger, account_id="a stranger").status == 404
+
+
+async def test_streaming_with_a_key_starts_one_run(
+    start_function: StartFunction, deployed: Deployed, account_id: str
+) -> None:
+    http = _http(start_function)
+    thread_id = http.request("POST", "/threads", {}, account_id=account_id).body["thread_id"]
+    body = {"assistant_id": "agent", "input": {"messages": "hi"}}
+    headers = {"idempotency-key": "k"}
+
+    def streamed() -> Answer:
+        return http.request("POST", f"/threads/{thread_id}/runs/stream", body, account_id=account_id, headers=headers)
+
+    waiting = asyncio.create_task(asyncio.to_thread(streamed))
+    row = None
+    while row is None:
+        # Each look is awaited, and takes its time: the run is there, or will be.
+        row = await deployed.database.connection.fetchrow(
+            "SELECT agent_run_id FROM agent_runs WHERE thread_id = $1", UUID(thread_id)
+        )
+    await deployed.database.set_run(row["agent_run_id"], status="'completed'", settled_at="clock_timestamp()")
+    answers = [await waiting, await asyncio.to_thread(streamed)]
+    assert {answer.headers["content-location"].rsplit("/", 1)[1] for answer in answers} == {str(row["agent_run_id"])}
+    for answer in answers:
+        assert [one.event for one in parsed(answer.body)] == ["metadata", "values", "values", "end"]

@@ -22,17 +22,11 @@ from functions.api.http import (
     tickets,
 )
 from functions.api.http.middleware import RequestMiddleware
+from functions.api.http.responses import describe
 from functions.api.wire import ErrorBody
 from shared.database.idempotency import ReplayedError
 from shared.errors import SunaError
 from shared.telemetry import logger
-
-_ERRORS: dict[int | str, dict[str, Any]] = {
-    401: {"model": ErrorBody, "description": "The token or API key is missing or not valid"},
-    403: {"model": ErrorBody, "description": "The API key does not allow this"},
-    422: {"model": ErrorBody, "description": "The request is not valid"},
-    429: {"model": ErrorBody, "description": "The account asks too often, or has too many unfinished runs"},
-}
 
 
 def build_app() -> FastAPI:
@@ -65,7 +59,8 @@ def build_app() -> FastAPI:
     )
     routers = [module.router for module in modules]
     for router in (*routers, runs.account_router):
-        app.include_router(router, responses=_ERRORS)
+        app.include_router(router)
+    describe(app)
     return app
 
 

@@ -93,7 +93,11 @@ async def get_thread(caller: Caller, thread_id: UUID) -> WireThread:
     return shown
 
 
-@router.patch("/{thread_id}", response_model=WireThread)
+@router.patch(
+    "/{thread_id}",
+    response_model=WireThread,
+    responses={204: {"description": "As asked for by Prefer: return=minimal"}},
+)
 async def update_thread(
     caller: Caller, thread_id: UUID, body: ThreadPatch, prefer: Annotated[str | None, Header()] = None
 ) -> Any:

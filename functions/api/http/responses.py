@@ -1,0 +1,87 @@
+"""Which errors each route answers, for the API's description. Every one has the form of :class:`ErrorBody`."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from functions.api.wire import ErrorBody
+from shared.domain import Json
+
+_MEANING = {
+    400: "The body cannot be read",
+    401: "The token or API key is missing or not valid",
+    403: "The API key does not allow this",
+    404: "There is no such thing, or it is not yours",
+    409: "The request does not fit what is there",
+    413: "The body is larger than 4 MB",
+    422: "The request is not valid",
+    429: "The account asks too often, or has too many unfinished runs",
+    500: "Something went wrong on our side",
+    501: "This is not supported; the message says what there is instead",
+    503: "The database, or the token issuer, cannot be reached; try again shortly",
+    504: "The run has not ended yet; it goes on",
+}
+_START = {409, 501}
+# Beside those that every route has: 404 where the path names something, 400 and 413 where there may be a body.
+_MORE: dict[tuple[str, str], set[int]] = {
+    ("POST", "/api/agent/initiate"): _START,
+    ("POST", "/api/thread/{thread_id}/agent/start"): _START,
+    ("GET", "/api/agent-run/{agent_run_id}/stream"): {501},
+    ("POST", "/assistants"): {409},
+    ("DELETE", "/assistants/{assistant_id}"): {409},
+    ("PATCH", "/assistants/{assistant_id}"): {409},
+    ("POST", "/threads"): {409, 501},
+    ("POST", "/threads/search"): {501},
+    ("POST", "/threads/count"): {501},
+    ("PATCH", "/threads/{thread_id}"): {501},
+    ("DELETE", "/threads/{thread_id}"): {409},
+    ("POST", "/threads/{thread_id}/messages"): {409},
+    ("POST", "/threads/{thread_id}/state"): {409},
+    ("POST", "/threads/{thread_id}/runs"): _START,
+    ("POST", "/threads/{thread_id}/runs/stream"): _START,
+    ("POST", "/threads/{thread_id}/runs/wait"): {*_START, 504},
+    ("DELETE", "/threads/{thread_id}/runs/{run_id}"): {409},
+    ("GET", "/threads/{thread_id}/runs/{run_id}/join"): {504},
+    ("GET", "/threads/{thread_id}/runs/{run_id}/stream"): {501},
+    ("GET", "/resume/threads/{thread_id}/runs/{run_id}/stream"): {501},
+}
+# It touches nothing and needs no token.
+_OPEN = {"/ok"}
+_REFUSED = "not supported"
+
+
+def describe(app: FastAPI) -> None:
+    """Have the application's description name every route's errors."""
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _with_errors(get_openapi(title=app.title, version=app.version, routes=app.routes))
+        return app.openapi_schema
+
+    app.openapi = openapi
+
+
+def _with_errors(schema: Json) -> Json:
+    schema["components"]["schemas"][ErrorBody.__name__] = ErrorBody.model_json_schema()
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schema["components"]["schemas"].pop(unused, None)
+    for path, operations in schema["paths"].items():
+        for method, operation in operations.items():
+            responses: Json = operation["responses"]
+            for status in sorted(_statuses(method.upper(), path, operation)):
+                responses[str(status)] = {
+                    "description": _MEANING[status],
+                    "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{ErrorBody.__name__}"}}},
+                }
+    return schema
+
+
+def _statuses(method: str, path: str, operation: Json) -> set[int]:
+    if path in _OPEN:
+        return {500}
+    sent = [] if method == "GET" else [400, 413]
+    if _REFUSED in operation["tags"]:
+        return {401, 403, 429, 500, 501, 503, *sent}
+    named = [404] if "{" in path else []
+    return {401, 403, 422, 429, 500, 503, *named, *sent, *_MORE.get((method, path), ())}
