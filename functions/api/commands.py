@@ -184,18 +184,22 @@ async def _subscribe(params: Json, caller: Caller) -> Json:
         depth=wanted.depth,
     )
     await subscriptions.add(caller.connection, new, since=wanted.since)
-    await _serve(caller)
+    await _serve(caller, after=caller.connection.begins_after if wanted.since is None else wanted.since)
     return {"subscription_id": new.subscription_id}
 
 
-async def _serve(caller: Caller) -> None:
+async def _serve(caller: Caller, *, after: int = -1) -> None:
     """Have the thread's subscribers served: by whoever executes its run, else by the sender function.
 
     It is asked for after the subscription was written: whoever ends the run reads the subscriptions once more after it.
+    ``after``: the subscriber wants nothing up to this number. A sender function that has nothing to send would only be
+    in the way of the run that a client starts as soon as it has subscribed; whoever appends later looks for itself.
     """
     async with connection() as taken:
         position = await threads.stream_position(taken, thread_id=caller.thread_id, account_id=caller.account_id)
     if not position.held:
+        if after >= position.reserved_seq:
+            return
         await wake.sender(thread_id=caller.thread_id, account_id=caller.account_id)
         return
     # Deferred: the client of Redis costs a cold start 150 ms, and the executor looks every two seconds anyway.

@@ -2,6 +2,7 @@
 
 import json
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any, get_args
 from uuid import UUID, uuid4
@@ -13,6 +14,7 @@ from pydantic import TypeAdapter
 
 from functions.api import commands
 from functions.api.commands import Caller, execute, refuse
+from shared.database.threads import StreamPosition
 from shared.errors import UnauthenticatedError
 from shared.stream.subscriptions import ConnectionRecord
 
@@ -69,6 +71,52 @@ async def test_a_ping_shortly_before_the_connections_end_has_that_announced(
     answer = await execute(_command(id=7), replace(OVER_WEBSOCKET, connection=opened))
     assert answer == {"type": "success", "id": 7, "result": {}}
     assert served == asked
+
+
+@pytest.mark.parametrize(
+    ("since", "begins_after", "position", "woken"),
+    [
+        (None, 0, StreamPosition(), 0),
+        (None, 42, StreamPosition(last_seq=42, reserved_seq=42), 0),
+        (42, 0, StreamPosition(last_seq=42, reserved_seq=42), 0),
+        (None, 41, StreamPosition(last_seq=42, reserved_seq=42), 1),
+        (41, 42, StreamPosition(last_seq=42, reserved_seq=42), 1),
+        # A holder has died: what it has used of its numbers is not known.
+        (None, 42, StreamPosition(last_seq=42, reserved_seq=1042, begins_after=42), 1),
+    ],
+    ids=["no thread", "nothing", "nothing since", "an event", "an event since", "a dead holder"],
+)
+async def test_the_sender_is_woken_by_a_subscription_if_there_may_be_something_to_send(
+    since: int | None, begins_after: int, position: StreamPosition, woken: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    added: list[int | None] = []
+    served: list[UUID] = []
+
+    async def stream_position(_: Any, *, thread_id: UUID, account_id: str) -> StreamPosition:
+        assert (thread_id, account_id) == (THREAD_ID, "account")
+        return position
+
+    async def add(_record: ConnectionRecord, _new: Any, *, since: int | None) -> None:
+        added.append(since)
+
+    async def wake_sender(*, thread_id: UUID, account_id: str) -> None:
+        assert account_id == "account"
+        # Whoever is woken reads what was written before.
+        assert added == [since]
+        served.append(thread_id)
+
+    monkeypatch.setattr(commands, "connection", nullcontext)
+    monkeypatch.setattr(commands.threads, "stream_position", stream_position)
+    monkeypatch.setattr(commands.subscriptions, "add", add)
+    monkeypatch.setattr(commands.wake, "sender", wake_sender)
+    assert OVER_WEBSOCKET.connection is not None
+    opened = replace(OVER_WEBSOCKET.connection, begins_after=begins_after)
+    params = {"channels": ["messages"]} | ({} if since is None else {"since": since})
+    answer = await execute(
+        _command(method="subscription.subscribe", params=params), replace(OVER_WEBSOCKET, connection=opened)
+    )
+    assert answer["type"] == "success", answer
+    assert (added, served) == ([since], [THREAD_ID] * woken)
 
 
 async def test_params_may_be_left_out_and_other_fields_are_ignored() -> None:
