@@ -2,8 +2,8 @@
 20 s, and the client comes back for more with the id of the last event it has.
 
 Ids: an event of the log may become several events of the stream; the last of them has the log's number as its id, the
-others ``<number>.<place>``; those that a stream begins with have ``<number>+<place>`` of where it begins. So whoever
-resumes behind any of them misses nothing and gets nothing twice.
+others ``<number>.<place>``; what a stream begins with has ``<number>+<place>`` of where it begins, and an end that the
+log has lost ``<number>~<place>``. So whoever resumes behind any of them misses nothing and gets nothing twice.
 """
 
 import asyncio
@@ -12,37 +12,38 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal, cast
 
 from functions.api.stream_modes import Part, RunMessages, StateAt, StreamModes, Wanted, is_head
-from functions.api.wire_state import values
+from functions.api.wire_state import langchain_message, values
 from shared.database import checkpoints, connection, run_ends
 from shared.database.run_ends import RunEnd
 from shared.domain import AgentRun, Json
 from shared.errors import InvalidRequestError, NotFoundError
 from shared.stream.events import Logged
-from shared.stream.snapshot import wire_message
 from shared.telemetry import logger
 
 SLICE_S = 20.0
-# A Lambda answer is 6 MB at most; a slice ends behind the event that goes over this.
-_LARGEST_SLICE_BYTES = 4_000_000
-_PAGE = 500
+# A Lambda answer is 6 MB of JSON at most, with the body as a string in it; a slice ends before what would go over this.
+_LARGEST_SLICE_BYTES = 5_000_000
+_PAGE = 200
 _BLOCK_MS = 1000
 # How far back the beginning of a message is looked for.
 _LONGEST_MESSAGE_EVENTS = 5_000
-_EVENT_ID = re.compile(r"(\d{1,18})(?:([.+])(\d{1,9}))?", re.ASCII)
+_EVENT_ID = re.compile(r"(\d{1,18})(?:([.+~])(\d{1,9}))?", re.ASCII)
+
+
+type Mark = Literal[".", "+", "~"]
+"""What a part is one of: an event of the log, the stream's beginning, or an end that the log has lost."""
 
 
 @dataclass(frozen=True)
 class Cursor:
-    """The last event that a client has: part ``part`` of what the log's ``seq`` has become, ``None`` for the last one.
-
-    ``begin``: it is a part of what a stream begins with behind ``seq``.
-    """
+    """The last event that a client has: part ``part`` of what stands at the log's ``seq``; ``None``: the last one."""
 
     seq: int
     part: int | None = None
-    begin: bool = False
+    mark: Mark | None = None
 
     @classmethod
     def parse(cls, event_id: str) -> "Cursor":
@@ -55,42 +56,50 @@ class Cursor:
         if found is None:
             raise InvalidRequestError(f"Last-Event-ID: {event_id!r} is not the id of an event of this stream")
         seq, mark, part = found.groups()
-        return cls(int(seq), int(part) if part else None, begin=mark == "+")
+        return cls(int(seq), int(part) if part else None, cast("Mark | None", mark))
+
+    @property
+    def begins(self) -> bool:
+        """Whether the client has only a part of what the stream begins with."""
+        return self.mark == "+"
 
     @property
     def after_seq(self) -> int:
         """The number behind which the log has to be read on."""
-        return self.seq if self.part is None or self.begin else self.seq - 1
+        return self.seq - 1 if self.mark == "." else self.seq
 
-    def has(self, seq: int, part: int, *, begin: bool) -> bool:
-        """Whether the client has this part of ``seq`` already."""
-        return self.part is not None and (seq, begin) == (self.seq, self.begin) and part <= self.part
+    def has(self, seq: int, part: int, mark: Mark) -> bool:
+        """Whether the client has this part already."""
+        return self.part is not None and (seq, mark) == (self.seq, self.mark) and part <= self.part
 
 
 class _Body:
-    """The slice's text."""
+    """The slice's text. ``is_full``: something did not fit, and comes first in the next slice."""
 
     def __init__(self, cursor: Cursor | None) -> None:
         self._cursor = cursor
         self._texts: list[str] = []
-        self.size = 0
+        self._bytes = 0
+        self.is_full = False
 
     @property
-    def is_full(self) -> bool:
-        return self.size > _LARGEST_SLICE_BYTES
+    def events(self) -> int:
+        return len(self._texts)
 
-    def add(self, seq: int, parts: list[Part], *, begin: bool = False) -> None:
+    def add(self, seq: int, parts: list[Part], mark: Mark = ".") -> None:
         for place, part in enumerate(parts, start=1):
-            if self._cursor is not None and self._cursor.has(seq, place, begin=begin):
+            if self._cursor is not None and self._cursor.has(seq, place, mark):
                 continue
-            event_id = str(seq) if place == len(parts) else f"{seq}{'+' if begin else '.'}{place}"
-            text = f"event: {part.event}\ndata: {json.dumps(part.data, separators=(',', ':'))}\nid: {event_id}\n\n"
+            event_id = str(seq) if place == len(parts) else f"{seq}{mark}{place}"
+            text = f"event: {part.event}\ndata: {_json(part.data)}\nid: {event_id}\n\n"
+            size = len(_json(text).encode(errors="replace"))
+            # Whatever is alone too large for a slice is sent all the same: there is no other way on.
+            if self._texts and self._bytes + size > _LARGEST_SLICE_BYTES:
+                self.is_full = True
+            if self.is_full:
+                return
             self._texts.append(text)
-            self.size += len(text)
-
-    def forget_cursor(self) -> None:
-        """What follows is not what the client had a part of."""
-        self._cursor = None
+            self._bytes += size
 
     def text(self) -> str:
         return "".join(self._texts)
@@ -114,7 +123,7 @@ class Slice:
         self._modes = StreamModes(run, modes)
         self._cursor = Cursor.parse(last_event_id) if last_event_id else None
         self._position = begins_after if self._cursor is None else self._cursor.after_seq
-        self._seen_own = self._cursor is not None and not self._cursor.begin
+        self._seen_own = self._cursor is not None and not self._cursor.begins
         self._clock = clock
         self._ends_at = clock() + slice_s
         self._body = _Body(self._cursor)
@@ -125,14 +134,14 @@ class Slice:
         Raises:
             NotFoundError: the run was deleted meanwhile.
         """
-        if self._cursor is None or self._cursor.begin:
-            self._body.add(self._position, await self._resolved(self._modes.begin()), begin=True)
+        if self._cursor is None or self._cursor.begins:
+            self._body.add(self._position, await self._resolved(self._modes.begin()), "+")
         else:
             await self._recover()
-        quiet = self._body.size
+        before = self._body.events
         while not self._modes.ended and not self._body.is_full and await self._more():
             pass
-        if self._body.size == quiet:
+        if self._body.events == before:
             # Clients give up on a stream that has nothing to say; and the next slice begins behind what was read.
             self._body.add(self._position, [self._modes.metadata()])
         return self._body.text()
@@ -179,13 +188,11 @@ class Slice:
 
     async def _take(self, event: Logged) -> None:
         frame: Json = json.loads(event.frame)
-        wanted: list[Wanted] = []
         own = frame["params"].get("run_id") == str(self._run.agent_run_id)
         if self._is_hole_before(event, frame, own=own):
-            wanted += self._modes.lost()
+            self._body.add(event.seq - 1, await self._resolved(self._modes.lost()))
         self._seen_own = self._seen_own or own
-        wanted += self._modes.feed(frame)
-        self._body.add(event.seq, await self._resolved(wanted))
+        self._body.add(event.seq, await self._resolved(self._modes.feed(frame)))
         self._position = event.seq
 
     def _is_hole_before(self, event: Logged, frame: Json, *, own: bool) -> bool:
@@ -202,12 +209,11 @@ class Slice:
             self._modes.ended = True
             self._body.add(self._cursor.seq, [Part("end", None)])
             return
-        self._body.forget_cursor()
         failed = end.status not in {"completed", "needs_input"}
         told = end.error or {"code": end.status, "message": f"the run has ended as {end.status}"}
         error = {"error": told["code"], "message": told["message"]} if failed else None
         wanted: list[Wanted] = [RunMessages(), *self._modes.end(error)]
-        self._body.add(max(self._position, end.ended_seq or 0), await self._resolved(wanted))
+        self._body.add(max(self._position, end.ended_seq or 0), await self._resolved(wanted), "~")
 
     async def _page(self, *, block: bool = True) -> list[Logged] | None:
         """The next events, as they come if ``block``; ``None`` while the log cannot be read."""
@@ -284,7 +290,11 @@ class Slice:
             found = await checkpoints.until(
                 taken, thread_id=run.thread_id, account_id=run.account_id, agent_run_id=run.agent_run_id
             )
-        return [wire_message(message) for message in found if message.type in {"assistant", "tool"}]
+        return [langchain_message(message) for message in found if message.type in {"assistant", "tool"}]
+
+
+def _json(data: object) -> str:
+    return json.dumps(data, separators=(",", ":"), ensure_ascii=False)
 
 
 def _word(event: Logged) -> str | None:

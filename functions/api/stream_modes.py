@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 from uuid import UUID
 
-from functions.api.wire_state import NODE
+from functions.api.wire_state import NODE, langchain_calls
 from shared.domain import AgentRun, Json
 
 StreamMode = Literal["values", "updates", "messages", "messages-tuple", "custom", "events", "tools", "lifecycle"]
@@ -180,7 +180,8 @@ class StreamModes:
             return []
         state: list[Wanted] = []
         if "values" in self._modes:
-            state = [StateAt("end")] if data.get("truncated") else [Part("values", data)]
+            told = [langchain_calls(message) for message in data.get("messages") or ()]
+            state = [StateAt("end")] if data.get("truncated") else [Part("values", {**data, "messages": told})]
         return [RunMessages(), *state]
 
     def _message_event(self, data: Json) -> list[Wanted]:

@@ -1,5 +1,6 @@
 """Shapes of a thread's states on the wire, as ``langgraph-sdk`` speaks them."""
 
+import json
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, cast
@@ -128,10 +129,33 @@ def checkpoint(thread_id: UUID, message_id: UUID | None) -> Json:
 
 def values(messages: Sequence[Message], interrupts: Sequence[Interrupt] = ()) -> Json:
     """The values of a state; what has to be answered stands beside the messages, as a run's end tells it."""
-    found: Json = {"messages": [wire_message(message) for message in messages]}
+    found: Json = {"messages": [langchain_message(message) for message in messages]}
     if interrupts:
         found["__interrupt__"] = [wire_interrupt(item).model_dump() for item in interrupts]
     return found
+
+
+def langchain_message(message: Message) -> Json:
+    """A message as LangChain's clients read it."""
+    return langchain_calls(wire_message(message))
+
+
+def langchain_calls(message: Json) -> Json:
+    """``message`` with its tool calls as LangChain writes them: ``{"name", "args", "id", "type": "tool_call"}``."""
+    calls: list[Json] | None = message.get("tool_calls")
+    if not calls:
+        return message
+    return {**message, "tool_calls": [_langchain_call(call) for call in calls]}
+
+
+def _langchain_call(call: Json) -> Json:
+    function: Json = call["function"]
+    return {
+        "name": function["name"],
+        "args": json.loads(function["arguments"]),
+        "id": call["id"],
+        "type": "tool_call",
+    }
 
 
 def wire_interrupt(interrupt: Interrupt) -> WireInterrupt:

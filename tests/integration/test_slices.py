@@ -133,7 +133,7 @@ async def test_a_stream_is_told_in_order_from_beginning_to_end(talk: Conversatio
     assert states == [["question"], ["question", "Hel"], ["question", "Hel", "lo!"], ["question", "Hel", "lo!"]]
     partial = [one.data[0]["content"] for one in told if one.event == "messages/partial"]
     assert partial == ["H", "He", "Hel", "l", "lo", "lo!"]
-    seqs = [int(re.split("[.+]", one.event_id)[0]) for one in told]
+    seqs = [int(re.split("[.+~]", one.event_id)[0]) for one in told]
     assert seqs == sorted(seqs)
     ids = [one.event_id for one in told]
     assert len(set(ids)) == len(ids)
@@ -188,6 +188,9 @@ async def test_an_end_that_was_lost_with_the_log_is_told_from_the_database(talk:
         [complete] = [one.data for one in told if one.event == "messages/complete"]
         assert [message["content"] for message in complete] == ["Hel", "lo!"]
         assert [one.event for one in told][-2:] == ["values", "end"]
+        for place, one in enumerate(told[:-1], start=1):
+            rest = await talk.slice(["messages", "values"], last_event_id=one.event_id)
+            assert told[place:] == rest, one
         assert told[-2].data == [one.data for one in whole if one.event == "values"][-1]
 
 
@@ -217,6 +220,10 @@ async def test_what_the_log_has_dropped_is_told_from_the_database(talk: Conversa
         told = await talk.slice(["messages"], last_event_id=cursor)
         [complete] = [one.data for one in told if one.event == "messages/complete"]
         assert [message["content"] for message in complete] == ["Hello"]
+    whole = await talk.slice(["messages", "messages-tuple", "values", "custom"], last_event_id="2")
+    for place, one in enumerate(whole[:-1], start=1):
+        rest = await talk.slice(["messages", "messages-tuple", "values", "custom"], last_event_id=one.event_id)
+        assert whole[place:] == rest, one
 
 
 async def test_a_declared_gap_is_followed_by_what_the_database_has(talk: Conversation) -> None:
@@ -319,3 +326,37 @@ async def test_streaming_with_a_key_starts_one_run(
     assert {answer.headers["content-location"].rsplit("/", 1)[1] for answer in answers} == {str(row["agent_run_id"])}
     for answer in answers:
         assert [one.event for one in parsed(answer.body)] == ["metadata", "values", "values", "end"]
+
+
+async def test_while_redis_is_away_a_run_that_has_ended_is_told_from_the_database(
+    talk: Conversation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: Any, **__: Any) -> None:
+        raise log.RedisError
+
+    await _whole(talk)
+    for name in ("read", "wait", "read_back"):
+        monkeypatch.setattr(log, name, away)
+    for cursor in (None, "3"):
+        told = await talk.slice(["messages"], last_event_id=cursor)
+        [complete] = [one.data for one in told if one.event == "messages/complete"]
+        assert [message["content"] for message in complete] == ["Hel", "lo!"]
+        assert told[-1].event == "end"
+    # One that has not ended goes on: the client comes back.
+    await talk.database.set_run(talk.run_id, status="'running'", settled_at="NULL")
+    assert [one.event for one in await talk.slice(["messages"], last_event_id="3")] == ["metadata"]
+
+
+async def test_a_slice_is_no_larger_than_an_answer_may_be(talk: Conversation) -> None:
+    await talk.begin()
+    for _ in range(5):
+        await talk.log(
+            *(events.custom(talk.run_id, "summary", {"text": '"' * 24_000}) for _ in range(20)),
+        )
+    first = await talk.slice(["custom"])
+    # A quotation mark takes two characters in JSON, and four in JSON within JSON, which is what an answer is.
+    assert 40 < len(first) < 60
+    rest: list[Told] = []
+    while len(rest) < 100 - len(first):
+        rest += await talk.slice(["custom"], last_event_id=(rest or first)[-1].event_id)
+    assert [int(one.event_id) for one in first[1:] + rest if one.event == "custom"] == list(range(2, 102))

@@ -226,6 +226,13 @@ def test_behind_a_gap_stands_a_snapshot() -> None:
     assert fed("values", events.values(THREAD_ID, None)) == [RunMessages(), StateAt("end")]
 
 
+def test_a_snapshots_calls_are_written_as_langchain_writes_them() -> None:
+    call = {"id": "call-1", "type": "function", "function": {"name": "add", "arguments": '{"a": 1}'}}
+    message = {"type": "ai", "content": "", "id": "m", "tool_calls": [call]}
+    [_, values] = fed("values", events.values(THREAD_ID, [message]))
+    assert values.data == {"messages": [{**message, "tool_calls": [CALL]}]}
+
+
 def test_whole_messages_are_told_in_the_modes_that_have_messages() -> None:
     message = {"type": "ai", "content": "hi", "id": "m"}
 

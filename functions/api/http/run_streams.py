@@ -150,4 +150,5 @@ def _sse(run: AgentRun, modes: frozenset[str], text: str) -> Response:
         "content-location": _path(run),
         "location": f"/resume{_path(run)}/stream?{query}",
     }
-    return Response(text, media_type="text/event-stream", headers=headers)
+    # What a model has said may hold half a surrogate pair.
+    return Response(text.encode(errors="replace"), media_type="text/event-stream", headers=headers)
