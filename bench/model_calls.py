@@ -8,8 +8,9 @@ import httpx
 
 @dataclass(frozen=True)
 class Call:
-    """Seconds since 1970."""
+    """``text``: the last message; times in seconds since 1970."""
 
+    text: str
     started_at: float
     first_token_at: float
     finished_at: float | None
@@ -41,6 +42,7 @@ class Model:
 
 def _call(fields: dict[str, Any]) -> Call:
     return Call(
+        text=fields["body"]["messages"][-1]["content"],
         started_at=fields["started_at"],
         first_token_at=fields["first_token_at"],
         finished_at=fields["finished_at"],
