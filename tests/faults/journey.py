@@ -30,6 +30,7 @@ _SERVICES = {"queue": "queue-runner", "workflow": "workflow-runner"}
 _SERVICE_OF_POINT = {
     **dict.fromkeys(("watched", "dispatch", "dispatched"), "http"),
     **dict.fromkeys(("summary_claim", "summary_ask", "summary_told", "summary_kept"), "summarizer"),
+    **dict.fromkeys(("summary_hand_over", "summary_handed_over"), "summarizer"),
 }
 
 

@@ -1,33 +1,47 @@
-"""The kinds of faults: how each is done to runs that wait at their points, and how it is known that it took effect.
+"""The kinds of faults, and the points of a run that each is done at, by path."""
 
-``hit`` does it to a round of journeys at once and lets them go on; ``prove`` runs when they have ended. A fault whose
-effect cannot be shown fails its case.
-"""
-
-import asyncio
-import json
-import os
-import signal
-import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from datetime import timedelta
-from pathlib import Path as File
 from typing import Any
 
-from tests.faults.journey import AWAY, Case, Journey, Path
-from tests.faults.stand import Stand, kill
-
-type Round = list[Journey]
+from tests.faults.injections import (
+    Round,
+    clock,
+    clock_jumped,
+    clock_jumps,
+    duplicate,
+    flush,
+    kill_postgres,
+    kill_recorder,
+    kill_redis,
+    kill_waiting,
+    late,
+    lose_reply,
+    nothing,
+    older_dump,
+    refuse_start,
+    refused,
+    reply_was_lost,
+    short_queue_time,
+    sleep,
+    throttle_sending,
+    throttle_subscriptions,
+)
+from tests.faults.journey import Case, Journey, Path
+from tests.faults.stand import Stand
 
 _HOLDING = ["stream", "called", "tool note", "finished", "tool charge", "end", "ended"]
 _RUNNER = ["claim", *_HOLDING]
 _ANYWHERE = ["dispatch", *_RUNNER, "summary_ask"]
-_SUMMARIZER = ["summary_claim", "summary_ask", "summary_told", "summary_kept", "hand_over", "handed_over"]
-_REFUSED = "not ours to execute"
-# Longer than the clients' retries take.
-_REFUSED_S = 8.0
+_SUMMARIZER = [
+    "summary_claim",
+    "summary_ask",
+    "summary_told",
+    "summary_kept",
+    "summary_hand_over",
+    "summary_handed_over",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,364 +65,61 @@ class Kind:
         return [Case(self.name, point, path) for path, points in by_path for point in points]
 
 
-def _release(round_: Round, answer: str = "go") -> None:
-    for journey in round_:
-        journey.stop.release(answer)
-
-
-async def _attempt_rises(journey: Journey, above: int) -> int:
-    row = await journey.eventually(
-        journey.row, lambda found: found["attempt"] > above or found["settled_at"] is not None, "taken over"
-    )
-    return row["attempt"]
-
-
-# Processes that die
-
-
-async def _kill_waiting(stand: Stand, round_: Round) -> None:
-    """The process that waits at the point."""
-    for pid in {journey.pid for journey in round_}:
-        await asyncio.to_thread(kill, pid)
-    for journey in round_:
-        journey.proof = f"{journey.case.service} {journey.pid} gone"
-    _release(round_)
-
-
-async def _kill_recorder(stand: Stand, round_: Round) -> None:
-    """The API's process that has recorded, or records, the run."""
-    pids: dict[str, int] = {}
-    for journey in round_:
-        at = [found for found in stand.control.passed(journey.thread_id) if found["service"] == "http"]
-        pids[journey.thread_id] = at[-1]["pid"]
-        journey.proof = f"http {at[-1]['pid']} gone"
-    for pid in set(pids.values()):
-        await asyncio.to_thread(kill, pid)
-    _release(round_)
-
-
-async def _kill_redis(stand: Stand, round_: Round) -> None:
-    before = await asyncio.to_thread(stand.kill_redis)
-    after = await round_[0].eventually(lambda: asyncio.to_thread(_redis_pid, stand), lambda pid: pid != before, "Redis")
-    _proved(round_, f"Redis {before} gone, {after} there")
-    _release(round_)
-
-
-async def _kill_postgres(stand: Stand, round_: Round) -> None:
-    before = await asyncio.to_thread(stand.kill_postgres)
-
-    async def pid() -> int:
-        try:
-            return stand.postmaster.pid
-        except AssertionError as error:
-            raise OSError(str(error)) from None
-
-    _release(round_)
-    after = await round_[0].eventually(pid, lambda found: found != before, "PostgreSQL")
-    _proved(round_, f"PostgreSQL {before} gone, {after} there")
-
-
-async def _sleep(stand: Stand, round_: Round) -> None:
-    """The process at the point sleeps until somebody else has gone on with, or settled, its run."""
-    rows = [await journey.row() for journey in round_]
-    pids = {journey.pid for journey in round_}
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    _release(round_)
-    try:
-        for journey, row in zip(round_, rows, strict=True):
-            attempt = await _attempt_rises(journey, row["attempt"])
-            journey.proof = f"{journey.pid} slept, attempt {row['attempt']} -> {attempt}"
-    finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
-
-
-# What Redis loses
-
-
-async def _flush(stand: Stand, round_: Round) -> None:
-    stand.redis.set("marker", "there")
-    stand.redis.flushall()
-    assert stand.redis.get("marker") is None
-    _proved(round_, "the marker is gone")
-    _release(round_)
-
-
-async def _older_dump(stand: Stand, round_: Round) -> None:
-    """Redis comes back as it was before the marker was set."""
-    redis = stand.redis
-    file = File(redis.config_get("dir")["dir"]) / redis.config_get("dbfilename")["dbfilename"]
-    try:
-        # What the log had an event ago, as a replica that lags would have it.
-        for journey in round_:
-            key = f"{{{journey.thread_id}}}:events"
-            newest = redis.xrevrange(key, count=1)
-            if newest:
-                redis.execute_command("XDEL", key, newest[0][0])
-                redis.execute_command("XSETID", key, _before(redis, key))
-        redis.save()
-        redis.set("marker", "there")
-        await _kill_redis_quietly(stand)
-        again = await round_[0].eventually(
-            lambda: asyncio.to_thread(lambda: stand.redis.get("marker")), lambda marker: marker is None, "the dump"
-        )
-        assert again is None
-        kept = [bool(stand.redis.exists(f"{{{journey.thread_id}}}:events")) for journey in round_]
-        for journey, is_kept in zip(round_, kept, strict=True):
-            journey.proof = f"the marker is gone, the log {'is an event short' if is_kept else 'had not begun'}"
-    finally:
-        await asyncio.to_thread(file.unlink, missing_ok=True)
-    _release(round_)
-
-
-def _before(redis: Any, key: str) -> str:
-    newest = redis.xrevrange(key, count=1)
-    return newest[0][0] if newest else "0-0"
-
-
-async def _kill_redis_quietly(stand: Stand) -> None:
-    before = await asyncio.to_thread(stand.kill_redis)
-    async with asyncio.timeout(60):
-        while True:
-            try:
-                if await asyncio.to_thread(_redis_pid, stand) != before:
-                    return
-            except AWAY:
-                pass
-            await asyncio.sleep(0.1)  # between two looks at an observable state
-
-
-def _redis_pid(stand: Stand) -> int:
-    return int(stand.redis.info("server")["process_id"])
-
-
-async def _lose_reply(stand: Stand, round_: Round) -> None:
-    _release(round_, "lose_reply")
-
-
-async def _reply_was_lost(stand: Stand, round_: Round) -> None:
-    for journey in round_:
-        lost = stand.control.lost_reply(journey.thread_id)
-        assert lost is not None, "no reply was lost"
-        journey.proof = f"lost: {lost[0]}, {lost[1]}"
-
-
-# Messages that come twice, late, or never
-
-
-def _copies(stand: Stand, journey: Journey, *, delay_s: int) -> None:
-    """Every message that says to go on with the run, once more."""
-    outputs, queues = stand.stack.fields["outputs"], stand.stack.aws("sqs")
-    body = json.dumps(
-        {"agent_run_id": journey.run_id, "thread_id": journey.thread_id, "account_id": journey.account_id}
-    )
-    for queue in ("RunsQueueUrl", "RetryQueueUrl", "WatchQueueUrl"):
-        queues.send_message(QueueUrl=outputs[queue], MessageBody=body, DelaySeconds=delay_s)
-    if journey.case.path == "workflow":
-        _workflow_again(stand, journey)
-
-
-def _workflow_again(stand: Stand, journey: Journey) -> None:
-    workflows = stand.stack.aws("stepfunctions")
-    arn = workflows.list_state_machines()["stateMachines"][0]["stateMachineArn"]
-    for found in workflows.list_executions(stateMachineArn=arn)["executions"]:
-        if found["name"].startswith(journey.run_id):
-            given = workflows.describe_execution(executionArn=found["executionArn"])["input"]
-            workflows.start_execution(stateMachineArn=arn, name=f"again-{time.time_ns()}", input=given)
-
-
-async def _duplicate(stand: Stand, round_: Round) -> None:
-    for journey in round_:
-        journey.run_id = str((await journey.row())["agent_run_id"])
-        await asyncio.to_thread(_copies, stand, journey, delay_s=0)
-    _release(round_)
-
-
-async def _late(stand: Stand, round_: Round) -> None:
-    for journey in round_:
-        journey.run_id = str((await journey.row())["agent_run_id"])
-        await asyncio.to_thread(_copies, stand, journey, delay_s=3)
-    _release(round_)
-
-
-async def _refused(stand: Stand, round_: Round) -> None:
-    for journey in round_:
-
-        async def refusals(journey: Journey = journey) -> int:
-            return await asyncio.to_thread(_count_refusals, stand, journey.run_id)
-
-        count = await journey.eventually(refusals, lambda found: found >= 1, "a copy was refused")
-        journey.proof = f"{count} copies refused"
-
-
-def _count_refusals(stand: Stand, run_id: str) -> int:
-    lines: Iterable[str] = (
-        line
-        for file in (File(stand.stack.fields["log_dir"])).glob("*.log")
-        for line in file.read_text(encoding="utf-8", errors="replace").splitlines()
-    )
-    return sum(_REFUSED in line and run_id in line for line in lines)
-
-
-# AWS that refuses
-
-
-async def _throttle_sending(stand: Stand, round_: Round) -> None:
-    """Nothing about the run can be queued for a while; where its executor has it, that dies, and has to be replaced."""
-    refusals = [
-        stand.control.refuse("SendMessage", containing=journey.thread_id, code="RequestThrottled") for journey in round_
-    ]
-    for pid in {journey.pid for journey in round_ if journey.case.service != "http"}:
-        await asyncio.to_thread(kill, pid)
-    _release(round_)
-    for journey, refusal in zip(round_, refusals, strict=True):
-
-        async def count(refusal: Any = refusal) -> int:
-            return refusal.refused
-
-        journey.proof = f"{await journey.eventually(count, bool, 'refused')} sends refused"
-    await asyncio.sleep(_REFUSED_S)
-    for refusal in refusals:
-        stand.control.refusals.remove(refusal)
-
-
-async def _throttle_subscriptions(stand: Stand, round_: Round) -> None:
-    """Nobody can read who watches the thread."""
-    refusals = [
-        stand.control.refuse("Query", containing=journey.thread_id, code="ProvisionedThroughputExceededException")
-        for journey in round_
-    ]
-    _release([journey for journey in round_ if journey.case.point == "claim"])
-    for journey, refusal in zip(round_, refusals, strict=True):
-
-        async def count(refusal: Any = refusal) -> int:
-            return refusal.refused
-
-        journey.proof = f"{await journey.eventually(count, bool, 'refused')} reads refused"
-    _release(round_)
-    await asyncio.sleep(_REFUSED_S)
-    for refusal in refusals:
-        stand.control.refusals.remove(refusal)
-
-
-def _short_queue_time(journey: Journey) -> None:
-    if journey.case.path == "queue":
-        journey.options["queue_time_s"] = 1
-
-
-async def _refuse_start(stand: Stand, round_: Round) -> None:
-    """The workflow cannot be started when the queue's time is over, which it is while the run waits."""
-    refusals = [
-        stand.control.refuse("StartExecution", containing=journey.thread_id, code="ThrottlingException")
-        for journey in round_
-    ]
-    await asyncio.sleep(1.2)
-    _release(round_)
-    for journey, refusal in zip(round_, refusals, strict=True):
-
-        async def count(refusal: Any = refusal) -> int:
-            return refusal.refused
-
-        journey.proof = f"{await journey.eventually(count, bool, 'refused')} starts refused"
-    await asyncio.sleep(_REFUSED_S)
-    for refusal in refusals:
-        stand.control.refusals.remove(refusal)
-
-
-# Clocks
-
-
-def _clock_jumps(by_s: int) -> Callable[[Stand, Round], Awaitable[None]]:
-    async def jump(stand: Stand, round_: Round) -> None:
-        (stand.folder / "clock").write_text(f"{by_s:+d}s", encoding="ascii")
-        await asyncio.sleep(1.5)  # the processes look at the file once a second
-        _release(round_)
-
-    return jump
-
-
-def _clock_jumped(by_s: int) -> Callable[[Stand, Round], Awaitable[None]]:
-    async def jumped(stand: Stand, round_: Round) -> None:
-        (stand.folder / "clock").write_text("+0", encoding="ascii")
-        for journey in round_:
-            jumps = [found["time"] - found["heard_at"] for found in stand.control.passed(journey.thread_id)]
-            furthest = max(jumps, key=lambda jump: -abs(jump - by_s))
-            assert abs(furthest - by_s) < 1, f"the clock was {jumps} s off"
-            journey.proof = f"the clock was {timedelta(seconds=abs(round(furthest)))} off"
-
-    return jumped
-
-
-def _clock(stand: Stand) -> AbstractContextManager[Any]:
-    return stand.clock()
-
-
-def _proved(round_: Round, proof: str) -> None:
-    for journey in round_:
-        journey.proof = proof
-
-
-async def _nothing(stand: Stand, round_: Round) -> None:
-    _proved(round_, "nothing was done to it")
-    _release(round_)
-
-
 WARM_UP = Kind(
     name="(warm-up)",
     queue=["stream", "called", "tool note", "end"],
     workflow=["stream", "called", "summary_ask", "end"],
-    hit=_nothing,
+    hit=nothing,
 )
 """No fault: every function starts, which takes a while, before runs wait for one another."""
 
 KINDS = [
-    Kind(name="kill runner", queue=_RUNNER, workflow=_RUNNER, hit=_kill_waiting),
+    Kind(name="kill runner", queue=_RUNNER, workflow=_RUNNER, hit=kill_waiting),
     Kind(
         name="kill API",
         queue=["watched", "dispatch", "dispatched", *_RUNNER],
         workflow=["watched", "dispatch", "dispatched", *_RUNNER],
-        hit=_kill_recorder,
+        hit=kill_recorder,
     ),
-    Kind(name="kill summarizer", queue=_SUMMARIZER[:4], workflow=_SUMMARIZER[:4], hit=_kill_waiting, at_once=2),
-    Kind(name="kill Redis", queue=_ANYWHERE, workflow=_ANYWHERE, hit=_kill_redis, kills_servers=True),
-    Kind(name="kill PostgreSQL", queue=_ANYWHERE, workflow=_ANYWHERE, hit=_kill_postgres, kills_servers=True),
-    Kind(name="FLUSHALL", queue=_ANYWHERE, workflow=_ANYWHERE, hit=_flush),
-    Kind(name="older dump", queue=_ANYWHERE, workflow=_ANYWHERE, hit=_older_dump, kills_servers=True),
-    Kind(name="lost reply", queue=_HOLDING, workflow=_HOLDING, hit=_lose_reply, prove=_reply_was_lost),
-    Kind(name="duplicate delivery", queue=_RUNNER, workflow=_RUNNER, hit=_duplicate, prove=_refused),
-    Kind(name="late delivery", queue=_RUNNER, workflow=_RUNNER, hit=_late, prove=_refused),
-    Kind(name="SIGSTOP, SIGCONT", queue=_RUNNER, workflow=_RUNNER, hit=_sleep, at_once=2),
+    Kind(name="kill summarizer", queue=_SUMMARIZER, workflow=_SUMMARIZER, hit=kill_waiting, at_once=2),
+    Kind(name="kill Redis", queue=_ANYWHERE, workflow=_ANYWHERE, hit=kill_redis, kills_servers=True),
+    Kind(name="kill PostgreSQL", queue=_ANYWHERE, workflow=_ANYWHERE, hit=kill_postgres, kills_servers=True),
+    Kind(name="FLUSHALL", queue=_ANYWHERE, workflow=_ANYWHERE, hit=flush),
+    Kind(name="older dump", queue=_ANYWHERE, workflow=_ANYWHERE, hit=older_dump, kills_servers=True),
+    Kind(name="lost reply", queue=_HOLDING, workflow=_HOLDING, hit=lose_reply, prove=reply_was_lost),
+    Kind(name="duplicate delivery", queue=_RUNNER, workflow=_RUNNER, hit=duplicate, prove=refused),
+    Kind(name="late delivery", queue=_RUNNER, workflow=_RUNNER, hit=late, prove=refused),
+    Kind(name="SIGSTOP, SIGCONT", queue=_RUNNER, workflow=_RUNNER, hit=sleep, at_once=2),
     Kind(
         name="StartExecution fails",
         queue=["stream", "called", "tool note", "finished", "tool charge"],
         workflow=[],
-        hit=_refuse_start,
-        set_up=_short_queue_time,
+        hit=refuse_start,
+        set_up=short_queue_time,
     ),
     Kind(
         name="throttled queue",
         queue=["watched", "dispatch", *_HOLDING[:6]],
         workflow=["watched", "dispatch"],
-        hit=_throttle_sending,
+        hit=throttle_sending,
     ),
-    Kind(name="throttled DynamoDB", queue=_RUNNER[:-2], workflow=_RUNNER[:-2], hit=_throttle_subscriptions),
+    Kind(name="throttled DynamoDB", queue=_RUNNER[:-2], workflow=_RUNNER[:-2], hit=throttle_subscriptions),
     Kind(
         name="clock +5 s",
         queue=_RUNNER,
         workflow=_RUNNER,
-        hit=_clock_jumps(5),
-        prove=_clock_jumped(5),
-        around=_clock,
+        hit=clock_jumps(5),
+        prove=clock_jumped(5),
+        around=clock,
         restarts_functions=True,
     ),
     Kind(
         name="clock -5 s",
         queue=_RUNNER,
         workflow=_RUNNER,
-        hit=_clock_jumps(-5),
-        prove=_clock_jumped(-5),
-        around=_clock,
+        hit=clock_jumps(-5),
+        prove=clock_jumped(-5),
+        around=clock,
         restarts_functions=True,
     ),
 ]

@@ -109,11 +109,11 @@ def _points_of_recording() -> None:
     _around(queue, "send", before="dispatch", after="dispatched", queue="runs")
 
 
-def _points_of_holding() -> None:
+def _points_of_holding(*, of: str = "") -> None:
     from shared.runs import transitions  # noqa: PLC0415
 
-    _around(transitions, "finish", before="end", after="ended")
-    _around(transitions, "hand_over", before="hand_over", after="handed_over")
+    _around(transitions, "finish", before=f"{of}end", after=f"{of}ended")
+    _around(transitions, "hand_over", before=f"{of}hand_over", after=f"{of}handed_over")
 
 
 def _points_of_runner() -> None:
@@ -173,7 +173,7 @@ def install() -> None:
         _points_of_holding()
         _points_of_runner()
     if "functions.summarizer.summarizing" in sys.modules:
-        _points_of_holding()
+        _points_of_holding(of="summary_")
         _points_of_summarizer()
     if "shared.context.manager" in sys.modules:
         _small_budget()
