@@ -7,12 +7,24 @@ from typing import Any
 from redis.asyncio import RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisClusterException, RedisError
 
 from shared.settings import stream_settings
 
 # Above the longest blocking read, see `shared.stream.control`.
 _SOCKET_TIMEOUT_S = 8
+
+
+class _Client(RedisCluster):
+    """A client whose first contact fails as any other does: redis-py has an error for it that is no RedisError."""
+
+    async def initialize(self, *arguments: Any, **named: Any) -> Any:
+        """Find the cluster's nodes. Raises RedisError."""
+        try:
+            return await super().initialize(*arguments, **named)
+        except RedisClusterException as error:
+            raise RedisConnectionError(str(error)) from error
 
 
 @cache
@@ -21,7 +33,7 @@ def redis() -> Any:
 
     RESP2 and few retries: redis-py 8 would otherwise hang a minute on a Redis that is away.
     """
-    client: Any = RedisCluster.from_url(
+    client: Any = _Client.from_url(
         stream_settings().redis_url,
         socket_timeout=_SOCKET_TIMEOUT_S,
         socket_connect_timeout=2,

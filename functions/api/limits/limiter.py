@@ -124,10 +124,9 @@ def refuse(verdict: Verdict) -> None:
 
 
 def _is_redis_away(error: Exception) -> bool:
-    from redis.exceptions import RedisClusterException, RedisError  # noqa: PLC0415 - as above
+    from redis.exceptions import RedisError  # noqa: PLC0415 - as above
 
-    # A cluster that cannot be found is an error of another family.
-    return isinstance(error, (RedisError, RedisClusterException, OSError, TimeoutError))
+    return isinstance(error, (RedisError, OSError, TimeoutError))
 
 
 @cache
