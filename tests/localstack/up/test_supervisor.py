@@ -152,7 +152,8 @@ async def test_two_starts_at_once_give_one_stack_and_down_leaves_nothing(tmp_pat
     first, second = await asyncio.gather(*(asyncio.to_thread(up, tmp_path, "up") for _ in range(2)))
     try:
         loser = first if first.returncode else second
-        assert sorted((first.returncode, second.returncode)) == [0, 1]
+        said = first.stdout + first.stderr + second.stdout + second.stderr
+        assert sorted((first.returncode, second.returncode)) == [0, 1], said
         assert "wait for it" in loser.stderr
         current = read_stack(tmp_path)
         pids = processes_of(current)
