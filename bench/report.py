@@ -48,7 +48,7 @@ def show(title: str, rows: Mapping[str, Mapping[str, float]]) -> None:
         table.add_column(column, justify="right")
     for label, row in rows.items():
         table.add_row(label, *(f"{row[column]:.1f}" if column in row else "" for column in columns))
-    Console(width=110).print(table)
+    Console(width=120).print(table)
 
 
 def keep(name: str | None, figures: Mapping[str, Any]) -> None:

@@ -26,7 +26,7 @@ os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
 import litellm
 
 SCRIPT = "[[first 0.05]] [[tokens 20 rate 50]]"
-MEAN_PAUSE_S = 0.3
+MEAN_PAUSE_S = 0.25
 WARM_UP_ROUNDS = 5
 
 OURS, BARE = "ours", "bare litellm"

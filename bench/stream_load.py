@@ -35,8 +35,9 @@ OPENINGS_AT_ONCE = 16
 PATIENCE_S = 180.0
 # What a client may still wait for when the runner's invocation has answered.
 AFTERWARDS_S = 10.0
-# Others' work on the machine only makes it worse: a rung is tried again. Where each has failed, nobody climbs on.
-TRIES = 3
+# Others' work on the machine only makes it worse: a rung is tried again. After so many failed rungs nobody climbs on.
+TRIES = 4
+FAILED_RUNGS = 2
 # SQS delays a message by 15 minutes at most: a message that comes after that finds its run ended.
 LATER_S = 900
 TERMINAL = frozenset({"completed", "failed", "interrupted"})
@@ -250,16 +251,18 @@ async def measure(bench: Bench) -> Part:
     for way, count in ((through_stack, 40), (through_stack, 40), (_through_one_runner, 5)):  # warm
         await climb(bench, way, count)
     rungs: dict[str, dict[int, Rung]] = {name: {} for name in ways}
-    climbing = dict(ways)
+    failed = dict.fromkeys(ways, 0)
     for count in LADDER:
-        for name, way in list(climbing.items()):
+        for name, way in ways.items():
+            if failed[name] == FAILED_RUNGS:
+                continue
             for _ in range(TRIES):
                 rungs[name][count] = rung = await climb(bench, way, count)
-                print(name, count, rung.row(), flush=True)
+                print(f"{name}, {count}: {', '.join(f'{key} {value:.1f}' for key, value in rung.row().items())}")
                 if rung.holds():
                     break
             else:
-                del climbing[name]
+                failed[name] += 1
     many = await climb(bench, through_stack, MANY)
 
     def largest(name: str) -> int:
