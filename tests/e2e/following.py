@@ -6,12 +6,19 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+from langchain_protocol import protocol
+from pydantic import TypeAdapter
 from websockets.asyncio.client import ClientConnection, connect
 
 from clients.terminal.stack import Stack
 
 ALL_CHANNELS = ["lifecycle", "messages", "tools", "input", "values", "custom"]
 PATIENCE_S = 60.0
+_TYPES: dict[str | None, TypeAdapter[Any]] = {
+    "event": TypeAdapter(protocol.Event),
+    "success": TypeAdapter(protocol.CommandResponse),
+    "error": TypeAdapter(protocol.ErrorResponse),
+}
 
 
 @asynccontextmanager
@@ -33,9 +40,12 @@ async def command(socket: ClientConnection, method: str, params: dict[str, Any] 
 
 
 async def next_frame(socket: ClientConnection) -> dict[str, Any]:
-    """The next frame, or a failure that says so."""
+    """The next frame, which is as the protocol's types say, or a failure that says so."""
     async with asyncio.timeout(PATIENCE_S):
-        return json.loads(await socket.recv())
+        frame = json.loads(await socket.recv())
+    if kind := _TYPES.get(frame.get("type")):  # API Gateway's own frames have none
+        kind.validate_python(frame)
+    return frame
 
 
 async def events_of_run(socket: ClientConnection) -> list[dict[str, Any]]:
