@@ -16,7 +16,7 @@ from shared.settings import stream_settings
 _SOCKET_TIMEOUT_S = 8
 
 
-class _Client(RedisCluster):
+class Client(RedisCluster):
     """A client whose first contact fails as any other does: redis-py has an error for it that is no RedisError."""
 
     async def initialize(self, *arguments: Any, **named: Any) -> Any:
@@ -33,7 +33,7 @@ def redis() -> Any:
 
     RESP2 and few retries: redis-py 8 would otherwise hang a minute on a Redis that is away.
     """
-    client: Any = _Client.from_url(
+    client: Any = Client.from_url(
         stream_settings().redis_url,
         socket_timeout=_SOCKET_TIMEOUT_S,
         socket_connect_timeout=2,
@@ -50,4 +50,4 @@ async def open_redis() -> None:
         await redis().initialize()
 
 
-__all__ = ["RedisError", "open_redis", "redis"]
+__all__ = ["Client", "RedisError", "open_redis", "redis"]

@@ -193,7 +193,7 @@ async def test_while_redis_is_cut_off_the_process_goes_on_by_itself(
     cable = Cable(node.port)
     cable.plug()
     # A cluster says where its nodes are: that is the cable's other end.
-    client: Any = RedisCluster(
+    client: Any = redis_client.Client(
         host="127.0.0.1",
         port=cable.port,
         protocol=2,

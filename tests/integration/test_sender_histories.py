@@ -193,9 +193,7 @@ class Thread:
 
 
 @given(actions=st.lists(ACTIONS, min_size=12, max_size=40))
-@settings(
-    max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_every_client_ends_with_every_event_in_order(actions: list[Any], posts: Gateway) -> None:
     thread = Thread(uuid4())
     clients = [Client(thread.thread_id, posts) for _ in range(CLIENTS)]
