@@ -17,10 +17,10 @@ import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench.conversation import Conversation
 from bench.model_calls import Model
 from bench.report import distribution, report
 from bench.room import make_room
-from clients.terminal.conversation import Conversation
 from clients.terminal.stack import Stack
 
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"

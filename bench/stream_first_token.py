@@ -17,10 +17,10 @@ from pathlib import Path
 
 from bench import stream_peers
 from bench.account import Bench
+from bench.conversation import Conversation
 from bench.model_calls import Model
 from bench.report import distribution
 from bench.stream_part import Part
-from clients.terminal.conversation import Conversation
 
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
 import litellm

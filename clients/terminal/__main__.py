@@ -5,15 +5,13 @@ import asyncio
 import sys
 
 import httpx
-from prompt_toolkit import PromptSession
-from prompt_toolkit.patch_stdout import patch_stdout
 from rich.console import Console
-from rich.markdown import Markdown
 from rich.text import Text
 from websockets.exceptions import WebSocketException
 
+from clients.terminal.chat import Chat
 from clients.terminal.conversation import Conversation, RefusedError
-from clients.terminal.rendering import show
+from clients.terminal.rendering import Screen
 from clients.terminal.stack import NoStackError, Stack
 
 
@@ -21,26 +19,16 @@ async def ask_once(question: str, console: Console, thread_id: str | None) -> in
     """One question, one answer; the exit code says whether the run completed."""
     async with Conversation(Stack.running(), thread_id) as conversation:
         console.print(Text.assemble(("You: ", "bold"), question))
-        answer = await show(conversation.ask(question), console)
+        answer = await Screen(console).show(conversation.follow(await conversation.ask(question)))
+    for wanted in answer.wanted:
+        console.print(Text(f"The agent waits for an answer: {wanted.question}", style="yellow"))
     return 0 if answer.error is None else 1
 
 
 async def chat(console: Console, thread_id: str | None) -> int:
     """A conversation until Ctrl-D."""
-    prompt: PromptSession[str] = PromptSession()
-    async with Conversation(Stack.running(), thread_id) as conversation:
-        console.print(f"Thread {conversation.thread_id}. Ctrl-D ends the chat.", style="dim", highlight=False)
-        for message in await conversation.messages():
-            console.print(f"[dim]{message['type']}[/]")
-            console.print(Markdown(str(message["content"])))
-        while True:
-            try:
-                with patch_stdout():
-                    text = await prompt.prompt_async("> ")
-            except (EOFError, KeyboardInterrupt):
-                return 0
-            if text.strip():
-                await show(conversation.ask(text), console)
+    await Chat(Stack.running(), console).run(thread_id)
+    return 0
 
 
 def main() -> int:

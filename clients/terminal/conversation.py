@@ -1,22 +1,32 @@
-"""One thread, seen from a client: send a message, follow the run's events to its end."""
+"""One thread, on `langgraph-sdk` as it is: say something, follow what comes of it, stop it, answer it."""
 
 import asyncio
 import json
-import uuid
-from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack
-from typing import Any, Self
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
+from contextlib import AsyncExitStack, aclosing, contextmanager
+from typing import Any, Self, cast
 
 import httpx
-from websockets.asyncio.client import ClientConnection, connect
+from langgraph_sdk import get_client
+from langgraph_sdk.client import LangGraphClient
+from langgraph_sdk.errors import APIError
+from langgraph_sdk.stream.transport import EventStreamHandle, ProtocolWebSocketTransport
+from websockets.exceptions import InvalidStatus, WebSocketException
 
 from clients.terminal.stack import Stack
 
+type Frame = dict[str, Any]
+
 CHANNELS = ["lifecycle", "messages", "tools", "input", "custom"]
 TERMINAL = frozenset({"completed", "failed", "interrupted"})
+UNFINISHED = frozenset({"pending", "running"})
 
-# The gateway ends a connection that is idle for ten minutes; control frames may not count.
-PING_S = 300.0
+_ASSISTANT = "agent"
+# What a connection that ended is followed by: soon at first, then less and less often.
+_LONGEST_PAUSE_S = 5.0
+_PATIENCE = 20
+_HTTP_RETRY = 429
+_HTTP_FAULT = 500
 
 
 class RefusedError(Exception):
@@ -24,80 +34,204 @@ class RefusedError(Exception):
 
 
 class Conversation:
-    """A connection to one thread. Use as an async context manager."""
+    """A thread, seen from a client. Use as an async context manager."""
 
     def __init__(self, stack: Stack, thread_id: str | None = None) -> None:
         """``thread_id``: an existing thread to go on with; without it a new one begins."""
         self._stack = stack
         self._existing = thread_id
-        self.thread_id = thread_id or str(uuid.uuid4())
         self._exit = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        """Connect and subscribe."""
-        self._http = await self._exit.enter_async_context(
-            httpx.AsyncClient(base_url=self._stack.base_url, headers=self._stack.headers, timeout=30)
+        """Have the thread, and a connection to it.
+
+        Raises:
+            RefusedError: there is no such thread, or the token is not good.
+        """
+        self._sdk: LangGraphClient = await self._exit.enter_async_context(
+            get_client(url=self._stack.base_url, api_key=None, headers=self._stack.headers)
         )
-        if self._existing is None:
-            await self._post("/threads", {"thread_id": self.thread_id})
-        self._socket: ClientConnection = await self._exit.enter_async_context(
-            connect(self._stack.websocket_url(self.thread_id), additional_headers=self._stack.headers)
+        with _refusals():
+            known = self._existing
+            thread = await (self._sdk.threads.get(known) if known else self._sdk.threads.create())
+        self.thread_id: str = thread["thread_id"]
+        transport = ProtocolWebSocketTransport(
+            client=self._sdk.http.client, thread_id=self.thread_id, headers=self._stack.headers
         )
-        await self._socket.send(
-            json.dumps({"id": 1, "method": "subscription.subscribe", "params": {"channels": CHANNELS}})
-        )
-        answer = json.loads(await self._socket.recv())
-        if answer["type"] != "success":
-            raise RefusedError(answer.get("message", str(answer)))
-        pinging = asyncio.create_task(self._ping())
-        self._exit.callback(pinging.cancel)
+        self._exit.push_async_callback(transport.close)
+        self._events = EventStream(transport)
+        await self._events.subscribed()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         """Disconnect."""
         await self._exit.aclose()
 
+    def on_state(self, told: Callable[[str | None], None]) -> None:
+        """Have ``told`` called with the reason when the connection is lost, and with None when it is there again."""
+        self._events.on_state = told
+
     async def messages(self) -> list[dict[str, Any]]:
-        """What was said so far."""
-        answer = await self._http.get(f"/threads/{self.thread_id}/state")
-        return _checked(answer)["values"]["messages"]
+        """What was said so far, the newest 200."""
+        with _refusals():
+            state: Any = await self._sdk.threads.get_state(self.thread_id)
+        return state["values"]["messages"]
 
-    async def ask(self, text: str, *, config: dict[str, Any] | None = None) -> AsyncGenerator[dict[str, Any]]:
-        """Send a message; yields the events of its run, the terminal one last."""
-        body = {
-            "assistant_id": "agent",
-            "input": {"messages": [{"role": "user", "content": text}]},
-            "config": {"configurable": config or {}},
-        }
-        run = await self._post(f"/threads/{self.thread_id}/runs", body)
-        async for raw in self._socket:
-            event = json.loads(raw)
-            if event.get("type") != "event" or event["params"].get("run_id") != run["run_id"]:
-                continue
-            yield event
-            if event["method"] == "lifecycle" and event["params"]["data"]["event"] in TERMINAL:
-                return
-        raise RefusedError("the connection was closed before the run ended")
+    async def waiting(self) -> list[dict[str, Any]]:
+        """What the thread waits for: ``{"id", "value"}`` each."""
+        with _refusals():
+            state: Any = await self._sdk.threads.get_state(self.thread_id)
+        return [interrupt for task in state["tasks"] for interrupt in task["interrupts"]]
 
-    async def ping(self) -> None:
-        """One command and its answer. Not while a run's events are being followed: both read the connection."""
-        await self._socket.send(json.dumps({"id": 0, "method": "ping"}))
-        await self._socket.recv()
+    async def unfinished(self) -> str | None:
+        """The run that goes on, if there is one."""
+        with _refusals():
+            runs = await self._sdk.runs.list(self.thread_id, limit=10)
+        return next((run["run_id"] for run in reversed(runs) if run["status"] in UNFINISHED), None)
 
-    async def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        return _checked(await self._http.post(path, json=body))
+    async def recent(self) -> list[dict[str, Any]]:
+        """The account's threads, the newest first."""
+        with _refusals():
+            return [dict(thread) for thread in await self._sdk.threads.search(limit=10, sort_by="updated_at")]
 
-    async def _ping(self) -> None:
+    async def ask(self, text: str) -> str:
+        """Send a message; the run that answers it. Its events are in `follow`."""
+        return await self._start(input={"messages": [{"role": "user", "content": text}]})
+
+    async def answer(self, answers: dict[str, Any] | str) -> str:
+        """Answer what the thread waits for: by call whether it may be executed, or a question; the next run."""
+        return await self._start(command={"resume": answers})
+
+    async def stop(self, run_id: str) -> None:
+        """Have a run end as soon as possible; its events tell when it has."""
+        with _refusals():
+            await self._sdk.runs.cancel(self.thread_id, run_id)
+
+    async def follow(self, run_id: str) -> AsyncGenerator[Frame]:
+        """The events of a run that was begun over this connection, or that goes on: the terminal one last."""
+        async with aclosing(self._events.of(run_id)) as events:
+            async for event in events:
+                yield event
+                if event["method"] == "lifecycle" and event["params"]["data"]["event"] in TERMINAL:
+                    return
+
+    async def _start(self, **what: Any) -> str:
+        await self._events.subscribed()
+        with _refusals():
+            run = await self._sdk.runs.create(self.thread_id, _ASSISTANT, **what)
+        return run["run_id"]
+
+
+class EventStream:
+    """A thread's events, over as many connections as it takes: each once, and in order.
+
+    The SDK's own stream opens a connection again when it broke, and takes one that was closed in good order for the
+    end: that is what a gateway does every two hours, and whenever it is replaced.
+    """
+
+    def __init__(self, transport: ProtocolWebSocketTransport) -> None:
+        self._transport = transport
+        self._handle: EventStreamHandle | None = None
+        self._early: list[Frame] = []
+        self._since: int | None = None
+        self.on_state: Callable[[str | None], None] = lambda _: None
+
+    async def subscribed(self) -> None:
+        """Have a connection that is subscribed: of a run that is started after this, nothing is missed.
+
+        Raises:
+            RefusedError: the subscription was refused.
+            OSError, WebSocketException: there was no connection.
+        """
+        if self._handle is not None and not self._handle.done.done():
+            return
+        await self._open()
+
+    async def of(self, run_id: str) -> AsyncGenerator[Frame]:
+        """The events of one run."""
+        attempt = 0
         while True:
-            await asyncio.sleep(PING_S)
-            await self._socket.send(json.dumps({"id": 0, "method": "ping"}))  # the answer is passed over
+            try:
+                await self.subscribed()
+                async with aclosing(self._frames()) as frames:
+                    async for frame in frames:
+                        attempt = 0
+                        if frame["params"].get("run_id") == run_id:
+                            yield frame
+                reason = "the connection was closed"
+            except (OSError, WebSocketException) as error:
+                reason = str(error) or type(error).__name__
+                if attempt == _PATIENCE:
+                    raise
+            attempt += 1
+            self.on_state(reason)
+            await asyncio.sleep(min(_LONGEST_PAUSE_S, 0.05 * 2**attempt))
+            if self._since is None:
+                # No event was seen, and the run may have ended meanwhile: from the log's beginning, then.
+                self._since = 0
+
+    async def _open(self) -> None:
+        if self._handle is not None:
+            await self._handle.close()
+        since = {} if self._since is None else {"since": self._since}
+        handle = self._handle = self._transport.open_event_stream({"channels": CHANNELS, **since})
+        try:
+            await handle.ready
+        except InvalidStatus as error:
+            raise _refused_handshake(error) from error
+        async for frame in _read(handle):
+            if frame["type"] == "error":
+                raise RefusedError(frame["message"])
+            if frame["type"] == "success":
+                self.on_state(None)
+                return
+            self._early.append(frame)
+        raise ConnectionError("the connection was closed before the subscription was answered")
+
+    async def _frames(self) -> AsyncGenerator[Frame]:
+        while self._early:
+            if self._takes(frame := self._early.pop(0)):
+                yield frame
+        if self._handle is not None:
+            async for frame in _read(self._handle):
+                if frame["type"] == "event" and self._takes(frame):
+                    yield frame
+
+    def _takes(self, frame: Frame) -> bool:
+        seq = frame.get("seq")
+        if seq is None:
+            return True
+        if self._since is not None and seq <= self._since:
+            return False
+        self._since = seq
+        return True
 
 
-def _checked(answer: httpx.Response) -> Any:
-    if answer.is_success:
-        return answer.json()
+def _read(handle: EventStreamHandle) -> AsyncIterator[Frame]:
+    """All that comes: the SDK's type leaves out answers to commands, and numbers."""
+    return cast("AsyncIterator[Frame]", handle.events)
+
+
+@contextmanager
+def _refusals() -> Generator[None]:
+    """Have what the service refuses told in its own words."""
     try:
-        message = answer.json()["message"]
-    except (ValueError, KeyError):
-        message = answer.text
-    raise RefusedError(f"{answer.status_code}: {message}")
+        yield
+    except APIError as error:
+        raise RefusedError(_told(error.response.status_code, error.response.text)) from error
+    except httpx.HTTPStatusError as error:
+        raise RefusedError(_told(error.response.status_code, "".join(error.__notes__))) from error
+
+
+def _refused_handshake(error: InvalidStatus) -> Exception:
+    status = error.response.status_code
+    if status == _HTTP_RETRY or status >= _HTTP_FAULT:
+        return error
+    return RefusedError(_told(status, (error.response.body or b"").decode(errors="replace")))
+
+
+def _told(status: int, body: str) -> str:
+    try:
+        return f"{status}: {json.loads(body)['message']}"
+    except (ValueError, KeyError, TypeError):
+        return f"{status}: {body}"

@@ -24,12 +24,17 @@ class Stack:
         Raises:
             NoStackError: there is none.
         """
-        file = Path(os.environ.get("SUNA_LOCAL_DIR", ".local")) / "stack.json"
+        file = _directory() / "stack.json"
         try:
             fields = json.loads(file.read_text(encoding="utf-8"))
             return cls(base_url=fields["base_url"], token=fields["token"])
         except (OSError, ValueError, KeyError) as error:
             raise NoStackError(f"no stack is running ({file} cannot be read): start one with 'make up'") from error
+
+    @property
+    def history_file(self) -> Path:
+        """Where the terminal keeps what was typed."""
+        return _directory() / "chat-history"
 
     @property
     def headers(self) -> dict[str, str]:
@@ -39,3 +44,7 @@ class Stack:
     def websocket_url(self, thread_id: str) -> str:
         """The event stream of a thread."""
         return f"ws{self.base_url.removeprefix('http')}/threads/{thread_id}/stream/events"
+
+
+def _directory() -> Path:
+    return Path(os.environ.get("SUNA_LOCAL_DIR", ".local"))

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 from redis.asyncio.cluster import ClusterNode
@@ -28,7 +28,7 @@ _BUDGET_TOKENS = 4_000
 class _Wire:
     """What is armed in this process."""
 
-    lose_reply_of: UUID | None = None
+    lose_reply_of: ClassVar[set[UUID]] = set()
 
 
 async def _said(message: dict[str, Any]) -> dict[str, Any]:
@@ -50,7 +50,7 @@ async def reached(point: str, thread_id: UUID | None = None) -> None:
         return
     answer = await _said({"point": point, "thread": str(thread_id)})
     if answer["do"] == "lose_reply":
-        _Wire.lose_reply_of = thread_id
+        _Wire.lose_reply_of.add(thread_id)
 
 
 async def effect(key: str, call_id: str, *, thread_id: UUID) -> None:
@@ -90,13 +90,13 @@ def _lossy_replies() -> None:
     real = ClusterNode.parse_response
 
     async def lossy(self: Any, connection: Any, command: str, **kwargs: Any) -> Any:
-        armed = command == "EVAL" and _Wire.lose_reply_of is not None and _THREAD.get() == _Wire.lose_reply_of
-        if not armed:
+        thread_id = _THREAD.get()
+        if command != "EVAL" or thread_id is None or thread_id not in _Wire.lose_reply_of:
             return await real(self, connection, command, **kwargs)
-        _Wire.lose_reply_of = None
+        _Wire.lose_reply_of.remove(thread_id)
         answer = await real(self, connection, command, **kwargs)  # so it was executed, whatever is said now
         await connection.disconnect()
-        await _said({"lost": [str(part) for part in answer], "thread": str(_THREAD.get())})
+        await _said({"lost": [str(part) for part in answer], "thread": str(thread_id)})
         raise RedisConnectionError("the reply was lost")
 
     ClusterNode.parse_response = lossy
