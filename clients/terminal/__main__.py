@@ -15,9 +15,9 @@ from clients.terminal.rendering import Screen
 from clients.terminal.stack import NoStackError, Stack
 
 
-async def ask_once(question: str, console: Console, thread_id: str | None) -> int:
+async def ask_once(question: str, console: Console, thread_id: str | None, *, assistant: str) -> int:
     """One question, one answer; the exit code says whether the run completed."""
-    async with Conversation(Stack.running(), thread_id) as conversation:
+    async with Conversation(Stack.running(), thread_id, assistant=assistant) as conversation:
         console.print(Text.assemble(("You: ", "bold"), question))
         answer = await Screen(console).show(conversation.follow(await conversation.ask(question)))
     for wanted in answer.wanted:
@@ -25,23 +25,18 @@ async def ask_once(question: str, console: Console, thread_id: str | None) -> in
     return 0 if answer.error is None else 1
 
 
-async def chat(console: Console, thread_id: str | None) -> int:
-    """A conversation until Ctrl-D."""
-    await Chat(Stack.running(), console).run(thread_id)
-    return 0
-
-
 def main() -> int:
     """Parse the arguments, run, and turn what can go wrong into one line."""
     parser = argparse.ArgumentParser(prog="python -m clients.terminal", description=__doc__)
     parser.add_argument("--once", metavar="MESSAGE", help="ask one question, print the answer, end")
     parser.add_argument("--thread", metavar="UUID", help="go on with an existing thread")
+    parser.add_argument("--assistant", metavar="ID", default="agent", help="who answers (default: agent)")
     arguments = parser.parse_args()
     console = Console()
     try:
         if arguments.once is not None:
-            return asyncio.run(ask_once(arguments.once, console, arguments.thread))
-        return asyncio.run(chat(console, arguments.thread))
+            return asyncio.run(ask_once(arguments.once, console, arguments.thread, assistant=arguments.assistant))
+        asyncio.run(Chat(Stack.running(), console, assistant=arguments.assistant).run(arguments.thread))
     except NoStackError as error:
         console.print(Text(str(error), style="red"))
     except RefusedError as error:
@@ -50,6 +45,8 @@ def main() -> int:
         console.print(Text(f"The stack is out of reach ({error!r}): see 'make status' and 'make logs'", style="red"))
     except KeyboardInterrupt:
         return 130
+    else:
+        return 0
     return 1
 
 

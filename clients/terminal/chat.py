@@ -32,10 +32,12 @@ _YES = {"y": True, "yes": True, "n": False, "no": False}
 class Chat:
     """What is typed, and what comes of it."""
 
-    def __init__(self, stack: Stack, console: Console, prompt: PromptSession[str] | None = None) -> None:
+    def __init__(self, stack: Stack, console: Console, *, assistant: str) -> None:
+        """``assistant``: who answers."""
         self._stack = stack
         self._console = console
-        self._prompt: PromptSession[str] = prompt or PromptSession(history=FileHistory(str(stack.history_file)))
+        self._assistant = assistant
+        self._prompt: PromptSession[str] = PromptSession(history=FileHistory(str(stack.history_file)))
         self._listed: list[str] = []
 
     async def run(self, thread_id: str | None) -> None:
@@ -43,7 +45,7 @@ class Chat:
         is_new = thread_id is None
         while True:
             try:
-                async with Conversation(self._stack, thread_id) as conversation:
+                async with Conversation(self._stack, thread_id, assistant=self._assistant) as conversation:
                     await self._open(conversation, is_new=is_new)
                     thread_id = await self._converse(conversation)
             except EOFError:

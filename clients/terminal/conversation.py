@@ -21,10 +21,10 @@ CHANNELS = ["lifecycle", "messages", "tools", "input", "custom"]
 TERMINAL = frozenset({"completed", "failed", "interrupted"})
 UNFINISHED = frozenset({"pending", "running"})
 
-_ASSISTANT = "agent"
 # What a connection that ended is followed by: soon at first, then less and less often.
 _LONGEST_PAUSE_S = 5.0
 _PATIENCE = 20
+_LONGEST_TITLE = 80
 _HTTP_RETRY = 429
 _HTTP_FAULT = 500
 
@@ -36,10 +36,12 @@ class RefusedError(Exception):
 class Conversation:
     """A thread, seen from a client. Use as an async context manager."""
 
-    def __init__(self, stack: Stack, thread_id: str | None = None) -> None:
-        """``thread_id``: an existing thread to go on with; without it a new one begins."""
+    def __init__(self, stack: Stack, thread_id: str | None = None, *, assistant: str = "agent") -> None:
+        """``thread_id``: an existing thread to go on with; without it a new one begins. ``assistant``: who answers."""
         self._stack = stack
         self._existing = thread_id
+        self._assistant = assistant
+        self._is_untitled = thread_id is None
         self._exit = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -96,7 +98,12 @@ class Conversation:
 
     async def ask(self, text: str) -> str:
         """Send a message; the run that answers it. Its events are in `follow`."""
-        return await self._start(input={"messages": [{"role": "user", "content": text}]})
+        run_id = await self._start(input={"messages": [{"role": "user", "content": text}]})
+        if self._is_untitled:
+            self._is_untitled = False
+            with _refusals():
+                await self._sdk.threads.update(self.thread_id, metadata={"title": _title_of(text)})
+        return run_id
 
     async def answer(self, answers: dict[str, Any] | str) -> str:
         """Answer what the thread waits for: by call whether it may be executed, or a question; the next run."""
@@ -118,7 +125,7 @@ class Conversation:
     async def _start(self, **what: Any) -> str:
         await self._events.subscribed()
         with _refusals():
-            run = await self._sdk.runs.create(self.thread_id, _ASSISTANT, **what)
+            run = await self._sdk.runs.create(self.thread_id, self._assistant, **what)
         return run["run_id"]
 
 
@@ -205,6 +212,11 @@ class EventStream:
             return False
         self._since = seq
         return True
+
+
+def _title_of(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _LONGEST_TITLE else f"{line[: _LONGEST_TITLE - 1]}…"
 
 
 def _read(handle: EventStreamHandle) -> AsyncIterator[Frame]:

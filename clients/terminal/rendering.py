@@ -214,7 +214,7 @@ class Screen:
         while self._printed < len(answer.parts):
             part = answer.parts[self._printed]
             if isinstance(part, Said) and not part.is_whole:
-                whole, part.text = _whole_blocks(part.text)
+                whole, part.text = whole_blocks(part.text)
                 if whole:
                     answer.parts.insert(self._printed, Said(whole, is_whole=True))
                     continue
@@ -243,7 +243,7 @@ def _drawn_part(part: Said | Call) -> RenderableType:
     return Group(line, Padding(Text(_cut(part.told), style="dim" if part.status == "done" else "red"), (0, 0, 0, 2)))
 
 
-def _whole_blocks(text: str) -> tuple[str, str]:
+def whole_blocks(text: str) -> tuple[str, str]:
     """``text`` before its last empty line that is in no fence, and the rest."""
     at = text.rfind("\n\n")
     while at > 0 and len(_FENCE.findall(text[:at])) % 2:

@@ -1,0 +1,113 @@
+"""What the terminal makes of a run's events."""
+
+import io
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from clients.terminal.rendering import Answer, Call, Said, Screen, Wanted, whole_blocks
+
+type Frame = dict[str, Any]
+
+
+def _event(method: str, **data: Any) -> Frame:
+    return {"type": "event", "method": method, "params": {"namespace": [], "data": data}}
+
+
+def _text(text: str) -> Frame:
+    return _event("messages", event="content-block-delta", index=0, delta={"type": "text-delta", "text": text})
+
+
+USED = _event("messages", event="message-finish", usage={"input_tokens": 3, "output_tokens": 2})
+TOLD = [
+    _text("Let me "),
+    _text("see."),
+    USED,
+    _event("tools", event="tool-started", tool_call_id="c1", tool_name="look", input={"at": "it"}),
+    _event("tools", event="tool-started", tool_call_id="c2", tool_name="listen", input={}),
+    _event("tools", event="tool-error", tool_call_id="c2", message="it is silent"),
+    _event("tools", event="tool-finished", tool_call_id="c1", output="a cat"),
+    _text("A cat."),
+    USED,
+]
+DONE = _event("lifecycle", event="completed")
+
+
+def _answer(events: list[Frame]) -> Answer:
+    answer = Answer()
+    for event in events:
+        answer.take(event)
+    return answer
+
+
+def test_text_and_calls_are_in_order_and_tokens_are_summed() -> None:
+    answer = _answer([*TOLD, DONE])
+    said, look, listen, more = answer.parts
+    assert isinstance(said, Said)
+    assert said.text == "Let me see."
+    assert isinstance(look, Call)
+    assert (look.name, look.status, look.told) == ("look", "done", "a cat")
+    assert isinstance(listen, Call)
+    assert (listen.status, listen.told) == ("failed", "it is silent")
+    assert isinstance(more, Said)
+    assert more.is_whole
+    assert (answer.input_tokens, answer.output_tokens, answer.error) == (6, 4, None)
+    assert answer.text == "Let me see.A cat."
+
+
+def test_a_call_that_the_run_leaves_open_has_failed() -> None:
+    answer = _answer([*TOLD[:4], _event("lifecycle", event="failed", error="stop: by the user")])
+    assert isinstance(call := answer.parts[-1], Call)
+    assert call.status == "failed"
+    assert answer.was_stopped
+
+
+def test_a_message_that_is_given_up_is_followed_by_another() -> None:
+    events = [_text("Hel"), _event("messages", event="error", message="broken"), _text("Hello")]
+    assert [part.text for part in _answer(events).parts if isinstance(part, Said)] == ["Hel", "*(begun anew)*", "Hello"]
+    assert not _answer([*events[:2], _event("lifecycle", event="failed", error="model_down")]).was_stopped
+
+
+@pytest.mark.parametrize(
+    ("payload", "tool", "question"),
+    [
+        ({"type": "approval", "tool": "launch", "arguments": {"to": "mars"}}, "launch", 'launch {"to": "mars"}'),
+        ({"type": "question", "arguments": {"text": "Which?"}}, None, "Which?"),
+        ({"truncated": "{"}, None, "null"),
+    ],
+)
+def test_what_the_agent_waits_for(payload: dict[str, Any], tool: str | None, question: str) -> None:
+    [wanted] = _answer([_event("input.requested", interrupt_id="i1", payload=payload)]).wanted
+    assert wanted == Wanted("i1", tool, payload.get("arguments"))
+    assert wanted.question == question
+
+
+@pytest.mark.parametrize(
+    ("text", "whole"),
+    [
+        ("one", ""),
+        ("one\n\ntwo", "one\n\n"),
+        ("one\n\n```py\na\n\nb", "one\n\n"),
+        ("```py\na\n\nb", ""),
+        ("one\n\n```py\na\n\nb\n```\n\nlast", "one\n\n```py\na\n\nb\n```\n\n"),
+    ],
+)
+def test_text_is_cut_between_blocks(text: str, whole: str) -> None:
+    assert whole_blocks(text) == (whole, text.removeprefix(whole))
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+async def test_all_of_it_is_shown_once(*, is_terminal: bool) -> None:
+    async def events() -> AsyncGenerator[Frame]:
+        for event in [_text("First.\n\nSec"), _text("ond.\n\n"), *TOLD, DONE]:
+            yield event
+
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=is_terminal, width=80, color_system=None)
+    await Screen(console).show(events())
+    shown = out.getvalue()
+    assert shown.rindex("First.") < shown.rindex("Second.") < shown.rindex("look") < shown.rindex("A cat.")
+    assert is_terminal or shown.count("A cat.") == 1  # a terminal's lines are drawn, erased and drawn again
+    assert "6 tokens read, 4 written" in shown
