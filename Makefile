@@ -87,7 +87,10 @@ bench-limits: setup ## The limit on rates: how exact, how many round trips, what
 bench-stream: setup $(PEERS_STAMP) ## Streams at once, pushes, open WebSockets; the first token against other servers
 	@$(UP) up && exec $(DEV) -m bench.stream
 
-.PHONY: faults burst
+.PHONY: faults burst security
+security: setup $(NODE_STAMP) ## Every route and command against every kind of credential, made-up requests, bombs, logs
+	@exec $(DEV) -m pytest tests/security
+
 faults: setup $(NODE_STAMP) ## Every kind of fault at every point of a run, in a stack of its own (needs Debian's faketime)
 	@exec $(DEV) -m tests.faults
 

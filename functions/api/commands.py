@@ -14,7 +14,7 @@ from functions.api.errors import appearance
 from functions.api.idempotency import NewOnce, without_key
 from functions.api.runs import respond, start_run
 from functions.api.stops import CancelAction, cancel
-from functions.api.wire import RunCreate, WireRun
+from functions.api.wire import Body, RunCreate, WireRun
 from shared.database import connection, threads
 from shared.database.idempotency import ReplayedError
 from shared.domain import SCOPES, AgentRun, Json, Scope
@@ -74,14 +74,12 @@ class Command(BaseModel):
     params: dict[str, Any] = Field(default_factory=dict[str, Any])
 
 
-class SubscribeParams(BaseModel):
+class SubscribeParams(Body):
     """``params`` of ``subscription.subscribe``.
 
     ``namespaces``: prefixes, each a path in the tree of agents; ``depth``: how far below them. ``since``: only events
     after this number.
     """
-
-    model_config = ConfigDict(extra="ignore")
 
     channels: list[str] = Field(min_length=1, max_length=32)
     namespaces: list[list[str]] | None = Field(default=None, max_length=32)
@@ -102,7 +100,7 @@ class SubscribeParams(BaseModel):
         return channels
 
 
-class UnsubscribeParams(BaseModel):
+class UnsubscribeParams(Body):
     """``params`` of ``subscription.unsubscribe``."""
 
     subscription_id: str
@@ -119,7 +117,7 @@ async def execute(body: str, caller: Caller) -> Json:
         if command.method != _FREE:
             if caller.admit is not None:
                 await caller.admit()
-            check_scope(_scope(command.method), caller.scopes)
+            check_scope(scope_of_command(command.method), caller.scopes)
         result = await handler(command.params, caller)
     except SunaError as error:
         if appearance(error).is_fault:
@@ -226,10 +224,8 @@ async def _run_start(params: Json, caller: Caller) -> Json:
     return _started(run)
 
 
-class RespondParams(BaseModel):
+class RespondParams(Body):
     """``params`` of ``input.respond``: what ``input.requested`` named, and the answer to it."""
-
-    model_config = ConfigDict(extra="ignore")
 
     interrupt_id: str = Field(min_length=1, max_length=200)
     response: Any = None
@@ -255,7 +251,7 @@ def _started(run: AgentRun) -> Json:
     return {"run_id": str(run.agent_run_id)}
 
 
-class CancelParams(BaseModel):
+class CancelParams(Body):
     """``params`` of ``run.cancel``."""
 
     run_id: UUID
@@ -277,7 +273,7 @@ async def _ping(_params: Json, caller: Caller) -> Json:
     return {}
 
 
-_HANDLERS: dict[str, Callable[[Json, Caller], Awaitable[Json]]] = {
+COMMANDS: dict[str, Callable[[Json, Caller], Awaitable[Json]]] = {
     "input.respond": _input_respond,
     "ping": _ping,
     "run.cancel": _run_cancel,
@@ -287,15 +283,15 @@ _HANDLERS: dict[str, Callable[[Json, Caller], Awaitable[Json]]] = {
 }
 
 
-def _scope(method: str) -> Scope:
+def scope_of_command(method: str) -> Scope:
     """What a credential must allow for a command: to write, unless it is known that reading is enough."""
     return "read" if method in {"subscription.subscribe", "subscription.unsubscribe"} else "write"
 
 
 def _handler(method: str) -> Callable[[Json, Caller], Awaitable[Json]]:
-    found = _HANDLERS.get(method)
+    found = COMMANDS.get(method)
     if found is not None:
         return found
     if method in _NOT_SUPPORTED:
         raise NotSupportedError(f"{method!r} is not supported")
-    raise UnknownCommandError(f"there is no command {method!r}; there are {', '.join(sorted(_HANDLERS))}")
+    raise UnknownCommandError(f"there is no command {method!r}; there are {', '.join(sorted(COMMANDS))}")

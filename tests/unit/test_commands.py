@@ -240,7 +240,7 @@ async def test_a_fault_of_ours_is_answered_without_its_details(monkeypatch: pyte
     async def broken(_params: object, _caller: object) -> dict[str, Any]:
         raise RuntimeError("password=hunter2")
 
-    monkeypatch.setitem(commands._HANDLERS, "ping", broken)
+    monkeypatch.setitem(commands.COMMANDS, "ping", broken)
     answer = await execute(_command(id=4), OVER_WEBSOCKET)
     assert (answer["id"], answer["error"]) == (4, "unknown_error")
     assert "hunter2" not in json.dumps(answer)

@@ -5,11 +5,12 @@ from typing import Annotated, Any, Literal
 from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from functions.api import assistants as agents
 from functions.api.http.idempotency import Idempotency
 from functions.api.http.identity import Caller
+from functions.api.wire import Body
 from shared.agent_config import DEFAULT_AGENT, DEFAULT_ASSISTANT_ID, AgentConfig
 from shared.database import assistants, connection, threads, transaction
 from shared.database.assistants import Assistant
@@ -22,17 +23,13 @@ DEFAULT_ASSISTANT_UUID = uuid5(NAMESPACE_URL, f"suna:{DEFAULT_ASSISTANT_ID}")
 GRAPH_ID = "agent"
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-
-
-class Config(_Body):
+class Config(Body):
     """``configurable``: the fields of :class:`shared.agent_config.AgentConfig`."""
 
     configurable: dict[str, Any] = Field(default_factory=dict[str, Any])
 
 
-class AssistantCreate(_Body):
+class AssistantCreate(Body):
     """Body of ``POST /assistants``."""
 
     graph_id: str | None = None
@@ -44,7 +41,7 @@ class AssistantCreate(_Body):
     description: str | None = Field(default=None, max_length=5000)
 
 
-class AssistantPatch(_Body):
+class AssistantPatch(Body):
     """Body of ``PATCH /assistants/{assistant_id}``: makes a new version; what is absent stays."""
 
     graph_id: str | None = None
@@ -54,7 +51,7 @@ class AssistantPatch(_Body):
     description: str | None = Field(default=None, max_length=5000)
 
 
-class AssistantSearch(_Body):
+class AssistantSearch(Body):
     """Body of ``POST /assistants/search`` and ``/count``."""
 
     metadata: dict[str, Any] | None = None
@@ -64,17 +61,17 @@ class AssistantSearch(_Body):
     offset: int = Field(default=0, ge=0, lt=2**63)
 
 
-class VersionsSearch(_Body):
+class VersionsSearch(Body):
     """Body of ``POST /assistants/{assistant_id}/versions``."""
 
     limit: int = Field(default=10, ge=1, le=1000)
     offset: int = Field(default=0, ge=0, lt=2**63)
 
 
-class Latest(_Body):
+class Latest(Body):
     """Body of ``POST /assistants/{assistant_id}/latest``."""
 
-    version: int = Field(ge=1)
+    version: int = Field(ge=1, lt=2**31)
 
 
 class WireAssistant(BaseModel):
@@ -208,7 +205,7 @@ async def count_assistants(caller: Caller, body: AssistantSearch | None = None) 
 
 @router.get("/{assistant_id}")
 async def get_assistant(
-    caller: Caller, assistant_id: str, version: Annotated[int | None, Query(ge=1)] = None
+    caller: Caller, assistant_id: str, version: Annotated[int | None, Query(ge=1, lt=2**31)] = None
 ) -> WireAssistant:
     """One assistant, ``agent`` being the one that everybody has."""
     if _is_default(assistant_id):

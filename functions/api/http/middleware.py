@@ -15,10 +15,18 @@ from shared.telemetry import bound, logger
 # Where a request's state holds what the answer says of the account's rate, whatever the answer is.
 RATE_HEADERS = "rate_headers"
 LARGEST_BODY_BYTES = 4 * 1024 * 1024
+# An answer is data for a program: no browser is to guess that it is a page, frame it, or keep it for somebody else.
+SECURITY_HEADERS = {
+    "cache-control": "no-store",
+    "referrer-policy": "no-referrer",
+    "strict-transport-security": "max-age=63072000; includeSubDomains",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+}
 
 
 class RequestMiddleware:
-    """Binds ``request_id`` (API Gateway's), refuses bodies over 4 MB, logs one line a request."""
+    """Binds ``request_id`` (API Gateway's), refuses large bodies, adds what browsers heed, logs one line a request."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -40,6 +48,8 @@ class RequestMiddleware:
                 headers = MutableHeaders(scope=message)
                 if request_id is not None:
                     headers["x-request-id"] = request_id
+                for name, value in SECURITY_HEADERS.items():
+                    headers.setdefault(name, value)
                 headers.update(state.get(RATE_HEADERS, {}))
             await send(message)
 

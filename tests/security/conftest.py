@@ -1,0 +1,68 @@
+"""The deployed stack, an account with something to protect, and a last line that says how many checks there were."""
+
+from collections.abc import Callable, Generator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.e2e.conftest import RunningStack, mcp_port, stack
+from tests.e2e.following import eventually
+from tests.security.credentials import Secrets, headers_of
+from tests.security.routes import Property, property_of
+
+# Fixtures of the end-to-end tests, here too.
+__all__ = ["mcp_port", "stack"]
+
+
+@pytest.fixture(scope="session")
+def secrets() -> Secrets:
+    """What must stand in no log: filled by whoever makes a credential or says something."""
+    return Secrets()
+
+
+@pytest.fixture(scope="session")
+async def owned(stack: RunningStack, secrets: Secrets) -> Property:
+    """Of each kind of thing one, of one account."""
+    return await property_of(stack, secrets)
+
+
+@pytest.fixture(scope="session")
+async def revoked(stack: RunningStack, owned: Property, secrets: Secrets) -> str:
+    """An API key of the owner that is no longer good, and is known to be so everywhere."""
+    async with httpx.AsyncClient(base_url=stack.base_url, headers=owned.headers, timeout=30) as http:
+        key = (await http.post("/api-keys", json={"name": "revoked"})).json()
+        assert (await http.delete(f"/api-keys/{key['key_id']}")).status_code == 204
+        secrets.add(key["secret"])
+
+        async def status() -> int:
+            answer = await http.get("/threads/count", headers={"authorization": "", "x-api-key": key["secret"]})
+            return answer.status_code
+
+        await eventually(status, lambda answer: answer == 401)
+    return key["secret"]
+
+
+@pytest.fixture(scope="session")
+def claiming(stack: RunningStack, owned: Property, revoked: str, secrets: Secrets) -> Callable[[str], dict[str, str]]:
+    """What a client sends that claims to be the owner, by the kind of its credential."""
+    return lambda kind: (
+        {"x-api-key": revoked} if kind == "revoked key" else headers_of(kind, stack, owned.account_id, secrets)
+    )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What looks at all that the others left behind comes last."""
+    items.sort(key=lambda item: "test_logs" in item.nodeid)
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> Generator[None]:
+    """The last line of all."""
+    result = yield
+    reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
+    counts: dict[str, int] = {word: len(reporter.stats.get(word, [])) for word in ("passed", "failed", "error")}
+    if counts["passed"] + counts["failed"] + counts["error"]:
+        wrong = counts["failed"] + counts["error"]
+        reporter.write_line(f"security: {counts['passed'] + wrong} checks, {wrong} failed")
+    return result

@@ -1,0 +1,156 @@
+"""Every route, from the API's own description: one that is added is covered by itself, or fails by name."""
+
+import json
+import uuid
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from functions.api.http.identity import scope_of
+from tests.e2e.conftest import ROOT, RunningStack
+from tests.e2e.threads import ended_run, new_assistant, new_thread, start_run
+from tests.security.credentials import Secrets
+
+type Json = dict[str, Any]
+
+# Whoever asks is answered.
+PUBLIC = frozenset({("GET", "/ok")})
+_SAID = {"role": "user", "content": "[[say hi]]"}
+_RUN = {"assistant_id": "agent", "input": {"messages": [_SAID]}}
+# Valid requests where the smallest that the description allows is none.
+BODIES: dict[str, Json] = {
+    "/threads/{thread_id}/commands": {
+        "id": 1,
+        "method": "run.cancel",
+        "params": {"run_id": "{run_id}"},
+    },
+    "/threads/{thread_id}/messages": _SAID,
+    "/threads/{thread_id}/runs": _RUN,
+    "/threads/{thread_id}/runs/stream": _RUN,
+    "/threads/{thread_id}/runs/wait": _RUN,
+}
+
+
+@dataclass(frozen=True)
+class Property:
+    """What an account has: values for the parameters of paths, and its credentials."""
+
+    account_id: str
+    headers: dict[str, str]
+    reading: dict[str, str]
+    values: dict[str, str] = field(default_factory=dict[str, str])
+
+    async def snapshot(self, http: httpx.AsyncClient) -> list[Any]:
+        """All of it, as its owner sees it."""
+        thread, assistant = self.values["thread_id"], self.values["assistant_id"]
+        paths = (
+            f"/threads/{thread}",
+            f"/threads/{thread}/state",
+            f"/threads/{thread}/messages",
+            f"/threads/{thread}/runs",
+            f"/assistants/{assistant}",
+        )
+        answers = [await http.get(path, headers=self.headers) for path in paths]
+        assert all(answer.status_code == 200 for answer in answers), answers
+        keys = (await http.get("/api-keys", headers=self.headers)).json()
+        return [answer.json() for answer in answers] + [{key["key_id"] for key in keys}]
+
+
+async def property_of(stack: RunningStack, secrets: Secrets) -> Property:
+    """Of each kind of thing one, of an account of its own."""
+    account_id = str(uuid.uuid4())
+    token = stack.token(account_id, jti=str(uuid.uuid4()))
+    headers = {"authorization": f"Bearer {token}"}
+    async with httpx.AsyncClient(base_url=stack.base_url, headers=headers, timeout=60) as http:
+        thread_id = await new_thread(http)
+        run = await start_run(http, thread_id, "[[say this is private]]")
+        await ended_run(http, run)
+        state = (await http.get(f"/threads/{thread_id}/state")).json()
+        assistant_id = await new_assistant(http, model="openai/scripted")
+        key = (await http.post("/api-keys", json={"name": "reader", "scopes": ["read"]})).json()
+    secrets.add(token, key["secret"], stack.fields["jwt_secret"])
+    values = {
+        "thread_id": thread_id,
+        "run_id": run["run_id"],
+        "agent_run_id": run["run_id"],
+        "assistant_id": assistant_id,
+        "agent_id": assistant_id,
+        "key_id": key["key_id"],
+        "checkpoint_id": state["checkpoint"]["checkpoint_id"],
+        "cron_id": str(uuid.uuid4()),
+        "namespace": "x",
+    }
+    return Property(account_id, headers, {"x-api-key": key["secret"]}, values)
+
+
+@dataclass(frozen=True)
+class Route:
+    """A method and a path with names in it."""
+
+    method: str
+    path: str
+    body: Json | None = field(default=None, hash=False)
+    is_form: bool = False
+
+    @property
+    def names(self) -> list[str]:
+        """The parameters of its path."""
+        return [part[1:-1] for part in self.path.split("/") if part.startswith("{")]
+
+    @property
+    def is_writing(self) -> bool:
+        """Whether a credential that may only read is refused."""
+        return scope_of(self.method, self.path) == "write"
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+    def named(self, values: dict[str, str]) -> list[str]:
+        """The values in its path."""
+        return [values[name] for name in self.names]
+
+    def request(self, values: dict[str, str]) -> dict[str, Any]:
+        """Arguments of ``httpx.request``: a valid request for these things."""
+        path = self.path.format(**{name: values[name] for name in self.names})
+        body = json.loads(json.dumps(self.body).replace("{run_id}", values["run_id"]))
+        content: dict[str, Any] = {"files": {"prompt": (None, "[[say hi]]")}} if self.is_form else {"json": body}
+        return {"method": self.method, "url": path, **(content if self.body is not None else {})}
+
+
+@cache
+def description() -> Json:
+    """The API's description, which `make check` holds to the code."""
+    return json.loads((Path(ROOT) / "docs/openapi.json").read_text(encoding="utf-8"))
+
+
+def routes() -> list[Route]:
+    """All of them, with the smallest body that is valid."""
+    found: list[Route] = []
+    for path, methods in description()["paths"].items():
+        for method, operation in methods.items():
+            content = operation.get("requestBody", {}).get("content", {})
+            schema = next((content[kind]["schema"] for kind in content), None)
+            body = BODIES.get(path) or (None if schema is None else _smallest(schema))
+            found.append(Route(method.upper(), path, body, is_form="multipart/form-data" in content))
+    return found
+
+
+def _smallest(schema: Json) -> Any:
+    """The least that ``schema`` allows, without what may be left out."""
+    if "$ref" in schema:
+        return _smallest(description()["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]])
+    if "anyOf" in schema:
+        return _smallest(schema["anyOf"][0])
+    named = schema.get("properties", {})
+    by_type = {
+        "object": {name: _smallest(named[name]) for name in schema.get("required", [])},
+        "array": [_smallest(schema["items"])] * schema.get("minItems", 0) if "items" in schema else [],
+        "string": str(uuid.uuid4()) if schema.get("format") == "uuid" else "x" * max(1, schema.get("minLength", 1)),
+        "integer": schema.get("minimum", 1),
+        "number": schema.get("minimum", 1),
+        "boolean": False,
+    }
+    return schema.get("const") or next(iter(schema.get("enum", [])), by_type.get(schema.get("type", ""), {}))

@@ -1,0 +1,115 @@
+"""Every command crossed with every kind of credential, over the WebSocket."""
+
+from collections.abc import AsyncGenerator, Callable
+from typing import Any
+
+import httpx
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
+
+from clients.terminal.stack import Stack
+from functions.api.commands import COMMANDS, scope_of_command
+from tests.e2e.conftest import RunningStack
+from tests.e2e.following import command, next_frame
+from tests.security.credentials import UNKNOWN, Secrets
+from tests.security.routes import Property
+
+# What a command needs to be one, by its name; a command that is added has to be added here.
+PARAMS: dict[str, dict[str, Any]] = {
+    "input.respond": {"interrupt_id": "x", "response": True},
+    "ping": {},
+    "run.cancel": {"run_id": "{run_id}"},
+    "run.start": {"assistant_id": "agent", "input": {"messages": [{"role": "user", "content": "[[say hi]]"}]}},
+    "state.get": {},
+    "subscription.subscribe": {"channels": ["messages", "values", "lifecycle"], "since": 0},
+    "subscription.unsubscribe": {"subscription_id": "x"},
+}
+# They tell nothing, and change nothing: a stranger hears that it was done. A thread may be subscribed to before it
+# is made; what happens in it is sent to connections of its own account only.
+HARMLESS = frozenset({"ping", "subscription.subscribe", "subscription.unsubscribe"})
+
+
+@pytest.fixture(scope="module")
+async def http(stack: RunningStack) -> AsyncGenerator[httpx.AsyncClient]:
+    """A client without any credential."""
+    async with httpx.AsyncClient(base_url=stack.base_url, timeout=40) as client:
+        yield client
+
+
+@pytest.fixture(scope="module", autouse=True)
+async def nothing_changes(http: httpx.AsyncClient, owned: Property) -> AsyncGenerator[None]:
+    """Whatever all of them ask for, the owner's things are as they were."""
+    before = await owned.snapshot(http)
+    yield
+    assert await owned.snapshot(http) == before
+
+
+def _params(method: str, owned: Property) -> dict[str, Any]:
+    return {
+        name: value.format(**owned.values) if isinstance(value, str) else value
+        for name, value in PARAMS[method].items()
+    }
+
+
+def _url(stack: RunningStack, owned: Property) -> str:
+    return Stack(base_url=stack.base_url, token="").websocket_url(owned.values["thread_id"])
+
+
+@pytest.fixture(scope="module")
+async def used_ticket(http: httpx.AsyncClient, stack: RunningStack, owned: Property, secrets: Secrets) -> str:
+    """A ticket that somebody has connected with."""
+    ticket = (await http.post("/ws-tickets", headers=owned.headers)).json()["ticket"]
+    secrets.add(ticket)
+    async with connect(f"{_url(stack, owned)}?ticket={ticket}"):
+        pass
+    return ticket
+
+
+@pytest.mark.parametrize("kind", [*UNKNOWN, "used ticket", "made-up ticket"])
+async def test_an_unknown_caller_is_not_connected(
+    stack: RunningStack, owned: Property, claiming: Callable[[str], dict[str, str]], used_ticket: str, kind: str
+) -> None:
+    url = _url(stack, owned)
+    headers: dict[str, str] = {}
+    match kind:
+        case "used ticket":
+            url += f"?ticket={used_ticket}"
+        case "made-up ticket":
+            url += "?ticket=abcdefghijklmnopqrstuvwxyz"
+        case _:
+            headers = claiming(kind)
+    with pytest.raises(InvalidStatus) as refused:
+        async with connect(url, additional_headers=headers):
+            pass
+    assert refused.value.response.status_code == 401
+
+
+@pytest.mark.parametrize("method", sorted(COMMANDS))
+async def test_another_account_reaches_nothing(stack: RunningStack, owned: Property, method: str) -> None:
+    headers = {"authorization": f"Bearer {stack.token('another account')}"}
+    try:
+        async with connect(_url(stack, owned), additional_headers=headers) as socket:
+            answer = await command(socket, method, _params(method, owned))
+            assert (answer["type"] == "success") == (method in HARMLESS), answer
+            # Nothing comes before this answer that is not one.
+            assert (await command(socket, "ping"))["type"] == "success"
+            assert "private" not in str(answer)
+    except InvalidStatus as refused:
+        assert refused.response.status_code == 404
+
+
+@pytest.mark.parametrize("method", sorted(COMMANDS))
+async def test_who_may_read_does_not_write(stack: RunningStack, owned: Property, method: str) -> None:
+    async with connect(_url(stack, owned), additional_headers=owned.reading) as socket:
+        answer = await command(socket, method, _params(method, owned))
+        while answer["type"] == "event":
+            answer = await next_frame(socket)
+    if scope_of_command(method) == "write" and method != "ping":
+        assert (answer["type"], answer["error"]) == ("error", "permission_denied"), answer
+    else:
+        assert answer["type"] == "success", answer
+
+
+def test_every_command_is_tried() -> None:
+    assert set(COMMANDS) <= PARAMS.keys()
