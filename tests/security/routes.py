@@ -109,8 +109,8 @@ class Route:
         return f"{self.method} {self.path}"
 
     def named(self, values: dict[str, str]) -> list[str]:
-        """The values in its path."""
-        return [values[name] for name in self.names]
+        """The values that its request names."""
+        return [values[name] for name in values if f"{{{name}}}" in self.path + json.dumps(self.body)]
 
     def request(self, values: dict[str, str]) -> dict[str, Any]:
         """Arguments of ``httpx.request``: a valid request for these things."""

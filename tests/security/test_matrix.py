@@ -53,8 +53,8 @@ async def test_another_account_finds_nothing(
         assert answer.status_code in {404, NOT_SERVED}, answer.text
     assert "this is private" not in answer.text
     # It is told of nothing but what it has named itself.
-    unnamed = {owned.account_id, *owned.values.values()} - {"x", *route.named(owned.values)}
-    assert not [value for value in unnamed if value in answer.text]
+    known = {owned.account_id, *owned.values.values()} - {"x", *route.named(owned.values)}
+    assert not [value for value in known if value in answer.text]
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=str)
