@@ -83,7 +83,8 @@ async def agent_of(*, account_id: str, assistant_id: str, overrides: dict[str, A
         overrides: fields of :class:`AgentConfig`.
 
     Raises:
-        InvalidRequestError: there is no such assistant, or the overrides are not valid.
+        NotFoundError: there is no such assistant.
+        InvalidRequestError: the overrides are not valid.
     """
     if assistant_id == DEFAULT_ASSISTANT_ID:
         base = DEFAULT_AGENT
@@ -99,7 +100,7 @@ async def _stored(*, account_id: str, assistant_id: str) -> AgentConfig:
         async with connection() as taken:
             found = await assistants.get(taken, assistant_id=UUID(assistant_id), account_id=account_id)
     except (ValueError, NotFoundError) as error:
-        raise InvalidRequestError(
+        raise NotFoundError(
             f"there is no assistant {assistant_id!r}: create one, or use {DEFAULT_ASSISTANT_ID!r}"
         ) from error
     return found.config

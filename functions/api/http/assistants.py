@@ -1,19 +1,22 @@
 """Routes of assistants: what Suna calls an agent's configuration, in versions."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from functions.api import assistants as agents
 from functions.api.http.idempotency import Idempotency
 from functions.api.http.identity import Caller
+from functions.api.http.pages import page_of
+from functions.api.wire_state import selected
 from shared.agent_config import DEFAULT_AGENT, DEFAULT_ASSISTANT_ID, AgentConfig
 from shared.database import assistants, connection, threads, transaction
 from shared.database.assistants import Assistant
-from shared.errors import ConflictError, InvalidRequestError, NotFoundError
+from shared.errors import ConflictError, NotFoundError, NotSupportedError
 
 router = APIRouter(prefix="/assistants", tags=["assistants"])
 
@@ -39,6 +42,7 @@ class AssistantCreate(_Body):
     assistant_id: UUID | None = None
     config: Config | None = None
     metadata: dict[str, Any] | None = None
+    context: Any = None
     if_exists: Literal["raise", "do_nothing"] | None = None
     name: str | None = Field(default=None, max_length=200)
     description: str | None = Field(default=None, max_length=5000)
@@ -50,6 +54,7 @@ class AssistantPatch(_Body):
     graph_id: str | None = None
     config: Config | None = None
     metadata: dict[str, Any] | None = None
+    context: Any = None
     name: str | None = Field(default=None, max_length=200)
     description: str | None = Field(default=None, max_length=5000)
 
@@ -62,11 +67,15 @@ class AssistantSearch(_Body):
     name: str | None = None
     limit: int = Field(default=10, ge=1, le=1000)
     offset: int = Field(default=0, ge=0, lt=2**63)
+    sort_by: Literal["assistant_id", "graph_id", "name", "created_at", "updated_at"] | None = None
+    sort_order: Literal["asc", "desc"] | None = None
+    select: list[str] | None = None
 
 
 class VersionsSearch(_Body):
     """Body of ``POST /assistants/{assistant_id}/versions``."""
 
+    metadata: dict[str, Any] | None = None
     limit: int = Field(default=10, ge=1, le=1000)
     offset: int = Field(default=0, ge=0, lt=2**63)
 
@@ -141,15 +150,17 @@ def _id(assistant_id: str) -> UUID:
         raise NotFoundError(f"assistant {assistant_id!r} not found") from error
 
 
-def _check_graph(graph_id: str | None) -> None:
-    if graph_id not in {None, GRAPH_ID}:
-        raise InvalidRequestError(f"graph_id: there is no graph {graph_id!r}, only {GRAPH_ID!r}")
+def _check(body: AssistantCreate | AssistantPatch) -> None:
+    if body.graph_id not in {None, GRAPH_ID}:
+        raise NotFoundError(f"graph_id: there is no graph {body.graph_id!r}, only {GRAPH_ID!r}")
+    if body.context:
+        raise NotSupportedError("'context' is not supported: use config.configurable")
 
 
 @router.post("")
 async def create_assistant(caller: Caller, body: AssistantCreate, idempotency: Idempotency) -> WireAssistant:
     """Create an assistant from the fields of ``config.configurable``."""
-    _check_graph(body.graph_id)
+    _check(body)
     config = await agents.check(agents.parse(body.config.configurable if body.config else {}))
     assistant_id = body.assistant_id or uuid4()
     once = idempotency(WireAssistant.of)
@@ -176,22 +187,30 @@ async def create_assistant(caller: Caller, body: AssistantCreate, idempotency: I
     return WireAssistant.of(assistant)
 
 
-@router.post("/search")
-async def search_assistants(caller: Caller, body: AssistantSearch | None = None) -> list[WireAssistant]:
-    """Your assistants, newest first."""
+@router.post("/search", response_model=list[WireAssistant])
+async def search_assistants(caller: Caller, response: Response, body: AssistantSearch | None = None) -> Any:
+    """Your assistants, newest first; the header ``x-pagination-next`` is the next page's offset, if there is one."""
     wanted = body or AssistantSearch()
-    if wanted.graph_id not in {None, GRAPH_ID}:
-        return []
-    async with connection() as taken:
-        found = await assistants.search(
-            taken,
-            account_id=caller.account_id,
-            metadata=wanted.metadata or {},
-            name=wanted.name,
-            limit=wanted.limit,
-            offset=wanted.offset,
-        )
-    return [WireAssistant.of(assistant) for assistant in found]
+    found: list[Assistant] = []
+    if wanted.graph_id in {None, GRAPH_ID}:
+        # All are of one graph: by it, they are in the order of their making.
+        sort_by = "created_at" if wanted.sort_by in {None, "graph_id"} else wanted.sort_by
+        async with connection() as taken:
+            found = await assistants.search(
+                taken,
+                account_id=caller.account_id,
+                metadata=wanted.metadata or {},
+                name=wanted.name,
+                limit=wanted.limit + 1,
+                offset=wanted.offset,
+                sort_by=cast("assistants.SortBy", sort_by),
+                descending=wanted.sort_order != "asc",
+            )
+    page = page_of(found, response, limit=wanted.limit, offset=wanted.offset)
+    shown = [WireAssistant.of(assistant) for assistant in page]
+    if not wanted.select:
+        return shown
+    return JSONResponse([selected(assistant, wanted.select) for assistant in shown], headers=dict(response.headers))
 
 
 @router.post("/count")
@@ -222,7 +241,7 @@ async def get_assistant(
 @router.patch("/{assistant_id}")
 async def update_assistant(caller: Caller, assistant_id: str, body: AssistantPatch) -> WireAssistant:
     """Make a new version, which runs get from now on."""
-    _check_graph(body.graph_id)
+    _check(body)
     config = None
     if body.config is not None:
         config = await agents.check(agents.parse(body.config.configurable))
@@ -257,6 +276,7 @@ async def list_versions(caller: Caller, assistant_id: str, body: VersionsSearch 
             taken,
             assistant_id=_id(assistant_id),
             account_id=caller.account_id,
+            metadata=wanted.metadata or {},
             limit=wanted.limit,
             offset=wanted.offset,
         )

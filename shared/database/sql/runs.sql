@@ -10,7 +10,11 @@ VALUES (
 RETURNING *
 
 -- name: number_thread
-UPDATE threads SET last_run_number = $2, updated_at = now() WHERE thread_id = $1
+-- Clients look for the threads of an assistant by these two keys.
+UPDATE threads
+SET last_run_number = $2, updated_at = now(),
+    metadata = metadata || jsonb_build_object('graph_id', 'agent', 'assistant_id', $3::text)
+WHERE thread_id = $1
 
 -- name: unfinished_of_account
 SELECT * FROM agent_runs
