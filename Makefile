@@ -94,6 +94,10 @@ faults: setup $(NODE_STAMP) ## Every kind of fault at every point of a run, in a
 burst: setup $(NODE_STAMP) ## A thousand runs while processes are killed at random, in a stack of its own
 	@exec $(DEV) -m tests.faults.burst
 
+.PHONY: oracle
+oracle: setup $(PEERS_STAMP) ## langgraph-sdk's calls on this stack and on `langgraph dev`, compared
+	@$(UP) up && exec $(DEV) -m tests.oracle
+
 ##@ Deployment
 
 .PHONY: synth bundle cost web
