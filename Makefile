@@ -62,7 +62,7 @@ contracts: $(DEV_STAMP)
 	@.local/venvs/dev/bin/lint-imports
 
 api: $(DEV_STAMP)
-	@$(DEV) -m scripts.openapi --check
+	@$(DEV) -m scripts.api_docs --check
 
 unit: $(DEV_STAMP)
 	@$(DEV) -m pytest tests/unit
@@ -119,8 +119,8 @@ cost: $(DEV_STAMP) ## Idle cost of each stage, from the dated price file
 lock: $(TOOLS_STAMP) ## Resolve all dependencies anew and write the locks
 	@exec scripts/lock.sh
 
-api-docs: $(DEV_STAMP) ## Write the HTTP API's description, docs/openapi.json
-	@exec $(DEV) -m scripts.openapi
+api-docs: $(DEV_STAMP) ## Write the APIs' descriptions: docs/openapi.json, docs/asyncapi.json
+	@exec $(DEV) -m scripts.api_docs
 
 clean: down ## Remove everything generated, the database too
 	@rm -rf .local node_modules clients/web/node_modules clients/web/dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache

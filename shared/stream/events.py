@@ -18,6 +18,17 @@ CHANNELS: frozenset[str] = frozenset(
     {"messages", "tools", "lifecycle", "input", "values", "updates", "checkpoints", "tasks", "custom"}
 )
 
+# The names of custom events, which are stable.
+CUSTOM = {
+    "connection_expiring": "open another connection, and subscribe there since the last number seen",
+    "context_left_out": "messages that the model was not shown, for they did not fit",
+    "gap": "numbers that are lost; a snapshot follows",
+    "mcp_server_unusable": "an MCP server whose tools the run has to do without",
+    "run_queued": "a run that waits for the thread's earlier ones",
+    "run_taken_over": "a run whose executor died, and that another one goes on with",
+    "summary": "a summary of the thread's older messages",
+}
+
 # Characters of JSON: an event is 64 KB at most.
 _LONGEST_VALUE = 50_000
 # Characters of text, of which one (an emoji) may cost twelve bytes in JSON.

@@ -113,5 +113,5 @@ async def test_a_strangers_assistant_does_not_exist(stack: RunningStack, http: h
         refused = await stranger.post(
             f"/threads/{thread_id}/runs", json={"assistant_id": made["assistant_id"], "input": {"messages": ["hi"]}}
         )
-        assert refused.status_code == 422
+        assert refused.status_code == 404
     assert (await http.get(path)).json()["name"] == "mine"
