@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from typing import Annotated, Any, Literal, cast
-from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
+from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import JSONResponse
@@ -20,7 +20,6 @@ from shared.errors import ConflictError, NotFoundError, NotSupportedError
 
 router = APIRouter(prefix="/assistants", tags=["assistants"])
 
-DEFAULT_ASSISTANT_UUID = uuid5(NAMESPACE_URL, f"suna:{DEFAULT_ASSISTANT_ID}")
 # The one graph there is: the agent loop.
 GRAPH_ID = "agent"
 
@@ -124,8 +123,8 @@ def _shown(config: AgentConfig) -> dict[str, Any]:
     return shown
 
 
-_DEFAULT = WireAssistant(
-    assistant_id=DEFAULT_ASSISTANT_UUID,
+DEFAULT_ASSISTANT = WireAssistant(
+    assistant_id=agents.DEFAULT_ASSISTANT_UUID,
     graph_id=GRAPH_ID,
     config={"configurable": _shown(DEFAULT_AGENT)},
     metadata={"created_by": "system"},
@@ -137,12 +136,8 @@ _DEFAULT = WireAssistant(
 )
 
 
-def _is_default(assistant_id: str) -> bool:
-    return assistant_id in {DEFAULT_ASSISTANT_ID, str(DEFAULT_ASSISTANT_UUID)}
-
-
 def _id(assistant_id: str) -> UUID:
-    if _is_default(assistant_id):
+    if agents.is_default(assistant_id):
         raise ConflictError("the default assistant cannot be changed: create one of your own")
     try:
         return UUID(assistant_id)
@@ -230,8 +225,8 @@ async def get_assistant(
     caller: Caller, assistant_id: str, version: Annotated[int | None, Query(ge=1)] = None
 ) -> WireAssistant:
     """One assistant, ``agent`` being the one that everybody has."""
-    if _is_default(assistant_id):
-        return _DEFAULT
+    if agents.is_default(assistant_id):
+        return DEFAULT_ASSISTANT
     async with connection() as taken:
         return WireAssistant.of(
             await assistants.get(taken, assistant_id=_id(assistant_id), account_id=caller.account_id, version=version)
