@@ -1,20 +1,27 @@
 """The WebSocket API as AsyncAPI 3, made of the types that commands are checked with and events are tested against."""
 
 import warnings
-from typing import Any
+from typing import Any, NotRequired
 
 from langchain_protocol import protocol
 from pydantic import TypeAdapter
 
 from functions.api.command_types import COMMANDS
 from functions.api.errors import COMMAND_ERRORS
-from shared.stream.events import CHANNELS, CUSTOM
+from shared.stream.events import CHANNELS, CUSTOM, RunUsage
 
 type Json = dict[str, Any]
 
+
+class LifecycleData(protocol.LifecycleData):
+    """The protocol's, and what a run has used at its end."""
+
+    usage: NotRequired[RunUsage]
+
+
 # Wire method, and the types of its data: each has its name in ``event``, if there are several.
 EVENTS: dict[str, tuple[Any, ...]] = {
-    "lifecycle": (protocol.LifecycleData,),
+    "lifecycle": (LifecycleData,),
     "messages": (
         protocol.MessageStartData,
         protocol.ContentBlockStartData,
