@@ -62,7 +62,7 @@ contracts: $(DEV_STAMP)
 	@.local/venvs/dev/bin/lint-imports
 
 api: $(DEV_STAMP)
-	@$(DEV) -m scripts.openapi --check
+	@$(DEV) -m scripts.api_docs --check
 
 unit: $(DEV_STAMP)
 	@$(DEV) -m pytest tests/unit
@@ -97,6 +97,10 @@ faults: setup $(NODE_STAMP) ## Every kind of fault at every point of a run, in a
 burst: setup $(NODE_STAMP) ## A thousand runs while processes are killed at random, in a stack of its own
 	@exec $(DEV) -m tests.faults.burst
 
+.PHONY: oracle
+oracle: setup $(PEERS_STAMP) ## langgraph-sdk's calls on this stack and on `langgraph dev`, compared
+	@$(UP) up && exec $(DEV) -m tests.oracle
+
 ##@ Deployment
 
 .PHONY: synth bundle cost web
@@ -118,8 +122,8 @@ cost: $(DEV_STAMP) ## Idle cost of each stage, from the dated price file
 lock: $(TOOLS_STAMP) ## Resolve all dependencies anew and write the locks
 	@exec scripts/lock.sh
 
-api-docs: $(DEV_STAMP) ## Write the HTTP API's description, docs/openapi.json
-	@exec $(DEV) -m scripts.openapi
+api-docs: $(DEV_STAMP) ## Write the APIs' descriptions: docs/openapi.json, docs/asyncapi.json
+	@exec $(DEV) -m scripts.api_docs
 
 clean: down ## Remove everything generated, the database too
 	@rm -rf .local node_modules clients/web/node_modules clients/web/dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -44,8 +44,8 @@ class Bench:
             await connection.close()
 
 
-async def roomy_account() -> Bench:
-    """The running stack with the bench's account in it, which may have 1,000 unfinished runs and ask as fast as it can.
+async def roomy_account(account_id: str = ACCOUNT) -> Bench:
+    """The running stack with an account in it, which may have 1,000 unfinished runs and ask as fast as it can.
 
     Raises:
         OSError: no stack is running.
@@ -53,7 +53,7 @@ async def roomy_account() -> Bench:
     file = Path(os.environ.get("SUNA_LOCAL_DIR", ".local")) / "stack.json"
     fields = json.loads(file.read_text(encoding="utf-8"))
     token = jwt.encode(
-        {"iss": "suna-local", "aud": "suna", "sub": ACCOUNT, "exp": 2**32}, fields["jwt_secret"], algorithm="HS256"
+        {"iss": "suna-local", "aud": "suna", "sub": account_id, "exp": 2**32}, fields["jwt_secret"], algorithm="HS256"
     )
     bench = Bench(fields=fields, stack=Stack(base_url=fields["base_url"], token=token))
     await bench.execute(
@@ -65,7 +65,7 @@ async def roomy_account() -> Bench:
     await bench.execute(
         "INSERT INTO accounts (account_id, plan_id) VALUES ($1, $2) "
         "ON CONFLICT (account_id) DO UPDATE SET plan_id = $2",
-        ACCOUNT,
+        account_id,
         PLAN,
     )
     return bench

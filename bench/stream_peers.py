@@ -29,6 +29,7 @@ START_S = 60.0
 END_S = 5.0
 JOBS = 10
 DATABASE = "bench_aegra"
+GRAPH = ROOT / "bench" / "peers"
 
 # What a run or a token may wait for in their sources: package, file, pattern. Each is printed as it stands there.
 POLLS = (
@@ -85,10 +86,10 @@ async def _running(
 
 @asynccontextmanager
 async def _serving(
-    folder: Path, arguments: list[str], *, ready: str, environment: dict[str, str]
+    folder: Path, arguments: list[str], *, ready: str, environment: dict[str, str], graph: Path = GRAPH
 ) -> AsyncIterator[str]:
-    """A server (``{port}`` among its arguments) with the peers' graph; its base URL once ``ready`` answers."""
-    shutil.copytree(ROOT / "bench" / "peers", folder)
+    """A server (``{port}`` among its arguments) with the graph of a folder; its base URL once ``ready`` answers."""
+    shutil.copytree(graph, folder)
     port = _free_port()
     base_url = f"http://127.0.0.1:{port}"
     arguments = [argument.format(port=port) for argument in arguments]
@@ -128,12 +129,12 @@ async def plain_redis(folder: Path, *, server: str) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def langgraph_dev(folder: Path, *, model_url: str) -> AsyncIterator[str]:
+async def langgraph_dev(folder: Path, *, model_url: str, graph: Path = GRAPH) -> AsyncIterator[str]:
     """``langgraph dev`` (PyPI langgraph-cli[inmem]): everything in one process and in memory."""
     command = [str(ENVIRONMENT / "bin" / "langgraph"), "dev", "--host", "127.0.0.1", "--port", "{port}"]
     command += ["--no-reload", "--no-browser", "--allow-blocking", "--n-jobs-per-worker", str(JOBS)]
     environment = {"BENCH_MODEL_URL": model_url, "LANGGRAPH_CLI_NO_ANALYTICS": "1"}
-    async with _serving(folder, command, ready="/ok", environment=environment) as base_url:
+    async with _serving(folder, command, ready="/ok", environment=environment, graph=graph) as base_url:
         yield base_url
 
 

@@ -43,6 +43,10 @@ class NoSuchInterruptError(SunaError):
     """Nothing waits for this answer."""
 
 
+class NoSuchNamespaceError(SunaError):
+    """There is no agent at this place in the tree of agents."""
+
+
 class RateLimitedError(SunaError):
     """The account asks faster than its plan allows; try again shortly."""
 

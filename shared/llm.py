@@ -43,6 +43,7 @@ _CODES: tuple[tuple[type[Exception], str], ...] = (
     (BadRequestError, "model_bad_request"),
 )
 _acompletion: Any = litellm.acompletion  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+_cost_per_token: Any = litellm.cost_per_token  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
 _model_list: Any = litellm.model_list  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
 _provider_list: Any = litellm.provider_list  # pyright: ignore[reportUnknownMemberType]
 # Every exception of litellm that a provider can cause is one of openai's.
@@ -168,6 +169,23 @@ class Llm:
         if name not in keys:
             raise UnknownProviderKeyError(f"the provider secret has no key {name!r}")
         return {"api_key": keys[name]}
+
+
+def price_usd(model: str, usage: Any) -> float | None:
+    """What an answer costs by ``model``'s list price, in US dollars; ``None`` for a model whose price nobody knows.
+
+    ``usage``: as the answer's last chunk has it, cached tokens included.
+    """
+    try:
+        prices: tuple[float, float] = _cost_per_token(
+            model=model,
+            prompt_tokens=usage.prompt_tokens,
+            completion_tokens=usage.completion_tokens,
+            usage_object=usage,
+        )
+    except Exception:  # litellm has no class of its own for a model that it does not know
+        return None
+    return sum(prices)
 
 
 def known_models() -> list[str]:

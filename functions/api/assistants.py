@@ -3,7 +3,7 @@
 import time
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
+from uuid import NAMESPACE_URL, UUID, uuid5
 
 from pydantic import ValidationError
 
@@ -13,6 +13,8 @@ from shared.errors import InvalidRequestError, NotFoundError
 
 # A new deployment of the runner may know more; it is asked again after a minute, and at once for an unknown name.
 _CATALOGUE_LIFE_S = 60.0
+
+DEFAULT_ASSISTANT_UUID = uuid5(NAMESPACE_URL, f"suna:{DEFAULT_ASSISTANT_ID}")
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,11 @@ class Catalogue:
             return True
         provider, slash, name = model.partition("/")
         return model in self.models or (bool(slash and name) and provider in self.providers)
+
+
+def is_default(assistant_id: str) -> bool:
+    """Whether it is the assistant that everybody has, by its name or its UUID."""
+    return assistant_id in {DEFAULT_ASSISTANT_ID, str(DEFAULT_ASSISTANT_UUID)}
 
 
 _read: list[Catalogue] = []
@@ -79,13 +86,14 @@ async def agent_of(*, account_id: str, assistant_id: str, overrides: dict[str, A
 
     Args:
         account_id: the caller's.
-        assistant_id: a UUID, or ``agent`` for the assistant that everybody has.
+        assistant_id: a UUID, or ``agent`` for the assistant that everybody has, which has a UUID too.
         overrides: fields of :class:`AgentConfig`.
 
     Raises:
-        InvalidRequestError: there is no such assistant, or the overrides are not valid.
+        NotFoundError: there is no such assistant.
+        InvalidRequestError: the overrides are not valid.
     """
-    if assistant_id == DEFAULT_ASSISTANT_ID:
+    if is_default(assistant_id):
         base = DEFAULT_AGENT
     else:
         base = await _stored(account_id=account_id, assistant_id=assistant_id)
@@ -99,7 +107,7 @@ async def _stored(*, account_id: str, assistant_id: str) -> AgentConfig:
         async with connection() as taken:
             found = await assistants.get(taken, assistant_id=UUID(assistant_id), account_id=account_id)
     except (ValueError, NotFoundError) as error:
-        raise InvalidRequestError(
+        raise NotFoundError(
             f"there is no assistant {assistant_id!r}: create one, or use {DEFAULT_ASSISTANT_ID!r}"
         ) from error
     return found.config

@@ -7,25 +7,35 @@ from dataclasses import dataclass
 from typing import Any, cast
 from uuid import UUID, uuid4
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import ValidationError
 
+from functions.api import states
 from functions.api.auth import check_scope
+from functions.api.command_types import (
+    COMMANDS,
+    CancelParams,
+    Command,
+    RespondParams,
+    StateGetParams,
+    SubscribeParams,
+    UnsubscribeParams,
+)
 from functions.api.errors import appearance
 from functions.api.idempotency import NewOnce, without_key
 from functions.api.runs import respond, start_run
-from functions.api.stops import CancelAction, cancel
-from functions.api.wire import Body, RunCreate, WireRun
+from functions.api.stops import cancel
+from functions.api.wire import RunCreate, WireRun
 from shared.database import connection, threads
 from shared.database.idempotency import ReplayedError
 from shared.domain import SCOPES, AgentRun, Json, Scope
 from shared.errors import (
     InvalidRequestError,
+    NoSuchNamespaceError,
     NotSupportedError,
     SunaError,
     UnknownCommandError,
 )
 from shared.stream import subscriptions, wake
-from shared.stream.events import CHANNELS
 from shared.stream.filters import Filter
 from shared.stream.subscriptions import ConnectionRecord
 from shared.telemetry import logger
@@ -36,11 +46,13 @@ _NOT_SUPPORTED = frozenset(
         "agent.getTree",
         "input.inject",
         "state.fork",
-        "state.get",
         "state.listCheckpoints",
         "subscription.reconnect",
     }
 )
+
+# An answer is one message of API Gateway's WebSocket: 128 KB, and the envelope needs some.
+_LARGEST_STATE_BYTES = 126_000
 
 # Keeps a connection open, and asks nobody for anything: whoever is connected may send it, and as often as they like.
 _FREE = "ping"
@@ -64,48 +76,6 @@ class Caller:
     admit: Callable[[], Awaitable[object]] | None = None
 
 
-class Command(BaseModel):
-    """A command's envelope."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    id: int = Field(ge=0)
-    method: str = Field(max_length=100)
-    params: dict[str, Any] = Field(default_factory=dict[str, Any])
-
-
-class SubscribeParams(Body):
-    """``params`` of ``subscription.subscribe``.
-
-    ``namespaces``: prefixes, each a path in the tree of agents; ``depth``: how far below them. ``since``: only events
-    after this number.
-    """
-
-    channels: list[str] = Field(min_length=1, max_length=32)
-    namespaces: list[list[str]] | None = Field(default=None, max_length=32)
-    depth: int | None = Field(default=None, ge=0, le=1000)
-    since: int | None = Field(default=None, ge=0, lt=2**63)
-
-    @property
-    def prefixes(self) -> tuple[tuple[str, ...], ...] | None:
-        """The namespaces that are wanted; ``None`` for all."""
-        return tuple(tuple(prefix) for prefix in self.namespaces) if self.namespaces else None
-
-    @field_validator("channels")
-    @classmethod
-    def _known(cls, channels: list[str]) -> list[str]:
-        for channel in channels:
-            if channel not in CHANNELS and not channel.startswith("custom:"):
-                raise ValueError(f"there is no channel {channel!r}; there are {', '.join(sorted(CHANNELS))}")
-        return channels
-
-
-class UnsubscribeParams(Body):
-    """``params`` of ``subscription.unsubscribe``."""
-
-    subscription_id: str
-
-
 async def execute(body: str, caller: Caller) -> Json:
     """Carry out the command that ``body`` holds; returns the response, also for whatever is wrong with it."""
     command_id: int | None = None
@@ -117,7 +87,7 @@ async def execute(body: str, caller: Caller) -> Json:
         if command.method != _FREE:
             if caller.admit is not None:
                 await caller.admit()
-            check_scope(scope_of_command(command.method), caller.scopes)
+            check_scope(COMMANDS[command.method].scope, caller.scopes)
         result = await handler(command.params, caller)
     except SunaError as error:
         if appearance(error).is_fault:
@@ -224,13 +194,6 @@ async def _run_start(params: Json, caller: Caller) -> Json:
     return _started(run)
 
 
-class RespondParams(Body):
-    """``params`` of ``input.respond``: what ``input.requested`` named, and the answer to it."""
-
-    interrupt_id: str = Field(min_length=1, max_length=200)
-    response: Any = None
-
-
 async def _input_respond(params: Json, caller: Caller) -> Json:
     wanted = RespondParams.model_validate(params)
     once = caller.idempotency(_started)
@@ -251,19 +214,31 @@ def _started(run: AgentRun) -> Json:
     return {"run_id": str(run.agent_run_id)}
 
 
-class CancelParams(Body):
-    """``params`` of ``run.cancel``."""
-
-    run_id: UUID
-    action: CancelAction = "interrupt"
-
-
 async def _run_cancel(params: Json, caller: Caller) -> Json:
     wanted = CancelParams.model_validate(params)
     run = await cancel(
         account_id=caller.account_id, thread_id=caller.thread_id, agent_run_id=wanted.run_id, action=wanted.action
     )
     return {"run_id": str(run.agent_run_id), "status": WireRun.of(run).status}
+
+
+async def _state_get(params: Json, caller: Caller) -> Json:
+    wanted = StateGetParams.model_validate(params)
+    if wanted.namespace:
+        raise NoSuchNamespaceError(f"there is no namespace {wanted.namespace!r}: the agent is the root, []")
+    state = await states.thread_state(account_id=caller.account_id, thread_id=caller.thread_id)
+    result = state.model_dump(mode="json")
+    if wanted.keys is not None:
+        result["values"] = {key: value for key, value in result["values"].items() if key in wanted.keys}
+    checkpoint: Json = result.pop("checkpoint")
+    if checkpoint["checkpoint_id"] is not None:
+        result["checkpoint"] = {**checkpoint, "id": checkpoint["checkpoint_id"], "ns": checkpoint["checkpoint_ns"]}
+    size = len(json.dumps(result))
+    if caller.connection is not None and size > _LARGEST_STATE_BYTES:
+        raise InvalidRequestError(
+            f"the state has {size} bytes, more than a message holds: GET /threads/{caller.thread_id}/state"
+        )
+    return result
 
 
 async def _ping(_params: Json, caller: Caller) -> Json:
@@ -273,25 +248,21 @@ async def _ping(_params: Json, caller: Caller) -> Json:
     return {}
 
 
-COMMANDS: dict[str, Callable[[Json, Caller], Awaitable[Json]]] = {
+_HANDLERS: dict[str, Callable[[Json, Caller], Awaitable[Json]]] = {
     "input.respond": _input_respond,
     "ping": _ping,
     "run.cancel": _run_cancel,
     "run.start": _run_start,
+    "state.get": _state_get,
     "subscription.subscribe": _subscribe,
     "subscription.unsubscribe": _unsubscribe,
 }
 
 
-def scope_of_command(method: str) -> Scope:
-    """What a credential must allow for a command: to write, unless it is known that reading is enough."""
-    return "read" if method in {"subscription.subscribe", "subscription.unsubscribe"} else "write"
-
-
 def _handler(method: str) -> Callable[[Json, Caller], Awaitable[Json]]:
-    found = COMMANDS.get(method)
+    found = _HANDLERS.get(method)
     if found is not None:
         return found
     if method in _NOT_SUPPORTED:
         raise NotSupportedError(f"{method!r} is not supported")
-    raise UnknownCommandError(f"there is no command {method!r}; there are {', '.join(sorted(COMMANDS))}")
+    raise UnknownCommandError(f"there is no command {method!r}; there are {', '.join(sorted(_HANDLERS))}")

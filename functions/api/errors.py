@@ -12,6 +12,7 @@ from shared.errors import (
     InvalidRequestError,
     LimitExceededError,
     NoSuchInterruptError,
+    NoSuchNamespaceError,
     NotFoundError,
     NotSupportedError,
     QueueUnavailableError,
@@ -46,6 +47,7 @@ _TABLE: dict[type[SunaError], Appearance] = {
     BodyTooLargeError: Appearance(413, "body_too_large", "invalid_argument"),
     LimitExceededError: Appearance(429, "limit_exceeded", "invalid_argument", (("retry-after", "5"),)),
     NoSuchInterruptError: Appearance(404, "not_found", "no_such_interrupt"),
+    NoSuchNamespaceError: Appearance(404, "not_found", "no_such_namespace"),
     # Its message says when to come back, and the answer's header.
     RateLimitedError: Appearance(429, "rate_limited", "invalid_argument", (("retry-after", "1"),)),
     NotSupportedError: Appearance(501, "not_supported", "not_supported"),
@@ -60,6 +62,10 @@ INTERNAL = Appearance(500, "internal")
 
 # What the framework itself answers.
 CODES = {400: "invalid_argument", 404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
+
+
+# The protocol's code of every error that a command may be answered with.
+COMMAND_ERRORS = frozenset(look.command_error for look in (*_TABLE.values(), INTERNAL))
 
 
 def appearance(error: BaseException) -> Appearance:

@@ -32,7 +32,8 @@ async def start_run(*, account_id: str, thread_id: UUID, body: RunCreate, once: 
     """Record and dispatch a run.
 
     Raises:
-        InvalidRequestError: an assistant, model, tool or setting that it names does not exist.
+        NotFoundError: there is no such assistant.
+        InvalidRequestError: a model, tool or setting that it names does not exist.
         NotSupportedError: it asks for what does not exist here.
         SunaError: as :func:`shared.runs.record.record_run`.
     """

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from functions.api.wire import WireThread
-from functions.api.wire_state import ThreadState, newest_state, past_state, wire_interrupt
+from functions.api.wire_state import ThreadState, langchain_message, newest_state, past_state, wire_interrupt
 from shared.database import Connection, checkpoints, connection, runs, threads
 from shared.database.checkpoints import MOST_MESSAGES
 from shared.domain import AgentRun, Message, Thread
@@ -65,7 +65,7 @@ async def history(*, account_id: str, thread_id: UUID, limit: int, before: UUID 
     ends = range(len(found) - (before is not None), 0, -1)
     states: list[ThreadState] = []
     room = _LARGEST_HISTORY_BYTES
-    sizes = [len(json.dumps(message.content)) for message in found]
+    sizes = [len(json.dumps(langchain_message(message))) for message in found]
     for end in ends[:limit]:
         begin = max(0, end - MOST_MESSAGES)
         room -= sum(sizes[begin:end])

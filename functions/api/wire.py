@@ -270,8 +270,10 @@ class WireThread(BaseModel):
     thread_id: UUID
     created_at: datetime
     updated_at: datetime
+    state_updated_at: datetime
     metadata: dict[str, Any]
     status: WireThreadStatus
+    config: dict[str, Any] = Field(default_factory=dict[str, Any])
     values: dict[str, Any] | None = None
     interrupts: dict[str, Any] = Field(default_factory=dict[str, Any])
 
@@ -282,6 +284,7 @@ class WireThread(BaseModel):
             thread_id=thread.thread_id,
             created_at=thread.created_at,
             updated_at=thread.updated_at,
+            state_updated_at=thread.updated_at,
             metadata=thread.metadata,
             status=_THREAD_STATUS[thread.last_run_status],
             interrupts=interrupts or {},

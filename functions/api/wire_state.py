@@ -136,8 +136,17 @@ def values(messages: Sequence[Message], interrupts: Sequence[Interrupt] = ()) ->
 
 
 def langchain_message(message: Message) -> Json:
-    """A message as LangChain's clients read it."""
-    return langchain_calls(wire_message(message))
+    """A message as LangChain's clients read it: each field that one of its kind has there."""
+    rest: Json = {"additional_kwargs": {}, "response_metadata": {}, "name": None}
+    match message.type:
+        case "assistant":
+            rest |= {"tool_calls": [], "invalid_tool_calls": [], "usage_metadata": message.metadata.get("usage")}
+        case "tool":
+            succeeded = message.metadata.get("success", True)
+            rest |= {"artifact": None, "status": "success" if succeeded else "error"}
+        case _:
+            pass
+    return {**rest, **langchain_calls(wire_message(message))}
 
 
 def langchain_calls(message: Json) -> Json:

@@ -32,6 +32,8 @@ class Response:
     calls: list[ToolCall] = field(default_factory=list[ToolCall])
     finish_reason: str | None = None
     usage: Json | None = None
+    # As the provider told it.
+    reported: Any = None
 
     @property
     def empty(self) -> bool:
@@ -83,6 +85,7 @@ class ResponseProcessor:
         async for chunk in chunks:
             if (usage := getattr(chunk, "usage", None)) is not None:
                 response.usage = _usage(usage)
+                response.reported = usage
             for choice in chunk.choices[:1]:
                 response.finish_reason = choice.finish_reason or response.finish_reason
                 await self._reasoning(getattr(choice.delta, "reasoning_content", None))

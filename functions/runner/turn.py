@@ -12,7 +12,7 @@ from functions.runner.tool_execution import ToolExecutionContext, ToolExecutor
 from functions.runner.transcript import Transcript
 from shared.database.tool_executions import ExecutionStatus, ToolExecution
 from shared.domain import Claim, Json
-from shared.llm import Llm
+from shared.llm import Llm, price_usd
 from shared.stream import events
 from shared.stream.publisher import Publisher
 
@@ -158,6 +158,8 @@ class Turn:
         metadata: Json = {"model": self._model, "finish_reason": finish_reason or response.finish_reason}
         if response.usage:
             metadata["usage"] = response.usage
+            if (price := price_usd(self._model, response.reported)) is not None:
+                metadata["price_usd"] = price
         if response.reasoning:
             metadata["reasoning"] = response.reasoning
         if response.calls:

@@ -17,6 +17,7 @@ from shared.errors import NotFoundError
 
 _SQL = queries("assistants")
 
+SortBy = Literal["assistant_id", "name", "created_at", "updated_at"]
 CatalogueKind = Literal["tools", "models"]
 
 
@@ -83,10 +84,22 @@ async def get(connection: Connection, *, assistant_id: UUID, account_id: str, ve
 
 
 async def search(
-    connection: Connection, *, account_id: str, metadata: Json, name: str | None, limit: int, offset: int
+    connection: Connection,
+    *,
+    account_id: str,
+    metadata: Json,
+    name: str | None,
+    limit: int,
+    offset: int,
+    sort_by: SortBy = "created_at",
+    descending: bool = True,
 ) -> list[Assistant]:
     """The account's assistants that contain ``metadata`` and have ``name`` in theirs, newest first."""
-    rows = await connection.fetch(_SQL["search"], account_id, json.dumps(metadata), name, limit, offset)
+    found = (account_id, json.dumps(metadata), name, limit, offset)
+    if sort_by == "created_at" and descending:
+        rows = await connection.fetch(_SQL["search"], *found)
+    else:
+        rows = await connection.fetch(_SQL["search_sorted"], *found, sort_by, descending)
     return [_assistant(row) for row in rows]
 
 
@@ -96,10 +109,12 @@ async def count(connection: Connection, *, account_id: str, metadata: Json, name
 
 
 async def versions(
-    connection: Connection, *, assistant_id: UUID, account_id: str, limit: int, offset: int
+    connection: Connection, *, assistant_id: UUID, account_id: str, metadata: Json, limit: int, offset: int
 ) -> list[Assistant]:
-    """All versions of an assistant, newest first."""
-    rows: Sequence[asyncpg.Record] = await connection.fetch(_SQL["versions"], assistant_id, account_id, limit, offset)
+    """All versions of an assistant, newest first; none if its metadata, which all of them share, lacks ``metadata``."""
+    rows: Sequence[asyncpg.Record] = await connection.fetch(
+        _SQL["versions"], assistant_id, account_id, limit, offset, json.dumps(metadata)
+    )
     return [_assistant(row) for row in rows]
 
 

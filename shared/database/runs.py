@@ -55,6 +55,8 @@ async def insert(
 ) -> AgentRun:
     """Record a queued run as the thread's newest. The caller holds the thread's row lock and took ``number`` under it.
 
+    The thread's metadata gets ``graph_id`` and ``assistant_id``.
+
     ``after_s``: seconds before which the run must not start.
     """
     row = await connection.fetchrow(
@@ -71,7 +73,7 @@ async def insert(
         after_s,
     )
     assert row is not None, "INSERT ... RETURNING without ON CONFLICT returns its row"  # noqa: S101
-    await connection.execute(_SQL["number_thread"], thread_id, number)
+    await connection.execute(_SQL["number_thread"], thread_id, number, assistant_id)
     return agent_run(row)
 
 

@@ -113,7 +113,7 @@ async def finish(
     """
     async with transaction() as taken:
         await taken.fetchval(_SQL["lock_thread_of"], held.agent_run_id, held.account_id)
-        ended = await taken.fetchval(
+        ended = await taken.fetchrow(
             _SQL["finish"],
             held.agent_run_id,
             held.attempt,
@@ -124,7 +124,8 @@ async def finish(
             raise LeaseLostError
         if error is not None and error["code"] == "rollback":
             await taken.execute(_SQL["hide_messages"], held.agent_run_id)
-        told = [*before, events.terminal(held.agent_run_id, status, error)]
+        usage: Json | None = None if ended["usage"] is None else json.loads(ended["usage"])
+        told = [*before, events.terminal(held.agent_run_id, status, error, usage=usage)]
         await facts.add(taken, thread_id=held.thread_id, facts=told)
         last_seq += await facts.number(taken, thread_id=held.thread_id, last_seq=last_seq)
         await taken.execute(_SQL["close_log"], held.thread_id, held.epoch, last_seq)

@@ -45,7 +45,8 @@ async def end_unheld(
     await _answer_calls(connection, run, strategy=_strategy(row["config"]), reason=error["message"])
     if error["code"] == "rollback":
         await connection.execute(_SQL["hide_messages"], agent_run_id)
-    await facts.add(connection, thread_id=run.thread_id, facts=[events.terminal(agent_run_id, status, error)])
+    end = events.terminal(agent_run_id, status, error, usage=run.usage)
+    await facts.add(connection, thread_id=run.thread_id, facts=[end])
     hold = await log_hold.adopt_locked(connection, thread_id=run.thread_id, account_id=run.account_id)
     if hold is not None:
         # Nothing was appended under it: whoever drains the facts begins where the dead holder may have ended.

@@ -8,7 +8,7 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NotRequired, TypedDict
 from uuid import UUID, uuid4
 
 from shared.domain import Json, RunStatus
@@ -17,6 +17,17 @@ Channel = Literal["messages", "tools", "lifecycle", "input", "values", "updates"
 CHANNELS: frozenset[str] = frozenset(
     {"messages", "tools", "lifecycle", "input", "values", "updates", "checkpoints", "tasks", "custom"}
 )
+
+# The names of custom events, which are stable.
+CUSTOM = {
+    "connection_expiring": "open another connection, and subscribe there since the last number seen",
+    "context_left_out": "messages that the model was not shown, for they did not fit",
+    "gap": "numbers that are lost; a snapshot follows",
+    "mcp_server_unusable": "an MCP server whose tools the run has to do without",
+    "run_queued": "a run that waits for the thread's earlier ones",
+    "run_taken_over": "a run whose executor died, and that another one goes on with",
+    "summary": "a summary of the thread's older messages",
+}
 
 # Characters of JSON: an event is 64 KB at most.
 _LONGEST_VALUE = 50_000
@@ -76,9 +87,23 @@ def _frame(event: Event, **ids: Any) -> str:
     return json.dumps(frame, separators=(",", ":"))
 
 
-def lifecycle(run_id: UUID, event: str, *, error: Json | None = None) -> Event:
-    """A turn in the run's life: ``running``, ``completed``, ``failed`` (stopped and timed out too, with a code)."""
+class RunUsage(TypedDict):
+    """What a run has used: tokens, and the price in US dollars where that of every model it called is known."""
+
+    input_tokens: int
+    output_tokens: int
+    total_tokens: int
+    price_usd: NotRequired[float]
+
+
+def lifecycle(run_id: UUID, event: str, *, error: Json | None = None, usage: Json | None = None) -> Event:
+    """A turn in the run's life: ``running``, ``completed``, ``failed`` (stopped and timed out too, with a code).
+
+    ``usage``: a :class:`RunUsage`, which the protocol's type does not know.
+    """
     data: Json = {"event": event}
+    if usage is not None:
+        data["usage"] = usage
     if error is not None:
         data["error"] = f"{error['code']}: {error['message']}"
     return Event(channel="lifecycle", run_id=run_id, data=data)
@@ -211,12 +236,13 @@ def connection_expiring(expires_at_s: int) -> Event:
     return Event(channel="custom", run_id=None, data={"name": "connection_expiring", "payload": payload}, to_all=True)
 
 
-def terminal(run_id: UUID, status: RunStatus, error: Json | None) -> Event:
-    """The one event that ends a run.
+def terminal(run_id: UUID, status: RunStatus, error: Json | None, *, usage: Json | None = None) -> Event:
+    """The one event that ends a run; ``usage`` where a model has answered.
 
     The protocol knows two ends; an ``ask`` ends as an interrupt does, and what was stopped or timed out has failed.
     """
     word = {"completed": "completed", "needs_input": "interrupted"}.get(status, "failed")
     if word != "failed":
-        return lifecycle(run_id, word)
-    return lifecycle(run_id, word, error=error or {"code": status, "message": f"the run has ended as {status}"})
+        return lifecycle(run_id, word, usage=usage)
+    told = error or {"code": status, "message": f"the run has ended as {status}"}
+    return lifecycle(run_id, word, error=told, usage=usage)

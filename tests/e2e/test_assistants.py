@@ -84,7 +84,7 @@ async def test_what_is_wrong_with_an_assistant_is_named(http: httpx.AsyncClient)
         answer = await http.post("/assistants", json={"config": {"configurable": configurable}})
         assert (answer.status_code, answer.json()["code"]) == (422, "invalid_argument")
         assert named in answer.json()["message"], answer.text
-    assert (await http.post("/assistants", json={"graph_id": "other"})).status_code == 422
+    assert (await http.post("/assistants", json={"graph_id": "other"})).status_code == 404
 
 
 async def test_headers_of_mcp_servers_are_never_shown(http: httpx.AsyncClient) -> None:
@@ -113,5 +113,5 @@ async def test_a_strangers_assistant_does_not_exist(stack: RunningStack, http: h
         refused = await stranger.post(
             f"/threads/{thread_id}/runs", json={"assistant_id": made["assistant_id"], "input": {"messages": ["hi"]}}
         )
-        assert refused.status_code == 422
+        assert refused.status_code == 404
     assert (await http.get(path)).json()["name"] == "mine"

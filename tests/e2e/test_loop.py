@@ -134,6 +134,24 @@ async def test_usage_is_that_of_all_answers(http: httpx.AsyncClient) -> None:
     assert run["usage"]["total_tokens"] == sum(usage["total_tokens"] for usage in used) > 0
 
 
+async def test_a_runs_last_event_has_its_usage_and_the_price_where_that_is_known(
+    client: Stack, http: httpx.AsyncClient
+) -> None:
+    for model, is_known in (("openai/gpt-4o", True), ("openai/scripted", False)):
+        thread_id = await new_thread(http)
+        async with subscribed(client, thread_id, ["lifecycle"]) as socket:
+            config = {"configurable": {"model": model}}
+            run = await start_run(http, thread_id, "[[length 3]] [[say the end]]", config=config)
+            [*before, end] = [event["params"]["data"] for event in await events_of_run(socket)]
+        assert end["event"] == "completed"
+        assert end["usage"] == (await ended_run(http, run))["usage"]
+        assert all("usage" not in data for data in before)
+        assert ("price_usd" in end["usage"]) == is_known
+        assert end["usage"]["total_tokens"] > 0
+        if is_known:
+            assert 0 < end["usage"]["price_usd"] < 0.01
+
+
 async def test_forty_turns_in_short_steps_give_the_same_messages(probed: RunningStack, http: httpx.AsyncClient) -> None:
     assistant = await new_assistant(http, tools=["probe"], processor=NATIVE)
     script = " ".join(f'[[first 0]] [[tool note {{"text": "{number}"}}]]' for number in range(40)) + " [[say done]]"

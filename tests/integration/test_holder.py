@@ -169,6 +169,20 @@ async def test_the_tokens_of_a_run_are_those_of_all_its_answers(database: Databa
     assert usage == {"input_tokens": 7, "output_tokens": 2, "total_tokens": 9}
 
 
+@pytest.mark.parametrize(("prices", "price"), [((0.5, 0.25), 0.75), ((0.5, None), None)], ids=["known", "half known"])
+async def test_a_runs_end_tells_its_usage_and_its_price_where_every_answer_has_one(
+    database: Database, held: Claim, prices: tuple[float | None, ...], price: float | None
+) -> None:
+    for known in prices:
+        used = {"usage": {"input_tokens": 3, "output_tokens": 1, "total_tokens": 4}}
+        await _keep(held, **used if known is None else {**used, "price_usd": known})
+    *_, end = await transitions.finish(held, status="completed", error=None, last_seq=held.last_seq)
+    usage = {"input_tokens": 6, "output_tokens": 2, "total_tokens": 8}
+    expected = usage if price is None else {**usage, "price_usd": price}
+    assert json.loads((await database.run(held.agent_run_id))["usage"]) == expected
+    assert json.loads(end.logged.frame)["params"]["data"] == {"event": "completed", "usage": expected}
+
+
 async def test_a_hand_over_releases_the_lease_to_the_workflow(database: Database, account_id: str, held: Claim) -> None:
     assert await transitions.hand_over(held, wake_by_s=60, last_seq=5) == 1
     row = await database.run(held.agent_run_id)

@@ -114,7 +114,7 @@ STRANGERS: dict[tuple[Any, str], Callable[[Any, "Owned", str], Awaitable[object]
         _unless_0(assistants.count(taken, account_id=who, metadata={}, name=None))
     ),
     (assistants, "versions"): lambda taken, own, who: assistants.versions(
-        taken, assistant_id=own.assistant_id, account_id=who, limit=10, offset=0
+        taken, assistant_id=own.assistant_id, account_id=who, metadata={}, limit=10, offset=0
     ),
     (assistants, "add_version"): lambda taken, own, who: assistants.add_version(
         taken,

@@ -9,7 +9,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from clients.terminal.stack import Stack
-from functions.api.commands import COMMANDS, scope_of_command
+from functions.api.command_types import COMMANDS
 from tests.e2e.conftest import RunningStack
 from tests.e2e.following import command, next_frame
 from tests.security.credentials import UNKNOWN, Secrets
@@ -105,7 +105,7 @@ async def test_who_may_read_does_not_write(stack: RunningStack, owned: Property,
         answer = await command(socket, method, _params(method, owned))
         while answer["type"] == "event":
             answer = await next_frame(socket)
-    if scope_of_command(method) == "write" and method != "ping":
+    if COMMANDS[method].scope == "write" and method != "ping":
         assert (answer["type"], answer["error"]) == ("error", "permission_denied"), answer
     else:
         assert answer["type"] == "success", answer

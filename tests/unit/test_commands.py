@@ -227,7 +227,9 @@ async def test_subscribing_over_http_is_refused_with_the_way_to_do_it() -> None:
 async def test_an_unknown_command_is_answered_with_those_there_are(method: str) -> None:
     answer = await execute(_command(id=9, method=method), OVER_WEBSOCKET)
     assert (answer["id"], answer["error"]) == (9, "unknown_command")
-    assert "ping, run.cancel, run.start, subscription.subscribe, subscription.unsubscribe" in answer["message"]
+    assert (
+        "ping, run.cancel, run.start, state.get, subscription.subscribe, subscription.unsubscribe" in answer["message"]
+    )
 
 
 @pytest.mark.parametrize("method", ["input.inject", "subscription.reconnect", "state.fork", "agent.getTree"])
@@ -240,13 +242,13 @@ async def test_a_fault_of_ours_is_answered_without_its_details(monkeypatch: pyte
     async def broken(_params: object, _caller: object) -> dict[str, Any]:
         raise RuntimeError("password=hunter2")
 
-    monkeypatch.setitem(commands.COMMANDS, "ping", broken)
+    monkeypatch.setitem(commands._HANDLERS, "ping", broken)
     answer = await execute(_command(id=4), OVER_WEBSOCKET)
     assert (answer["id"], answer["error"]) == (4, "unknown_error")
     assert "hunter2" not in json.dumps(answer)
 
 
-@pytest.mark.parametrize("body", ["", "[]", '{"id": 1}', _command(method="x"), _command(method="state.get")])
+@pytest.mark.parametrize("body", ["", "[]", '{"id": 1}', _command(method="x"), _command(method="state.fork")])
 async def test_every_error_is_of_the_protocols_type(body: str) -> None:
     answer = await execute(body, OVER_WEBSOCKET)
     TypeAdapter(ErrorResponse).validate_python(answer)

@@ -10,6 +10,7 @@ import pytest
 from langchain_protocol import protocol
 from pydantic import ConfigDict, TypeAdapter, with_config
 
+from scripts.asyncapi import LifecycleData
 from shared.stream import events
 from shared.stream.events import CHANNELS, Channel, Event
 
@@ -27,6 +28,12 @@ BUILT: list[tuple[str, Event, Any, Any]] = [
     ("connection_expiring", events.connection_expiring(2**31), protocol.CustomData, protocol.CustomEvent),
     ("values", events.values(THREAD_ID, [{"type": "human", "content": "hi"}]), Any, protocol.ValuesEvent),
     ("terminal", events.terminal(RUN_ID, "stopped", ERROR), protocol.LifecycleData, protocol.LifecycleEvent),
+    (
+        "terminal with usage",
+        events.terminal(RUN_ID, "completed", None, usage={**USAGE, "price_usd": 0.5}),
+        LifecycleData,
+        protocol.LifecycleEvent,
+    ),
     ("running", events.lifecycle(RUN_ID, "running"), protocol.LifecycleData, protocol.LifecycleEvent),
     ("completed", events.lifecycle(RUN_ID, "completed"), protocol.LifecycleData, protocol.LifecycleEvent),
     ("interrupted", events.lifecycle(RUN_ID, "interrupted"), protocol.LifecycleData, protocol.LifecycleEvent),

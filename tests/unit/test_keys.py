@@ -248,7 +248,7 @@ class FakeHandlers:
 @pytest.mark.parametrize(
     ("scopes", "allowed"),
     [
-        (READ, ["ping", "subscription.subscribe", "subscription.unsubscribe"]),
+        (READ, ["ping", "state.get", "subscription.subscribe", "subscription.unsubscribe"]),
         (WRITE, ["input.respond", "ping", "run.cancel", "run.start"]),
         (SCOPES, sorted(commands._HANDLERS)),
     ],

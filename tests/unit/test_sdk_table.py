@@ -13,7 +13,7 @@ def sdk_table() -> dict[str, str]:
     """The table: method -> ``works`` or ``501``."""
     rows = [
         [cell.strip() for cell in line.strip("|").split("|")]
-        for line in TABLE.read_text(encoding="utf-8").splitlines()
+        for line in TABLE.read_text(encoding="utf-8").partition("\n## ")[0].splitlines()
         if line.startswith("| `") and "." in line.split("|")[1]
     ]
     return {method.strip("`"): here for method, here, *_ in rows}

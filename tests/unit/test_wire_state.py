@@ -24,13 +24,18 @@ def test_a_messages_calls_are_written_as_langchain_writes_them() -> None:
         type="assistant",
         is_llm_message=True,
         content={"role": "assistant", "content": "I will.", "tool_calls": [call]},
-        metadata={},
+        metadata={"usage": {"input_tokens": 3}},
         created_at=NOW,
     )
     assert langchain_message(message) == {
         "type": "ai",
         "content": "I will.",
         "id": str(message.message_id),
+        "name": None,
+        "additional_kwargs": {},
+        "response_metadata": {},
+        "invalid_tool_calls": [],
+        "usage_metadata": {"input_tokens": 3},
         "tool_calls": [{"name": "add", "args": {"a": 1}, "id": "call-1", "type": "tool_call"}],
     }
 

@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 
 from functions.api.errors import CODES, INTERNAL, appearance
 from functions.api.http import (
+    agents,
     api_keys,
     assistants,
     commands,
@@ -45,6 +46,7 @@ def build_app() -> FastAPI:
         return {"ok": True}
 
     modules = (
+        agents,
         assistants,
         threads,
         thread_states,

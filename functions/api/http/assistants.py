@@ -1,24 +1,26 @@
 """Routes of assistants: what Suna calls an agent's configuration, in versions."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
-from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
+from typing import Annotated, Any, Literal, cast
+from uuid import UUID, uuid4
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
 from functions.api import assistants as agents
 from functions.api.http.idempotency import Idempotency
 from functions.api.http.identity import Caller
+from functions.api.http.pages import page_of
 from functions.api.wire import Body
+from functions.api.wire_state import selected
 from shared.agent_config import DEFAULT_AGENT, DEFAULT_ASSISTANT_ID, AgentConfig
 from shared.database import assistants, connection, threads, transaction
 from shared.database.assistants import Assistant
-from shared.errors import ConflictError, InvalidRequestError, NotFoundError
+from shared.errors import ConflictError, NotFoundError, NotSupportedError
 
 router = APIRouter(prefix="/assistants", tags=["assistants"])
 
-DEFAULT_ASSISTANT_UUID = uuid5(NAMESPACE_URL, f"suna:{DEFAULT_ASSISTANT_ID}")
 # The one graph there is: the agent loop.
 GRAPH_ID = "agent"
 
@@ -36,6 +38,7 @@ class AssistantCreate(Body):
     assistant_id: UUID | None = None
     config: Config | None = None
     metadata: dict[str, Any] | None = None
+    context: Any = None
     if_exists: Literal["raise", "do_nothing"] | None = None
     name: str | None = Field(default=None, max_length=200)
     description: str | None = Field(default=None, max_length=5000)
@@ -47,6 +50,7 @@ class AssistantPatch(Body):
     graph_id: str | None = None
     config: Config | None = None
     metadata: dict[str, Any] | None = None
+    context: Any = None
     name: str | None = Field(default=None, max_length=200)
     description: str | None = Field(default=None, max_length=5000)
 
@@ -59,11 +63,15 @@ class AssistantSearch(Body):
     name: str | None = None
     limit: int = Field(default=10, ge=1, le=1000)
     offset: int = Field(default=0, ge=0, lt=2**63)
+    sort_by: Literal["assistant_id", "graph_id", "name", "created_at", "updated_at"] | None = None
+    sort_order: Literal["asc", "desc"] | None = None
+    select: list[str] | None = None
 
 
 class VersionsSearch(Body):
     """Body of ``POST /assistants/{assistant_id}/versions``."""
 
+    metadata: dict[str, Any] | None = None
     limit: int = Field(default=10, ge=1, le=1000)
     offset: int = Field(default=0, ge=0, lt=2**63)
 
@@ -112,8 +120,8 @@ def _shown(config: AgentConfig) -> dict[str, Any]:
     return shown
 
 
-_DEFAULT = WireAssistant(
-    assistant_id=DEFAULT_ASSISTANT_UUID,
+DEFAULT_ASSISTANT = WireAssistant(
+    assistant_id=agents.DEFAULT_ASSISTANT_UUID,
     graph_id=GRAPH_ID,
     config={"configurable": _shown(DEFAULT_AGENT)},
     metadata={"created_by": "system"},
@@ -125,12 +133,8 @@ _DEFAULT = WireAssistant(
 )
 
 
-def _is_default(assistant_id: str) -> bool:
-    return assistant_id in {DEFAULT_ASSISTANT_ID, str(DEFAULT_ASSISTANT_UUID)}
-
-
 def _id(assistant_id: str) -> UUID:
-    if _is_default(assistant_id):
+    if agents.is_default(assistant_id):
         raise ConflictError("the default assistant cannot be changed: create one of your own")
     try:
         return UUID(assistant_id)
@@ -138,15 +142,17 @@ def _id(assistant_id: str) -> UUID:
         raise NotFoundError(f"assistant {assistant_id!r} not found") from error
 
 
-def _check_graph(graph_id: str | None) -> None:
-    if graph_id not in {None, GRAPH_ID}:
-        raise InvalidRequestError(f"graph_id: there is no graph {graph_id!r}, only {GRAPH_ID!r}")
+def _check(body: AssistantCreate | AssistantPatch) -> None:
+    if body.graph_id not in {None, GRAPH_ID}:
+        raise NotFoundError(f"graph_id: there is no graph {body.graph_id!r}, only {GRAPH_ID!r}")
+    if body.context:
+        raise NotSupportedError("'context' is not supported: use config.configurable")
 
 
 @router.post("")
 async def create_assistant(caller: Caller, body: AssistantCreate, idempotency: Idempotency) -> WireAssistant:
     """Create an assistant from the fields of ``config.configurable``."""
-    _check_graph(body.graph_id)
+    _check(body)
     config = await agents.check(agents.parse(body.config.configurable if body.config else {}))
     assistant_id = body.assistant_id or uuid4()
     once = idempotency(WireAssistant.of)
@@ -173,22 +179,30 @@ async def create_assistant(caller: Caller, body: AssistantCreate, idempotency: I
     return WireAssistant.of(assistant)
 
 
-@router.post("/search")
-async def search_assistants(caller: Caller, body: AssistantSearch | None = None) -> list[WireAssistant]:
-    """Your assistants, newest first."""
+@router.post("/search", response_model=list[WireAssistant])
+async def search_assistants(caller: Caller, response: Response, body: AssistantSearch | None = None) -> Any:
+    """Your assistants, newest first; the header ``x-pagination-next`` is the next page's offset, if there is one."""
     wanted = body or AssistantSearch()
-    if wanted.graph_id not in {None, GRAPH_ID}:
-        return []
-    async with connection() as taken:
-        found = await assistants.search(
-            taken,
-            account_id=caller.account_id,
-            metadata=wanted.metadata or {},
-            name=wanted.name,
-            limit=wanted.limit,
-            offset=wanted.offset,
-        )
-    return [WireAssistant.of(assistant) for assistant in found]
+    found: list[Assistant] = []
+    if wanted.graph_id in {None, GRAPH_ID}:
+        # All are of one graph: by it, they are in the order of their making.
+        sort_by = "created_at" if wanted.sort_by in {None, "graph_id"} else wanted.sort_by
+        async with connection() as taken:
+            found = await assistants.search(
+                taken,
+                account_id=caller.account_id,
+                metadata=wanted.metadata or {},
+                name=wanted.name,
+                limit=wanted.limit + 1,
+                offset=wanted.offset,
+                sort_by=cast("assistants.SortBy", sort_by),
+                descending=wanted.sort_order != "asc",
+            )
+    page = page_of(found, response, limit=wanted.limit, offset=wanted.offset)
+    shown = [WireAssistant.of(assistant) for assistant in page]
+    if not wanted.select:
+        return shown
+    return JSONResponse([selected(assistant, wanted.select) for assistant in shown], headers=dict(response.headers))
 
 
 @router.post("/count")
@@ -208,8 +222,8 @@ async def get_assistant(
     caller: Caller, assistant_id: str, version: Annotated[int | None, Query(ge=1, lt=2**31)] = None
 ) -> WireAssistant:
     """One assistant, ``agent`` being the one that everybody has."""
-    if _is_default(assistant_id):
-        return _DEFAULT
+    if agents.is_default(assistant_id):
+        return DEFAULT_ASSISTANT
     async with connection() as taken:
         return WireAssistant.of(
             await assistants.get(taken, assistant_id=_id(assistant_id), account_id=caller.account_id, version=version)
@@ -219,7 +233,7 @@ async def get_assistant(
 @router.patch("/{assistant_id}")
 async def update_assistant(caller: Caller, assistant_id: str, body: AssistantPatch) -> WireAssistant:
     """Make a new version, which runs get from now on."""
-    _check_graph(body.graph_id)
+    _check(body)
     config = None
     if body.config is not None:
         config = await agents.check(agents.parse(body.config.configurable))
@@ -254,6 +268,7 @@ async def list_versions(caller: Caller, assistant_id: str, body: VersionsSearch 
             taken,
             assistant_id=_id(assistant_id),
             account_id=caller.account_id,
+            metadata=wanted.metadata or {},
             limit=wanted.limit,
             offset=wanted.offset,
         )

@@ -12,6 +12,7 @@ from shared.domain import Scope
 # What is asked for with POST and changes nothing. Whatever is neither here nor a GET needs `write`.
 READING = frozenset(
     {
+        "/agents/search",
         "/assistants/count",
         "/assistants/search",
         "/assistants/{assistant_id}/versions",

@@ -19,6 +19,22 @@ WHERE a.account_id = $1 AND a.metadata @> $2::jsonb
 ORDER BY a.created_at DESC, a.assistant_id
 LIMIT $4 OFFSET $5
 
+-- name: search_sorted
+-- The same in another order: by the column $6, rising or ($7) falling.
+SELECT a.assistant_id, a.metadata, a.created_at, a.updated_at, v.version, v.name, v.description, v.config
+FROM assistants a JOIN assistant_versions v USING (assistant_id, version)
+WHERE a.account_id = $1 AND a.metadata @> $2::jsonb
+  AND ($3::text IS NULL OR strpos(lower(v.name), lower($3)) > 0)
+ORDER BY
+    CASE WHEN $7 AND $6 = 'assistant_id' THEN a.assistant_id END DESC,
+    CASE WHEN NOT $7 AND $6 = 'assistant_id' THEN a.assistant_id END,
+    CASE WHEN $7 AND $6 = 'name' THEN v.name END DESC,
+    CASE WHEN NOT $7 AND $6 = 'name' THEN v.name END,
+    CASE WHEN $7 AND $6 = 'created_at' THEN a.created_at WHEN $7 AND $6 = 'updated_at' THEN a.updated_at END DESC,
+    CASE WHEN $6 = 'created_at' THEN a.created_at WHEN $6 = 'updated_at' THEN a.updated_at END,
+    a.assistant_id
+LIMIT $4 OFFSET $5
+
 -- name: count
 SELECT count(*)
 FROM assistants a JOIN assistant_versions v USING (assistant_id, version)
@@ -28,7 +44,7 @@ WHERE a.account_id = $1 AND a.metadata @> $2::jsonb
 -- name: versions
 SELECT a.assistant_id, a.metadata, a.created_at, v.created_at AS updated_at, v.version, v.name, v.description, v.config
 FROM assistants a JOIN assistant_versions v USING (assistant_id)
-WHERE a.assistant_id = $1 AND a.account_id = $2
+WHERE a.assistant_id = $1 AND a.account_id = $2 AND a.metadata @> $5::jsonb
 ORDER BY v.version DESC
 LIMIT $3 OFFSET $4
 

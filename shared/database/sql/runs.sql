@@ -10,7 +10,11 @@ VALUES (
 RETURNING *
 
 -- name: number_thread
-UPDATE threads SET last_run_number = $2, updated_at = now() WHERE thread_id = $1
+-- Clients look for the threads of an assistant by these two keys.
+UPDATE threads
+SET last_run_number = $2, updated_at = now(),
+    metadata = metadata || jsonb_build_object('graph_id', 'agent', 'assistant_id', $3::text)
+WHERE thread_id = $1
 
 -- name: unfinished_of_account
 SELECT * FROM agent_runs
@@ -118,7 +122,8 @@ RETURNING t.thread_id, t.account_id, t.epoch, t.last_seq, t.reserved_seq
 UPDATE threads SET last_seq = $3, reserved_seq = $3, updated_at = now() WHERE thread_id = $1 AND epoch = $2
 
 -- name: finish
--- The tokens used are those of all its answers, whichever attempts and executors they were given by.
+-- The tokens used are those of all its answers, whichever attempts and executors they were given by; there is a price
+-- where each of them has one.
 UPDATE agent_runs SET
     status = $3, error = $4::jsonb,
     usage = (
@@ -126,14 +131,16 @@ UPDATE agent_runs SET
             'input_tokens', sum((metadata #>> '{usage,input_tokens}')::bigint),
             'output_tokens', sum((metadata #>> '{usage,output_tokens}')::bigint),
             'total_tokens', sum((metadata #>> '{usage,total_tokens}')::bigint)
-        )
+        ) || jsonb_strip_nulls(jsonb_build_object(
+            'price_usd', CASE WHEN bool_and(metadata ? 'price_usd') THEN sum((metadata ->> 'price_usd')::numeric) END
+        ))
         FROM messages m
         WHERE m.thread_id = agent_runs.thread_id AND m.run_number = agent_runs.number AND m.metadata ? 'usage'
         HAVING count(*) > 0
     ),
     lease_expires_at = NULL, ended_at = clock_timestamp(), updated_at = clock_timestamp()
 WHERE agent_run_id = $1 AND attempt = $2 AND status = 'running' AND lease_expires_at > clock_timestamp()
-RETURNING agent_run_id
+RETURNING usage
 
 -- name: hand_over
 UPDATE agent_runs SET
@@ -203,7 +210,9 @@ UPDATE agent_runs SET
             'input_tokens', sum((metadata #>> '{usage,input_tokens}')::bigint),
             'output_tokens', sum((metadata #>> '{usage,output_tokens}')::bigint),
             'total_tokens', sum((metadata #>> '{usage,total_tokens}')::bigint)
-        )
+        ) || jsonb_strip_nulls(jsonb_build_object(
+            'price_usd', CASE WHEN bool_and(metadata ? 'price_usd') THEN sum((metadata ->> 'price_usd')::numeric) END
+        ))
         FROM messages m
         WHERE m.thread_id = agent_runs.thread_id AND m.run_number = agent_runs.number AND m.metadata ? 'usage'
         HAVING count(*) > 0

@@ -1,0 +1,149 @@
+"""The Agent Streaming Protocol's commands: what each takes, answers and needs. docs/asyncapi.json is made of them."""
+
+from dataclasses import dataclass
+from typing import Any, NotRequired, TypedDict
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from functions.api.stops import CancelAction
+from functions.api.wire import Body, RunCreate, WireRunStatus
+from shared.domain import Scope
+from shared.stream.events import CHANNELS
+
+
+class Command(BaseModel):
+    """A command's envelope."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    id: int = Field(ge=0)
+    method: str = Field(max_length=100)
+    params: dict[str, Any] = Field(default_factory=dict[str, Any])
+
+
+class SubscribeParams(Body):
+    """``params`` of ``subscription.subscribe``.
+
+    ``namespaces``: prefixes, each a path in the tree of agents; ``depth``: how far below them. ``since``: only events
+    after this number.
+    """
+
+    channels: list[str] = Field(min_length=1, max_length=32)
+    namespaces: list[list[str]] | None = Field(default=None, max_length=32)
+    depth: int | None = Field(default=None, ge=0, le=1000)
+    since: int | None = Field(default=None, ge=0, lt=2**63)
+
+    @property
+    def prefixes(self) -> tuple[tuple[str, ...], ...] | None:
+        """The namespaces that are wanted; ``None`` for all."""
+        return tuple(tuple(prefix) for prefix in self.namespaces) if self.namespaces else None
+
+    @field_validator("channels")
+    @classmethod
+    def _known(cls, channels: list[str]) -> list[str]:
+        for channel in channels:
+            if channel not in CHANNELS and not channel.startswith("custom:"):
+                raise ValueError(f"there is no channel {channel!r}; there are {', '.join(sorted(CHANNELS))}")
+        return channels
+
+
+class UnsubscribeParams(Body):
+    """``params`` of ``subscription.unsubscribe``."""
+
+    subscription_id: str
+
+
+class RespondParams(Body):
+    """``params`` of ``input.respond``: what ``input.requested`` named, and the answer to it."""
+
+    interrupt_id: str = Field(min_length=1, max_length=200)
+    response: Any = None
+
+
+class CancelParams(Body):
+    """``params`` of ``run.cancel``."""
+
+    run_id: UUID
+    action: CancelAction = "interrupt"
+
+
+class StateGetParams(Body):
+    """``params`` of ``state.get``. ``keys``: of ``values``; without it, all."""
+
+    namespace: list[str] = Field(default_factory=list[str], max_length=32)
+    keys: list[str] | None = Field(default=None, max_length=32)
+
+
+class NoParams(BaseModel):
+    """A command that takes nothing."""
+
+
+class Empty(TypedDict):
+    """Nothing to tell but that it was done."""
+
+
+class Subscribed(TypedDict):
+    """The subscription, for ``subscription.unsubscribe``."""
+
+    subscription_id: str
+
+
+class Started(TypedDict):
+    """The run that was recorded; it begins when the thread's earlier ones have ended."""
+
+    run_id: str
+
+
+class Cancelled(TypedDict):
+    """The run, and how it stands."""
+
+    run_id: str
+    status: WireRunStatus
+
+
+class StateCheckpoint(TypedDict):
+    """A checkpoint: ``id`` as the protocol names it, and the fields that HTTP answers."""
+
+    id: str
+    ns: str
+    thread_id: str
+    checkpoint_id: str
+    checkpoint_ns: str
+    checkpoint_map: None
+
+
+class State(TypedDict):
+    """The thread's state, as ``GET /threads/{thread_id}/state`` answers; without messages it has no checkpoint."""
+
+    values: dict[str, Any]
+    next: list[str]
+    tasks: list[dict[str, Any]]
+    interrupts: list[dict[str, Any]]
+    metadata: dict[str, Any]
+    created_at: str
+    checkpoint: NotRequired[StateCheckpoint]
+    parent_checkpoint: dict[str, Any] | None
+
+
+@dataclass(frozen=True)
+class CommandType:
+    """``scope``: what a credential must allow. ``result``: a TypedDict."""
+
+    params: type[BaseModel]
+    result: Any
+    summary: str
+    scope: Scope = "write"
+
+
+COMMANDS: dict[str, CommandType] = {
+    "input.respond": CommandType(RespondParams, Started, "Answer what a run has asked for: starts the next run"),
+    "ping": CommandType(NoParams, Empty, "Keep the connection open: send it every five minutes"),
+    "run.cancel": CommandType(CancelParams, Cancelled, "Stop a run"),
+    "run.start": CommandType(RunCreate, Started, "Start a run; a thread that does not exist is made"),
+    "state.get": CommandType(StateGetParams, State, "The thread's state, where it fits a message of 128 KB", "read"),
+    "subscription.subscribe": CommandType(
+        SubscribeParams, Subscribed, "Get the thread's events of these channels, from now on or after a number", "read"
+    ),
+    "subscription.unsubscribe": CommandType(UnsubscribeParams, Empty, "Get them no more", "read"),
+}
