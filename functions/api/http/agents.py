@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from functions.api.http.assistants import DEFAULT_ASSISTANT, WireAssistant, get_assistant
 from functions.api.http.identity import Caller
-from functions.api.wire import RunInput
+from functions.api.wire import Body, RunInput
 from shared.agent_config import AgentConfig, RunOptions
 from shared.database import assistants, connection
 from shared.domain import Json
@@ -18,10 +18,8 @@ router = APIRouter(prefix="/agents", tags=["agents"])
 _CAPABILITIES = {"ap.io.messages": True, "ap.io.streaming": True}
 
 
-class AgentSearch(BaseModel):
+class AgentSearch(Body):
     """Body of ``POST /agents/search``."""
-
-    model_config = ConfigDict(extra="ignore")
 
     name: str | None = None
     metadata: dict[str, Any] | None = None

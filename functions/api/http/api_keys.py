@@ -5,11 +5,12 @@ from typing import Annotated
 from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Depends, Header, Query
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AwareDatetime, BaseModel, Field, field_validator
 
 from functions.api.auth import NEVER_S, Principal
 from functions.api.http.identity import Caller
 from functions.api.keys import digest, new_secret
+from functions.api.wire import Body
 from shared.database import api_keys, connection, threads, transaction
 from shared.database.api_keys import ApiKey
 from shared.domain import SCOPES, Scope
@@ -29,10 +30,8 @@ async def _token_holder(caller: Caller) -> Principal:
 TokenHolder = Annotated[Principal, Depends(_token_holder)]
 
 
-class ApiKeyCreate(BaseModel):
+class ApiKeyCreate(Body):
     """Body of ``POST /api-keys``."""
-
-    model_config = ConfigDict(extra="ignore")
 
     name: str = Field(min_length=1, max_length=200)
     scopes: list[Scope] = Field(default=sorted(SCOPES), min_length=1, max_length=len(SCOPES))
