@@ -224,8 +224,6 @@ class RunCreate(Body):
 
     def unsupported(self) -> str | None:
         """What the run asks for that does not exist here, and what there is instead."""
-        if self.webhook:
-            return "webhooks are not supported: follow the run with runs.stream, or over the WebSocket"
         if self.interrupt_before or self.interrupt_after:
             return "'interrupt_before' and 'interrupt_after' are not supported: tools may need approval instead"
         if self.checkpoint or self.checkpoint_id:

@@ -101,6 +101,12 @@ def test_only_the_edge_reads_the_signing_key(template: Template) -> None:
     assert holders(template, "secretsmanager:GetSecretValue", secret) == {"Http", "WebSocket"}
 
 
+def test_webhooks_are_signed_by_the_watch_and_their_secret_is_shown_by_the_api(template: Template) -> None:
+    secret = template.logical_id("AWS::SecretsManager::Secret", "Secrets/Webhooks/")
+
+    assert holders(template, "secretsmanager:GetSecretValue", secret) == {"Http", "Watch"}
+
+
 def test_events_are_pushed_by_executors_and_the_sender(template: Template) -> None:
     assert holders(template, "execute-api:ManageConnections") == {"Sender", *EXECUTORS}
 

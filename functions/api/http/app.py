@@ -21,6 +21,7 @@ from functions.api.http import (
     thread_states,
     threads,
     tickets,
+    webhooks,
 )
 from functions.api.http.middleware import RequestMiddleware
 from functions.api.http.responses import describe
@@ -57,6 +58,7 @@ def build_app() -> FastAPI:
         suna,
         tickets,
         api_keys,
+        webhooks,
         refused,
     )
     routers = [module.router for module in modules]
