@@ -19,6 +19,7 @@ from shared.database import (
     threads,
     tool_executions,
     transaction,
+    webhooks,
 )
 from shared.domain import Message
 from shared.errors import ConflictError, NotFoundError
@@ -46,6 +47,12 @@ async def _position(taken: Any, own: "Owned", who: str) -> object:
 async def _interrupts(taken: Any, own: "Owned", who: str) -> list[object]:
     await taken.execute("UPDATE agent_runs SET status = 'needs_input' WHERE agent_run_id = $1", own.agent_run_id)
     return [*(await checkpoints.interrupts(taken, thread_ids=[own.thread_id], account_id=who)).values()]
+
+
+async def _ended_webhook(taken: Any, own: "Owned", who: str) -> list[object]:
+    await webhooks.end(taken, agent_run_id=own.agent_run_id, account_id=who, attempts=0, outcome="delivered")
+    status = "SELECT status FROM webhook_deliveries WHERE agent_run_id = $1 AND status = 'delivered'"
+    return await taken.fetch(status, own.agent_run_id)
 
 
 async def _unless_0(found: Awaitable[int]) -> int | None:
@@ -134,6 +141,13 @@ STRANGERS: dict[tuple[Any, str], Callable[[Any, "Owned", str], Awaitable[object]
     (api_keys, "page"): lambda taken, own, who: api_keys.page(taken, account_id=who, limit=10, offset=0),
     (api_keys, "get"): lambda taken, own, who: api_keys.get(taken, key_id=own.key_id, account_id=who),
     (api_keys, "revoke"): lambda taken, own, who: api_keys.revoke(taken, key_id=own.key_id, account_id=who),
+    (webhooks, "due_in_s"): lambda taken, own, who: _as_list(
+        webhooks.due_in_s(taken, agent_run_id=own.agent_run_id, account_id=who)
+    ),
+    (webhooks, "begin"): lambda taken, own, who: _as_list(
+        webhooks.begin(taken, agent_run_id=own.agent_run_id, account_id=who, lasts_s=60)
+    ),
+    (webhooks, "end"): _ended_webhook,
     (tool_executions, "unanswered"): lambda taken, own, who: tool_executions.unanswered(
         taken, thread_id=own.thread_id, account_id=who
     ),
@@ -151,11 +165,12 @@ INSERTS = {
     (api_keys, "create"),
     (assistants, "create"),
     (tool_executions, "begin"),
+    (webhooks, "insert"),
 }
 
 
 class Owned:
-    """A thread of an account, with a run, a message and a call that waits for approval; an assistant and an API key."""
+    """A thread, with a run, its webhook, a message and a call that waits for approval; an assistant and an API key."""
 
     def __init__(self, thread_id: UUID, agent_run_id: UUID, account_id: str) -> None:
         self.thread_id, self.agent_run_id, self.account_id = thread_id, agent_run_id, account_id
@@ -179,6 +194,7 @@ async def owned(database: Database, account_id: str) -> Owned:
             config=AgentConfig(),
             metadata={},
         )
+        await webhooks.insert(taken, agent_run_id=own.agent_run_id, account_id=account_id, url="https://example.com/")
         await api_keys.create(
             taken,
             key_id=own.key_id,
@@ -225,7 +241,7 @@ def _is_scoped(found: Callable[..., object]) -> bool:
 def test_every_function_of_the_stores_is_asked_by_a_stranger() -> None:
     public = {
         (store, name)
-        for store in (api_keys, plans, threads, checkpoints, messages, runs, assistants, tool_executions)
+        for store in (api_keys, plans, threads, checkpoints, messages, runs, assistants, tool_executions, webhooks)
         for name, found in vars(store).items()
         if inspect.iscoroutinefunction(found) and found.__module__ == store.__name__ and _is_scoped(found)
     }
