@@ -181,7 +181,13 @@ async def append_message(*, account_id: str, thread_id: UUID, new: NewMessage, o
 
 
 async def create_thread(
-    *, account_id: str, thread_id: UUID, metadata: Json, exist_ok: bool, once: Once | None = None
+    *,
+    account_id: str,
+    thread_id: UUID,
+    metadata: Json,
+    exist_ok: bool,
+    is_public: bool = False,
+    once: Once | None = None,
 ) -> Thread:
     """Create a thread; returns it, or the existing one.
 
@@ -192,7 +198,9 @@ async def create_thread(
         if once is not None:
             await once.begin(connection)
         await threads.ensure_account(connection, account_id=account_id)
-        created = await threads.create(connection, thread_id=thread_id, account_id=account_id, metadata=metadata)
+        created = await threads.create(
+            connection, thread_id=thread_id, account_id=account_id, metadata=metadata, is_public=is_public
+        )
         if not created and not exist_ok:
             raise ConflictError(f"thread {str(thread_id)!r} already exists; pass if_exists='do_nothing' to use it")
         try:

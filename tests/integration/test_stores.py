@@ -68,6 +68,7 @@ async def _as_list(found: Awaitable[object]) -> list[object]:
 # thread's lock, which a stranger does not get.
 STRANGERS: dict[tuple[Any, str], Callable[[Any, "Owned", str], Awaitable[object]]] = {
     (threads, "get"): lambda taken, own, who: threads.get(taken, thread_id=own.thread_id, account_id=who),
+    (threads, "owner"): lambda taken, own, who: _as_list(threads.owner(taken, thread_id=own.thread_id, account_id=who)),
     (threads, "lock"): lambda taken, own, who: threads.lock(taken, thread_id=own.thread_id, account_id=who),
     (threads, "stream_position"): _position,
     (threads, "lock_with_account"): lambda taken, own, who: threads.lock_with_account(
@@ -75,7 +76,7 @@ STRANGERS: dict[tuple[Any, str], Callable[[Any, "Owned", str], Awaitable[object]
     ),
     (plans, "usage"): lambda taken, own, who: plans.usage(taken, account_id=who, thread_id=own.thread_id),
     (threads, "delete"): lambda taken, own, who: threads.delete(taken, thread_id=own.thread_id, account_id=who),
-    (threads, "update_metadata"): lambda taken, own, who: threads.update_metadata(
+    (threads, "update"): lambda taken, own, who: threads.update(
         taken, thread_id=own.thread_id, account_id=who, metadata={"stolen": True}
     ),
     (threads, "search"): lambda taken, own, who: threads.search(
@@ -280,9 +281,7 @@ async def test_a_thread_id_that_is_taken_is_not_given_twice(database: Database, 
 async def test_metadata_is_merged_key_by_key(owned: Owned) -> None:
     async with connection() as taken:
         for metadata in ({"a": 1, "b": {"c": 1}}, {"b": {"d": 2}, "e": None}):
-            await threads.update_metadata(
-                taken, thread_id=owned.thread_id, account_id=owned.account_id, metadata=metadata
-            )
+            await threads.update(taken, thread_id=owned.thread_id, account_id=owned.account_id, metadata=metadata)
         thread = await threads.get(taken, thread_id=owned.thread_id, account_id=owned.account_id)
     assert thread.metadata == {"a": 1, "b": {"d": 2}, "e": None}
 
@@ -303,9 +302,7 @@ async def test_a_search_filters_and_pages_in_a_stable_order(database: Database, 
     assert await search(thread_ids=ids[:2]) == ids[1::-1]
 
     async with connection() as taken:
-        await threads.update_metadata(
-            taken, thread_id=ids[3], account_id=account_id, metadata={"user": {"id": 7, "name": "x"}}
-        )
+        await threads.update(taken, thread_id=ids[3], account_id=account_id, metadata={"user": {"id": 7, "name": "x"}})
     assert await search(metadata={"user": {"id": 7}}) == [ids[3]]
     assert await search(metadata={"user": {"id": 8}}) == []
 
