@@ -85,7 +85,12 @@ FUNCTIONS: Mapping[str, FunctionSpec] = {
         group="api",
         handler="functions.api.watch.main.handler",
         service="watch",
-        uses=frozenset({Use.DATABASE, Use.SEND_RUNS, Use.SEND_RETRY, Use.SEND_WATCH, Use.WAKE_SENDER, Use.WEBHOOKS}),
+        uses=frozenset(
+            {
+                *(Use.DATABASE, Use.SEND_RUNS, Use.SEND_RETRY, Use.SEND_WATCH, Use.WAKE_SENDER),
+                *(Use.WEBHOOKS, Use.SUBSCRIPTIONS),
+            }
+        ),
         loops=True,
     ),
     "Sender": FunctionSpec(

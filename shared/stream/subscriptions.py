@@ -271,6 +271,13 @@ async def delete(subscription: Subscription) -> None:
     )
 
 
+async def forget(thread_id: UUID, *, account_id: str) -> None:
+    """Forget what anybody watches of the account's thread, and the connections that do."""
+    for subscription in await of_thread(thread_id, account_id=account_id):
+        await delete_connection(subscription.connection_id)
+        await delete(subscription)
+
+
 async def of_thread(thread_id: UUID, *, account_id: str) -> Sequence[Subscription]:
     """What is watched of the account's thread; what was written for any other account is left out.
 

@@ -130,5 +130,5 @@ def test_nobody_scans_or_changes_the_table(template: Template) -> None:
     assert dynamodb == {
         f"dynamodb:{name}" for name in ("BatchWriteItem", "DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem")
     }
-    assert holders(template, "dynamodb:Query") == {"WebSocket", "Sender", *EXECUTORS}
-    assert holders(template, "dynamodb:PutItem") == {"Http", "WebSocket", "Sender", *EXECUTORS}
+    assert holders(template, "dynamodb:Query") == {"WebSocket", "Watch", "Sender", *EXECUTORS}
+    assert holders(template, "dynamodb:PutItem") == {"Http", "WebSocket", "Watch", "Sender", *EXECUTORS}

@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from functions.api.errors import CODES, INTERNAL, appearance
 from functions.api.http import (
     agents,
+    account,
     api_keys,
     assistants,
     commands,
@@ -59,6 +60,7 @@ def build_app() -> FastAPI:
         tickets,
         api_keys,
         webhooks,
+        account,
         refused,
     )
     routers = [module.router for module in modules]

@@ -8,6 +8,7 @@ from functions.api.auth import Principal, authenticator
 from functions.api.http.middleware import RATE_HEADERS
 from functions.api.limits.limiter import limiter, refuse
 from shared.domain import Scope
+from shared.errors import ForbiddenError
 
 # What is asked for with POST and changes nothing. Whatever is neither here nor a GET needs `write`.
 READING = frozenset(
@@ -47,3 +48,12 @@ async def _principal(
 
 
 Caller = Annotated[Principal, Depends(_principal)]
+
+
+async def _token_holder(caller: Caller) -> Principal:
+    if caller.key_id is not None:
+        raise ForbiddenError("this is done with a token: send one in the header 'Authorization: Bearer <token>'")
+    return caller
+
+
+TokenHolder = Annotated[Principal, Depends(_token_holder)]

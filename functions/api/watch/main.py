@@ -12,28 +12,37 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from functions.api.watch.deletion import ROUND_S, look_after_deletion
 from functions.api.webhooks.delivery import deliver
 from shared.aws import queue
-from shared.aws.queue import RunMessage
+from shared.aws.queue import AccountMessage, RunMessage
 from shared.database import connection, webhooks
 from shared.domain import Json
 from shared.errors import SunaError
 from shared.process import run
 from shared.runs.settle import Done, LookAgain, look_after
+from shared.stream.redis_client import RedisError
 from shared.telemetry import bound, logger
 
 _UNAVAILABLE_S = 10.0
 
 
 def handler(event: dict[str, Any], _context: Any) -> Json:
-    """A batch of watch messages, or of dead run messages; answers SQS's partial batch response."""
+    """A batch of watch messages, also of accounts that are to be deleted, or of dead run messages.
+
+    Answers SQS's partial batch response.
+    """
     return run(_handle(event["Records"]))
 
 
 async def _handle(records: list[Json]) -> Json:
     failures: list[str] = []
     telling: list[Coroutine[None, None, str | None]] = []
+    deletions: list[tuple[Json, AccountMessage]] = []
     for record in records:
+        if (deletion := AccountMessage.parse(record["body"])) is not None:
+            deletions.append((record, deletion))
+            continue
         try:
             message = RunMessage.parse(record["body"])
         except ValueError:
@@ -45,6 +54,9 @@ async def _handle(records: list[Json]) -> Json:
                 telling.append(_tell(message, record, outcome))
             elif not await _may_go(record, _sooner(outcome, due_in_s)):
                 failures.append(record["messageId"])
+    for record, deletion in deletions:
+        if not await _delete_some(deletion, record, round_s=ROUND_S / len(deletions)):
+            failures.append(record["messageId"])
     # Receivers are strangers, and may be slow: all of them at once, and after everything else.
     failures += [message_id for message_id in await asyncio.gather(*telling) if message_id is not None]
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failures]}
@@ -58,13 +70,27 @@ def _logged(message: RunMessage) -> AbstractContextManager[None]:
 
 async def _look(message: RunMessage, record: Json) -> tuple[Done | LookAgain, float | None]:
     """Look after one message's run; and in how many seconds its webhook is due, if there is one."""
-    age_s = time.time() - int(record["attributes"]["SentTimestamp"]) / 1000
     try:
-        outcome = await look_after(message, age_s=age_s)
+        outcome = await look_after(message, age_s=_age_s(record))
         return outcome, await _due_in_s(message)
     except (SunaError, ClientError, BotoCoreError):
         logger.warning("the run could not be looked after; the watch comes back", exc_info=True)
         return LookAgain(_UNAVAILABLE_S), None
+
+
+async def _delete_some(message: AccountMessage, record: Json, *, round_s: float) -> bool:
+    """A round of deleting an account; whether the message may go."""
+    with bound(request_id=message.request_id):
+        try:
+            outcome = await look_after_deletion(message, age_s=_age_s(record), round_s=round_s)
+        except (SunaError, ClientError, BotoCoreError, RedisError):
+            logger.warning("the account could not be deleted; the watch comes back", exc_info=True)
+            outcome = LookAgain(_UNAVAILABLE_S)
+        return await _may_go(record, outcome)
+
+
+def _age_s(record: Json) -> float:
+    return time.time() - int(record["attributes"]["SentTimestamp"]) / 1000
 
 
 async def _due_in_s(message: RunMessage) -> float | None:

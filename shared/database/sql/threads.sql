@@ -71,8 +71,10 @@ SELECT thread_id, last_run_number FROM threads WHERE thread_id = $1 AND account_
 
 -- name: lock_with_account
 -- Lock order: account, thread, run. The thread's lock is taken on a row that is joined from the locked account's, so
--- after it. NO KEY: whatever refers to the account takes a key share, and must not wait here.
-WITH account AS MATERIALIZED (SELECT account_id FROM accounts WHERE account_id = $2 FOR NO KEY UPDATE)
+-- after it. An account that is being deleted records nothing more. NO KEY: whatever refers to the account takes a key share, and must not wait here.
+WITH account AS MATERIALIZED (
+    SELECT account_id FROM accounts WHERE account_id = $2 AND deleting_at IS NULL FOR NO KEY UPDATE
+)
 SELECT t.thread_id, t.last_run_number FROM account JOIN threads t USING (account_id)
 WHERE t.thread_id = $1
 FOR NO KEY UPDATE OF t
