@@ -27,11 +27,14 @@ READING = frozenset(
         "/ws-tickets",
     }
 )
+# What a GET shows that would let its reader act.
+SECRETS = frozenset({"/webhooks/secret"})
 
 
 def scope_of(method: str, path: str) -> Scope:
     """What a credential must allow for a route; ``path`` as the route has it, with names for its parameters."""
-    return "read" if method in {"GET", "HEAD"} or (method == "POST" and path in READING) else "write"
+    reads = path not in SECRETS if method in {"GET", "HEAD"} else method == "POST" and path in READING
+    return "read" if reads else "write"
 
 
 async def _principal(
