@@ -234,8 +234,8 @@ class FakeHandlers:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.done: list[str] = []
-        for name in commands._HANDLERS:
-            monkeypatch.setitem(commands._HANDLERS, name, self._noting(name))
+        for name in commands.COMMANDS:
+            monkeypatch.setitem(commands.COMMANDS, name, self._noting(name))
 
     def _noting(self, name: str) -> Any:
         async def note(_params: object, _caller: object) -> dict[str, Any]:
@@ -250,7 +250,7 @@ class FakeHandlers:
     [
         (READ, ["ping", "state.get", "subscription.subscribe", "subscription.unsubscribe"]),
         (WRITE, ["input.respond", "ping", "run.cancel", "run.start"]),
-        (SCOPES, sorted(commands._HANDLERS)),
+        (SCOPES, sorted(commands.COMMANDS)),
     ],
     ids=["read", "write", "both"],
 )
@@ -259,7 +259,7 @@ async def test_a_command_needs_its_scope(
 ) -> None:
     handlers = FakeHandlers(monkeypatch)
     caller = Caller(account_id="account", thread_id=uuid4(), scopes=scopes)
-    for name in sorted(commands._HANDLERS):
+    for name in sorted(commands.COMMANDS):
         answer = await execute(f'{{"id": 1, "method": "{name}"}}', caller)
         expected = "success" if name in allowed else "error"
         assert (answer["type"], answer.get("error")) == (expected, None if name in allowed else "permission_denied")
@@ -273,7 +273,7 @@ async def test_every_command_but_ping_is_admitted_first(monkeypatch: pytest.Monk
         raise UnauthenticatedError("the API key has been revoked")
 
     caller = Caller(account_id="account", thread_id=uuid4(), admit=nobody)
-    for name in sorted(commands._HANDLERS):
+    for name in sorted(commands.COMMANDS):
         answer = await execute(f'{{"id": 1, "method": "{name}"}}', caller)
         assert answer["type"] == ("success" if name == "ping" else "error")
     assert handlers.done == ["ping"]
