@@ -9,8 +9,8 @@ from starlette.exceptions import HTTPException
 
 from functions.api.errors import CODES, INTERNAL, appearance
 from functions.api.http import (
-    agents,
     account,
+    agents,
     api_keys,
     assistants,
     commands,
