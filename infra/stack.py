@@ -115,6 +115,7 @@ class SunaStack(Stack):
             "CONNECTIONS_URL": websocket.connections_url,
             "WORKFLOW_ARN": workflow_arn(self, workflow_name),
             "SENDER_FUNCTION": sender_name,
+            **self._private_receivers(stage),
         }
         code = self._code(bundled=bundled, stage=stage)
         functions = Functions(
@@ -128,6 +129,7 @@ class SunaStack(Stack):
                     "AUTH_SECRET_ARN": secrets.auth.secret_arn,
                     **accepted,
                 },
+                Use.WEBHOOKS: {"WEBHOOK_SECRET_ARN": secrets.webhooks.secret_arn},
                 Use.PROVIDER: {
                     "PROVIDER_SECRET_ARN": secrets.provider.secret_arn,
                     "LITELLM_LOCAL_MODEL_COST_MAP": "True",
@@ -143,6 +145,7 @@ class SunaStack(Stack):
                 database_secret=database.secret,
                 auth_secret=secrets.auth,
                 provider_secret=secrets.provider,
+                webhook_secret=secrets.webhooks,
                 queues=queues,
                 storage=storage,
                 websocket=websocket,
@@ -213,6 +216,12 @@ class SunaStack(Stack):
             }
         for key, value in outputs.items():
             CfnOutput(self, key, value=value)
+
+    def _private_receivers(self, stage: Stage) -> dict[str, str]:
+        if stage.cloud is not None:
+            return {}
+        receivers = self._text("WebhookAllowedPrivate", "Receivers of webhooks on private addresses: host:port,...")
+        return {"WEBHOOK_ALLOWED_PRIVATE": receivers.value_as_string}
 
     def _text(self, name: str, description: str, default: str = "") -> CfnParameter:
         return CfnParameter(self, name, type="String", default=default, description=description)

@@ -29,11 +29,12 @@ type Json = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Thread:
-    """A conversation. ``last_run_status`` is that of its newest run, ``None`` before the first."""
+    """A conversation. ``is_public``: every account may read it. ``last_run_status``: ``None`` before the first run."""
 
     thread_id: UUID
     account_id: str
     metadata: Json
+    is_public: bool
     last_run_status: RunStatus | None
     created_at: datetime
     updated_at: datetime

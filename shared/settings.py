@@ -58,6 +58,21 @@ class AuthSettings(BaseSettings):
     jwt_audience: str = ""
 
 
+class WebhookSettings(BaseSettings):
+    """What webhooks are signed with, and which of them may be where no public server is."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+
+    webhook_secret_arn: str = ""
+    # Receivers that need neither be public nor speak TLS, as "host:port,host:port": stage local only.
+    webhook_allowed_private: str = ""
+
+    @property
+    def private_receivers(self) -> list[tuple[str, int]]:
+        """The receivers of ``webhook_allowed_private``."""
+        return _pairs(self.webhook_allowed_private)
+
+
 class ModelSettings(BaseSettings):
     """Which model answers, and the secret that holds the providers' keys."""
 
@@ -71,8 +86,12 @@ class ModelSettings(BaseSettings):
     @property
     def private_mcp_servers(self) -> list[tuple[str, int]]:
         """The servers of ``mcp_allowed_private``."""
-        pairs = [server.strip().rpartition(":") for server in self.mcp_allowed_private.split(",") if server.strip()]
-        return [(host, int(port)) for host, _, port in pairs]
+        return _pairs(self.mcp_allowed_private)
+
+
+def _pairs(text: str) -> list[tuple[str, int]]:
+    pairs = [server.strip().rpartition(":") for server in text.split(",") if server.strip()]
+    return [(host, int(port)) for host, _, port in pairs]
 
 
 class RuntimeSettings(BaseSettings):
@@ -110,6 +129,12 @@ def queue_settings() -> QueueSettings:
 def auth_settings() -> AuthSettings:
     """The settings of functions that let clients in."""
     return AuthSettings()
+
+
+@cache
+def webhook_settings() -> WebhookSettings:
+    """The settings of functions that accept or deliver webhooks."""
+    return WebhookSettings()
 
 
 @cache

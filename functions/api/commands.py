@@ -75,6 +75,11 @@ class Caller:
     scopes: frozenset[Scope] = SCOPES
     admit: Callable[[], Awaitable[object]] | None = None
 
+    @property
+    def thread_account_id(self) -> str:
+        """Whose events are watched: another account's, where the thread is public. Nothing is changed by it."""
+        return self.account_id if self.connection is None else self.connection.thread_account_id
+
 
 async def execute(body: str, caller: Caller) -> Json:
     """Carry out the command that ``body`` holds; returns the response, also for whatever is wrong with it."""
@@ -142,7 +147,7 @@ async def _subscribe(params: Json, caller: Caller) -> Json:
         raise NotSupportedError("subscribe over the WebSocket at /threads/{thread_id}/stream/events")
     wanted = SubscribeParams.model_validate(params)
     async with connection() as taken:
-        position = await threads.stream_position(taken, thread_id=caller.thread_id, account_id=caller.account_id)
+        position = await threads.stream_position(taken, thread_id=caller.thread_id, account_id=caller.thread_account_id)
     if wanted.since is not None and wanted.since > position.reserved_seq:
         raise InvalidRequestError(f"since: {wanted.since} is in the future; the newest event is {position.last_seq}")
     new = Filter(
@@ -164,11 +169,11 @@ async def _serve(caller: Caller, *, after: int = -1) -> None:
     in the way of the run that a client starts as soon as it has subscribed; whoever appends later looks for itself.
     """
     async with connection() as taken:
-        position = await threads.stream_position(taken, thread_id=caller.thread_id, account_id=caller.account_id)
+        position = await threads.stream_position(taken, thread_id=caller.thread_id, account_id=caller.thread_account_id)
     if not position.held:
         if after >= position.reserved_seq:
             return
-        await wake.sender(thread_id=caller.thread_id, account_id=caller.account_id)
+        await wake.sender(thread_id=caller.thread_id, account_id=caller.thread_account_id)
         return
     # Deferred: the client of Redis costs a cold start 150 ms, and the executor looks every two seconds anyway.
     from shared.stream import control  # noqa: PLC0415

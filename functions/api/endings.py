@@ -5,7 +5,7 @@ import time
 from uuid import UUID
 
 from functions.api.wire_state import values
-from shared.database import checkpoints, connection, runs
+from shared.database import Connection, checkpoints, connection, runs
 from shared.domain import TERMINAL, AgentRun, Json
 from shared.errors import SunaError
 
@@ -32,9 +32,16 @@ async def final_values(
         error = run.error or {}
         return {"__error__": {"error": error.get("code", run.status), "message": error.get("message", "")}}
     async with connection() as taken:
-        found = await checkpoints.until(taken, thread_id=thread_id, account_id=account_id, run_number=run.number)
-        asked = await checkpoints.interrupts(taken, thread_ids=[thread_id], account_id=account_id)
-    return values(found, [item for item in asked.get(thread_id, []) if item.agent_run_id == agent_run_id])
+        return await values_at_end(taken, run)
+
+
+async def values_at_end(connection: Connection, run: AgentRun) -> Json:
+    """The thread's values when the run ended, with what it has asked for."""
+    found = await checkpoints.until(
+        connection, thread_id=run.thread_id, account_id=run.account_id, run_number=run.number
+    )
+    asked = await checkpoints.interrupts(connection, thread_ids=[run.thread_id], account_id=run.account_id)
+    return values(found, [item for item in asked.get(run.thread_id, []) if item.agent_run_id == run.agent_run_id])
 
 
 async def _ended(*, account_id: str, thread_id: UUID, agent_run_id: UUID, longest_s: float) -> AgentRun:

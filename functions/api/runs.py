@@ -8,6 +8,7 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from functions.api.assistants import agent_of
+from functions.api.webhooks.receiver import checked_url
 from functions.api.wire import RunCommand, RunCreate
 from shared.agent_config import AgentConfig, RunConfig, RunOptions
 from shared.database import connection, runs, tool_executions
@@ -33,13 +34,14 @@ async def start_run(*, account_id: str, thread_id: UUID, body: RunCreate, once: 
 
     Raises:
         NotFoundError: there is no such assistant.
-        InvalidRequestError: a model, tool or setting that it names does not exist.
+        InvalidRequestError: a model, tool or setting that it names does not exist; its webhook cannot be one.
         NotSupportedError: it asks for what does not exist here.
         SunaError: as :func:`shared.runs.record.record_run`.
     """
     unsupported = body.unsupported()
     if unsupported is not None:
         raise NotSupportedError(unsupported)
+    webhook = checked_url(body.webhook) if body.webhook else None
     given = body.config.configurable
     agent = await agent_of(
         account_id=account_id,
@@ -67,6 +69,7 @@ async def start_run(*, account_id: str, thread_id: UUID, body: RunCreate, once: 
             multitask_strategy=body.multitask_strategy,
             create_thread=body.if_not_exists == "create",
             after_s=body.after_seconds,
+            webhook=webhook,
         ),
         once=once,
     )

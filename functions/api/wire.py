@@ -109,24 +109,26 @@ class Body(BaseModel):
 
 
 class ThreadCreate(Body):
-    """Body of ``POST /threads``."""
+    """Body of ``POST /threads``. ``is_public``: every account may read the thread; none but yours writes it."""
 
     thread_id: UUID = Field(default_factory=uuid4)
     metadata: dict[str, Any] = Field(default_factory=dict[str, Any])
+    is_public: bool = False
     if_exists: Literal["raise", "do_nothing"] = "raise"
     ttl: Any = None
     supersteps: Any = None
 
-    @field_validator("thread_id", "metadata", "if_exists", mode="before")
+    @field_validator("thread_id", "metadata", "is_public", "if_exists", mode="before")
     @classmethod
     def _null_is_absent(cls, value: Any, info: Any) -> Any:
         return cls.model_fields[info.field_name].get_default(call_default_factory=True) if value is None else value
 
 
 class ThreadPatch(Body):
-    """Body of ``PATCH /threads/{thread_id}``: keys to merge into the metadata."""
+    """Body of ``PATCH /threads/{thread_id}``: keys to merge into the metadata; whether every account may read it."""
 
     metadata: dict[str, Any] = Field(default_factory=dict[str, Any])
+    is_public: bool | None = None
     ttl: Any = None
 
 
@@ -224,8 +226,6 @@ class RunCreate(Body):
 
     def unsupported(self) -> str | None:
         """What the run asks for that does not exist here, and what there is instead."""
-        if self.webhook:
-            return "webhooks are not supported: follow the run with runs.stream, or over the WebSocket"
         if self.interrupt_before or self.interrupt_after:
             return "'interrupt_before' and 'interrupt_after' are not supported: tools may need approval instead"
         if self.checkpoint or self.checkpoint_id:
@@ -272,6 +272,7 @@ class WireThread(BaseModel):
     updated_at: datetime
     state_updated_at: datetime
     metadata: dict[str, Any]
+    is_public: bool
     status: WireThreadStatus
     config: dict[str, Any] = Field(default_factory=dict[str, Any])
     values: dict[str, Any] | None = None
@@ -286,6 +287,7 @@ class WireThread(BaseModel):
             updated_at=thread.updated_at,
             state_updated_at=thread.updated_at,
             metadata=thread.metadata,
+            is_public=thread.is_public,
             status=_THREAD_STATUS[thread.last_run_status],
             interrupts=interrupts or {},
         )

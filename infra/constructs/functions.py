@@ -37,6 +37,7 @@ class Use(StrEnum):
     PUSH = auto()
     START_WORKFLOW = auto()
     WAKE_SENDER = auto()
+    WEBHOOKS = auto()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +68,12 @@ FUNCTIONS: Mapping[str, FunctionSpec] = {
         group="api",
         handler="functions.api.http.main.handler",
         service="http",
-        uses=frozenset({Use.DATABASE, Use.AUTH, Use.SEND_RUNS, Use.SEND_WATCH, Use.TICKETS, Use.WAKE_SENDER}),
+        uses=frozenset(
+            {
+                *(Use.DATABASE, Use.AUTH, Use.SEND_RUNS, Use.SEND_WATCH, Use.TICKETS, Use.WAKE_SENDER),
+                Use.WEBHOOKS,
+            }
+        ),
     ),
     "WebSocket": FunctionSpec(
         group="api",
@@ -79,7 +85,12 @@ FUNCTIONS: Mapping[str, FunctionSpec] = {
         group="api",
         handler="functions.api.watch.main.handler",
         service="watch",
-        uses=frozenset({Use.DATABASE, Use.SEND_RUNS, Use.SEND_RETRY, Use.SEND_WATCH, Use.WAKE_SENDER}),
+        uses=frozenset(
+            {
+                *(Use.DATABASE, Use.SEND_RUNS, Use.SEND_RETRY, Use.SEND_WATCH, Use.WAKE_SENDER),
+                *(Use.WEBHOOKS, Use.SUBSCRIPTIONS),
+            }
+        ),
         loops=True,
     ),
     "Sender": FunctionSpec(

@@ -34,6 +34,7 @@ class Resources:
     database_secret: secretsmanager.ISecret
     auth_secret: secretsmanager.ISecret
     provider_secret: secretsmanager.ISecret
+    webhook_secret: secretsmanager.ISecret
     queues: Queues
     storage: Storage
     websocket: WebSocketEndpoint
@@ -47,6 +48,7 @@ def grant(functions: Functions, resources: Resources) -> None:
         Use.DATABASE: lambda role: _read(resources.database_secret, role),
         Use.AUTH: lambda role: _read(resources.auth_secret, role),
         Use.PROVIDER: lambda role: _read(resources.provider_secret, role),
+        Use.WEBHOOKS: lambda role: _read(resources.webhook_secret, role),
         Use.SEND_RUNS: lambda role: _send(resources.queues.runs, role),
         Use.SEND_RETRY: lambda role: _send(resources.queues.retry, role),
         Use.SEND_WATCH: lambda role: _send(resources.queues.watch, role),

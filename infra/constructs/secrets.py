@@ -9,17 +9,20 @@ from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
 HS256_KEY = "hs256_secret"
+WEBHOOK_KEY = "webhook_key"
 
 _DESCRIPTIONS = {
     "Auth": "Signing key of tokens that this stack accepts beside its OIDC issuer's",
+    "Webhooks": "Key from which each account's webhook secret is derived",
     "Provider": "Model providers' environment variables as JSON, e.g. OPENAI_API_KEY",
 }
 
 
 class Secrets(Construct):
-    """Signing key of our own tokens, and the model providers' keys.
+    """Signing key of our own tokens, the key of webhooks' secrets, and the model providers' keys.
 
     auth: JSON `{"hs256_secret": "..."}`.
+    webhooks: JSON `{"webhook_key": "..."}`, always generated.
     provider: JSON of provider environment variables, e.g. `{"OPENAI_API_KEY": "..."}`.
     """
 
@@ -34,21 +37,25 @@ class Secrets(Construct):
         """Without parameters the signing key is generated, and the providers' secret is empty at first."""
         super().__init__(scope, construct_id)
         if auth is None:
-            self.auth = secretsmanager.Secret(
-                self,
-                "Auth",
-                description=_DESCRIPTIONS["Auth"],
-                generate_secret_string=secretsmanager.SecretStringGenerator(
-                    secret_string_template=json.dumps({}),
-                    generate_string_key=HS256_KEY,
-                    exclude_punctuation=True,
-                    password_length=64,
-                ),
-                removal_policy=RemovalPolicy.DESTROY,
-            )
+            self.auth = self._generated("Auth", HS256_KEY)
         else:
             self.auth = self._given("Auth", auth)
+        self.webhooks = self._generated("Webhooks", WEBHOOK_KEY)
         self.provider = self._empty("Provider") if provider is None else self._given("Provider", provider)
+
+    def _generated(self, construct_id: str, key: str) -> secretsmanager.Secret:
+        return secretsmanager.Secret(
+            self,
+            construct_id,
+            description=_DESCRIPTIONS[construct_id],
+            generate_secret_string=secretsmanager.SecretStringGenerator(
+                secret_string_template=json.dumps({}),
+                generate_string_key=key,
+                exclude_punctuation=True,
+                password_length=64,
+            ),
+            removal_policy=RemovalPolicy.DESTROY,
+        )
 
     def _given(self, construct_id: str, parameter: CfnParameter) -> secretsmanager.Secret:
         return secretsmanager.Secret(

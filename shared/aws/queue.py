@@ -1,4 +1,4 @@
-"""The three queues of runs. A message holds ids only; everything else is in PostgreSQL."""
+"""The three queues of runs, and of deletions. A message holds ids only; everything else is in PostgreSQL."""
 
 import json
 import math
@@ -59,6 +59,30 @@ class RunMessage:
             raise ValueError(f"not a run message: {body[:200]!r}") from error
 
 
+@dataclass(frozen=True, kw_only=True)
+class AccountMessage:
+    """What the watch queue says of an account that is to be deleted."""
+
+    account_id: str
+    request_id: str | None = None
+
+    def body(self) -> str:
+        """The message's body."""
+        return json.dumps({"delete_account": self.account_id, "request_id": self.request_id or ids().get("request_id")})
+
+    @classmethod
+    def parse(cls, body: str) -> "AccountMessage | None":
+        """The message of ``body``; ``None`` if it is not such a message."""
+        try:
+            fields = json.loads(body)
+            account_id = fields["delete_account"]
+            return (
+                cls(account_id=account_id, request_id=fields.get("request_id")) if isinstance(account_id, str) else None
+            )
+        except (KeyError, TypeError, AttributeError, ValueError, RecursionError):
+            return None
+
+
 async def show_again(record: Json, *, after_s: float) -> None:
     """Make a received message visible again after ``after_s``, once it is reported as failed.
 
@@ -83,7 +107,9 @@ def is_watch(record: Json) -> bool:
     return queue_settings().watch_queue_url.endswith(f"/{record['eventSourceARN'].rsplit(':', 1)[-1]}")
 
 
-async def send(queue: Literal["runs", "retry", "watch"], message: RunMessage, *, delay_s: float = 0) -> None:
+async def send(
+    queue: Literal["runs", "retry", "watch"], message: RunMessage | AccountMessage, *, delay_s: float = 0
+) -> None:
     """Put ``message`` on a queue, to be delivered after ``delay_s`` (cut to SQS's 15 minutes).
 
     Raises:

@@ -23,6 +23,7 @@ def _thread(row: asyncpg.Record) -> Thread:
         thread_id=row["thread_id"],
         account_id=row["account_id"],
         metadata=json.loads(row["metadata"]),
+        is_public=row["is_public"],
         last_run_status=row["last_run_status"],
         created_at=row["created_at"],
         updated_at=row["updated_at"],
@@ -34,9 +35,12 @@ async def ensure_account(connection: Connection, *, account_id: str) -> None:
     await connection.execute(_SQL["ensure_account"], account_id)
 
 
-async def create(connection: Connection, *, thread_id: UUID, account_id: str, metadata: Json) -> bool:
+async def create(
+    connection: Connection, *, thread_id: UUID, account_id: str, metadata: Json, is_public: bool = False
+) -> bool:
     """Create a thread of an account that exists; False if the id is taken (by whomever: ids are chosen by clients)."""
-    return await connection.fetchval(_SQL["create"], thread_id, account_id, json.dumps(metadata)) is not None
+    created = await connection.fetchval(_SQL["create"], thread_id, account_id, json.dumps(metadata), is_public)
+    return created is not None
 
 
 async def get(connection: Connection, *, thread_id: UUID, account_id: str) -> Thread:
@@ -49,6 +53,11 @@ async def get(connection: Connection, *, thread_id: UUID, account_id: str) -> Th
     if row is None:
         raise NotFoundError(f"thread {str(thread_id)!r} not found")
     return _thread(row)
+
+
+async def owner(connection: Connection, *, thread_id: UUID, account_id: str | None) -> str | None:
+    """The account of a thread that ``account_id`` may read (``None``: everybody); ``None``: there is no such thread."""
+    return await connection.fetchval(_SQL["owner"], thread_id, account_id)
 
 
 async def search(
@@ -87,9 +96,14 @@ def _words(statuses: Sequence[RunStatus | None] | None) -> list[str] | None:
     return None if statuses is None else [status or "" for status in statuses]
 
 
-async def update_metadata(connection: Connection, *, thread_id: UUID, account_id: str, metadata: Json) -> None:
-    """Merge ``metadata`` into the thread's, key by key. Raises :class:`NotFoundError`."""
-    if await connection.fetchval(_SQL["update_metadata"], thread_id, account_id, json.dumps(metadata)) is None:
+async def update(
+    connection: Connection, *, thread_id: UUID, account_id: str, metadata: Json, is_public: bool | None = None
+) -> None:
+    """Merge ``metadata`` into the thread's, key by key; ``is_public``: ``None`` leaves it as it is.
+
+    Raises :class:`NotFoundError`.
+    """
+    if await connection.fetchval(_SQL["update"], thread_id, account_id, json.dumps(metadata), is_public) is None:
         raise NotFoundError(f"thread {str(thread_id)!r} not found")
 
 

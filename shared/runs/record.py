@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 from shared.aws import queue
 from shared.aws.queue import RunMessage
-from shared.database import Connection, facts, messages, plans, runs, threads, transaction
+from shared.database import Connection, facts, messages, plans, runs, threads, transaction, webhooks
 from shared.database.idempotency import Once
 from shared.domain import AgentRun, Json, MessageType, MultitaskStrategy, Thread
 from shared.errors import ConflictError, NotFoundError, QueueUnavailableError
@@ -31,7 +31,10 @@ class NewMessage:
 
 @dataclass(frozen=True, kw_only=True)
 class NewRun:
-    """A run to record. ``config`` holds what a run may override (see ``functions.runner``)."""
+    """A run to record.
+
+    ``config`` holds what a run may override (see ``functions.runner``); ``webhook``: the URL that its end is told to.
+    """
 
     account_id: str
     thread_id: UUID
@@ -43,6 +46,7 @@ class NewRun:
     multitask_strategy: MultitaskStrategy = "enqueue"
     create_thread: bool = False
     after_s: float = 0.0
+    webhook: str | None = None
     agent_run_id: UUID = field(default_factory=uuid4)
 
 
@@ -90,6 +94,10 @@ async def record_run(new: NewRun, *, once: Once | None = None) -> AgentRun:
                 multitask_strategy=new.multitask_strategy,
                 after_s=new.after_s,
             )
+            if new.webhook is not None:
+                await webhooks.insert(
+                    connection, agent_run_id=run.agent_run_id, account_id=new.account_id, url=new.webhook
+                )
             if busy_with is not None:
                 waits = events.custom(run.agent_run_id, "run_queued", {"number": number})
                 await facts.add(connection, thread_id=new.thread_id, facts=[waits])
@@ -173,7 +181,13 @@ async def append_message(*, account_id: str, thread_id: UUID, new: NewMessage, o
 
 
 async def create_thread(
-    *, account_id: str, thread_id: UUID, metadata: Json, exist_ok: bool, once: Once | None = None
+    *,
+    account_id: str,
+    thread_id: UUID,
+    metadata: Json,
+    exist_ok: bool,
+    is_public: bool = False,
+    once: Once | None = None,
 ) -> Thread:
     """Create a thread; returns it, or the existing one.
 
@@ -184,7 +198,9 @@ async def create_thread(
         if once is not None:
             await once.begin(connection)
         await threads.ensure_account(connection, account_id=account_id)
-        created = await threads.create(connection, thread_id=thread_id, account_id=account_id, metadata=metadata)
+        created = await threads.create(
+            connection, thread_id=thread_id, account_id=account_id, metadata=metadata, is_public=is_public
+        )
         if not created and not exist_ok:
             raise ConflictError(f"thread {str(thread_id)!r} already exists; pass if_exists='do_nothing' to use it")
         try:

@@ -10,10 +10,10 @@ import asyncpg
 
 from shared.aws import queue
 from shared.aws.queue import RunMessage
-from shared.database import connection, facts
+from shared.database import connection, facts, webhooks
 from shared.database.queries import queries
 from shared.domain import TERMINAL
-from shared.errors import LeaseLostError
+from shared.errors import LeaseLostError, QueueUnavailableError
 from shared.runs import log_hold
 from shared.runs.patience import patience_s
 from shared.stream import control, wake
@@ -39,9 +39,20 @@ async def settle(*, agent_run_id: UUID, thread_id: UUID, account_id: str) -> boo
     async with connection() as taken:
         settled = await taken.fetchval(_SQL["settled"], agent_run_id)
         row = await taken.fetchrow(_SQL["watch"], agent_run_id, account_id)
+        hook_due_in_s = await webhooks.due_in_s(taken, agent_run_id=agent_run_id, account_id=account_id)
     if settled is not None:
         await facts.forget_old(thread_id=thread_id)
+        if hook_due_in_s is not None:
+            await _tell_watch(RunMessage(agent_run_id=agent_run_id, thread_id=thread_id, account_id=account_id))
     return settled is not None or row is None or row["settled_at"] is not None
+
+
+async def _tell_watch(message: RunMessage) -> None:
+    """Have a watch come at once for what only the watch function does; the run's own may come half a minute later."""
+    try:
+        await queue.send("watch", message)
+    except QueueUnavailableError:
+        logger.warning("the webhook waits for the run's own watch", exc_info=True)
 
 
 async def dispatch_next(thread_id: UUID) -> None:

@@ -43,6 +43,11 @@ async def notify(thread_id: UUID, kind: Kind, *, agent_run_id: UUID | None = Non
         logger.warning("no hint could be left", extra={"kind": kind}, exc_info=True)
 
 
+async def forget(thread_id: UUID) -> None:
+    """Delete the thread's hints. Raises RedisError."""
+    await redis().delete(_key(thread_id))
+
+
 async def last_id(thread_id: UUID) -> str:
     """Where the stream ends: whoever listens from here on, and then looks into the database, misses nothing."""
     try:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from uuid import UUID
 
-from shared.stream import subscriptions
+from shared.stream.audience import audience
 from shared.stream.events import Logged
 from shared.stream.sender import Sender
 from shared.telemetry import logger
@@ -108,7 +108,7 @@ class Delivery:
     async def _refresh(self) -> bool:
         """See to it that every subscription has a sender; False if they could not be read."""
         try:
-            found = await subscriptions.of_thread(self._thread_id, account_id=self._account_id)
+            found = await audience(self._thread_id, account_id=self._account_id)
         except Exception:
             # Nobody is lost by a late look: what they miss is in the log.
             logger.warning("subscriptions could not be read", exc_info=True)

@@ -53,6 +53,11 @@ async def append(
     return Appended(answer, int(last_seq))
 
 
+async def forget(thread_id: UUID) -> None:
+    """Delete the thread's log, with its fence. Raises RedisError."""
+    await redis().delete(*_keys(thread_id))
+
+
 async def read(thread_id: UUID, *, after_seq: int, limit: int) -> list[Logged]:
     """The events after ``after_seq`` that the log still has, oldest first, at most ``limit``.
 

@@ -4,7 +4,8 @@ One table, two kinds of items (a third are the API's tickets):
 
 - a connection: ``thread_id = "connection#<id>"``, ``connection_id = "connection"``; its account, the thread it was
   opened for, the event number it begins after;
-- what it watches: ``thread_id``, ``connection_id``; account, its filters, ``cursor`` (the number of the last event
+- what it watches: ``thread_id``, ``connection_id``; account, its reader if that is
+  another account, its filters, ``cursor`` (the number of the last event
   considered for it), ``version`` (raised whenever the filters or, by a subscriber, the cursor change), and who posts to
   it: ``sender`` until ``sender_until`` (epoch, ms). **Only the holder of that lease posts.**
 
@@ -49,6 +50,7 @@ class ConnectionRecord:
 
     ``opened_at``: epoch, s. ``begins_after``: the number of the last event before it, for subscriptions that do not say
     since when.
+    ``owner_id``: whose thread it is, if it is a public one of another account, whose events it gets.
     ``scopes``: what the credential allows that it was opened with; ``key_id``: if that was an API key.
     """
 
@@ -60,6 +62,12 @@ class ConnectionRecord:
     scopes: frozenset[Scope] = SCOPES
     key_id: UUID | None = None
     begins_after: int = 0
+    owner_id: str | None = None
+
+    @property
+    def thread_account_id(self) -> str:
+        """The account that the thread is looked for in."""
+        return self.account_id if self.owner_id is None else self.owner_id
 
     @property
     def expires_at(self) -> int:
@@ -74,7 +82,10 @@ class ConnectionRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class Subscription:
-    """What a connection watches of a thread, all its subscriptions together."""
+    """What a connection watches of a thread, all its subscriptions together.
+
+    ``account_id``: the thread's; ``reader_id``: the connection's, if that is another one.
+    """
 
     thread_id: UUID
     connection_id: str
@@ -85,6 +96,7 @@ class Subscription:
     expires_at: int
     announce_at: int | None = None
     """From when on the end is announced (epoch, s); ``None`` if it was."""
+    reader_id: str | None = None
 
 
 def _key(thread: str, connection: str) -> "Item":
@@ -112,6 +124,7 @@ def _subscription(item: "Item") -> Subscription:
         version=int(item["version"].get("N", 0)),
         expires_at=int(_number(item, "expires_at")),
         announce_at=int(_number(item, "announce_at")) if "announce_at" in item else None,
+        reader_id=text.get("reader_id"),
     )
 
 
@@ -128,6 +141,7 @@ async def put_connection(record: ConnectionRecord) -> None:
             "scopes": {"S": " ".join(sorted(record.scopes))},
             "key_id": {"S": str(record.key_id or "")},
             "begins_after": {"N": str(record.begins_after)},
+            **({} if record.owner_id is None else {"owner_id": {"S": record.owner_id}}),
             "expires_at": {"N": str(record.expires_at)},
         },
     )
@@ -148,6 +162,7 @@ async def get_connection(connection_id: str) -> ConnectionRecord | None:
         scopes=scopes_of(item["scopes"].get("S", "")),
         key_id=UUID(key_id) if key_id else None,
         begins_after=int(item["begins_after"].get("N", 0)),
+        owner_id=item["owner_id"].get("S") if "owner_id" in item else None,
     )
 
 
@@ -208,11 +223,14 @@ async def _change(
     """
     update = "SET account_id = :account, filters = :filters, version = :next, expires_at = :expiry"
     values: Item = {
-        ":account": {"S": record.account_id},
+        ":account": {"S": record.thread_account_id},
         ":filters": {"S": json.dumps([one.stored() for one in filters])},
         ":next": {"N": str((known or 0) + 1)},
         ":expiry": {"N": str(record.expires_at)},
     }
+    if record.owner_id is not None:
+        update += ", reader_id = :reader"
+        values[":reader"] = {"S": record.account_id}
     options: dict[str, Any] = {}
     if cursor is not None:
         update += ", #cursor = :cursor"
@@ -253,8 +271,18 @@ async def delete(subscription: Subscription) -> None:
     )
 
 
+async def forget(thread_id: UUID, *, account_id: str) -> None:
+    """Forget what anybody watches of the account's thread, and the connections that do."""
+    for subscription in await of_thread(thread_id, account_id=account_id):
+        await delete_connection(subscription.connection_id)
+        await delete(subscription)
+
+
 async def of_thread(thread_id: UUID, *, account_id: str) -> Sequence[Subscription]:
-    """What connections of the account watch of the thread; those of any other account get nothing."""
+    """What is watched of the account's thread; what was written for any other account is left out.
+
+    Whether readers of other accounts may see it still is not looked at here (:mod:`shared.stream.audience`).
+    """
     client = await dynamodb()
     pages = client.get_paginator("query").paginate(
         TableName=stream_settings().subscriptions_table,

@@ -77,6 +77,16 @@ def up(command: str, *, local_dir: Path = LOCAL_DIR, **environment: str) -> subp
 @pytest.fixture(scope="session")
 def mcp_port() -> int:
     """Where an MCP server will be: the stack has to be told that assistants may use it, although it is private."""
+    return _free_port()
+
+
+@pytest.fixture(scope="session")
+def hook_port() -> int:
+    """Where a receiver of webhooks will be; the stack has to be told of it, too."""
+    return _free_port()
+
+
+def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
@@ -95,9 +105,9 @@ async def make_room(stack: RunningStack, *, max_unfinished_runs: int = 1000) -> 
 
 
 @pytest.fixture(scope="session")
-def stack(mcp_port: int) -> Generator[RunningStack]:
+def stack(mcp_port: int, hook_port: int) -> Generator[RunningStack]:
     """The deployed stack."""
-    started = up("up", MCP_ALLOWED_PRIVATE=f"127.0.0.1:{mcp_port}")
+    started = up("up", MCP_ALLOWED_PRIVATE=f"127.0.0.1:{mcp_port}", WEBHOOK_ALLOWED_PRIVATE=f"127.0.0.1:{hook_port}")
     assert started.returncode == 0, started.stdout + started.stderr
     try:
         running = RunningStack(json.loads((LOCAL_DIR / "stack.json").read_text(encoding="utf-8")))

@@ -382,7 +382,6 @@ async def test_a_stranger_follows_nobodys_run(sdk: LangGraphClient, stack: Runni
 async def test_what_a_run_cannot_do_is_said(sdk: LangGraphClient) -> None:
     thread_id = await _thread(sdk)
     for unsupported in (
-        {"webhook": "https://example.org"},
         {"interrupt_before": ["agent"]},
         {"checkpoint_id": str(uuid4())},
         {"context": {"a": 1}},

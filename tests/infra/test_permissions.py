@@ -101,6 +101,12 @@ def test_only_the_edge_reads_the_signing_key(template: Template) -> None:
     assert holders(template, "secretsmanager:GetSecretValue", secret) == {"Http", "WebSocket"}
 
 
+def test_webhooks_are_signed_by_the_watch_and_their_secret_is_shown_by_the_api(template: Template) -> None:
+    secret = template.logical_id("AWS::SecretsManager::Secret", "Secrets/Webhooks/")
+
+    assert holders(template, "secretsmanager:GetSecretValue", secret) == {"Http", "Watch"}
+
+
 def test_events_are_pushed_by_executors_and_the_sender(template: Template) -> None:
     assert holders(template, "execute-api:ManageConnections") == {"Sender", *EXECUTORS}
 
@@ -124,5 +130,5 @@ def test_nobody_scans_or_changes_the_table(template: Template) -> None:
     assert dynamodb == {
         f"dynamodb:{name}" for name in ("BatchWriteItem", "DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem")
     }
-    assert holders(template, "dynamodb:Query") == {"WebSocket", "Sender", *EXECUTORS}
-    assert holders(template, "dynamodb:PutItem") == {"Http", "WebSocket", "Sender", *EXECUTORS}
+    assert holders(template, "dynamodb:Query") == {"WebSocket", "Watch", "Sender", *EXECUTORS}
+    assert holders(template, "dynamodb:PutItem") == {"Http", "WebSocket", "Watch", "Sender", *EXECUTORS}

@@ -45,6 +45,9 @@ DATA = (
     Allowed("AWS::S3::Bucket *Policy", "Storage/Files/*", "both", '["Delete", "Retain"]'),
     Allowed("Parameters", "*Secret", "left"),
     Allowed("Parameters", "*Url", "left"),
+    # In the cloud no webhook goes to a private address.
+    Allowed("AWS::Lambda::Function Properties.Environment.Variables.WEBHOOK_ALLOWED_PRIVATE", "Functions/*", "left"),
+    Allowed("Parameters", "WebhookAllowedPrivate", "left"),
 )
 SNAP_START = (
     Allowed("AWS::Lambda::Function Properties.SnapStart", "*", "right"),

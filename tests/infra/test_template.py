@@ -211,6 +211,13 @@ def test_only_executors_know_the_providers_keys(template: Template) -> None:
     assert knowing == {"QueueRunner", "WorkflowRunner", "Summarizer"}
 
 
+def test_only_stage_local_lets_webhooks_go_to_private_addresses(templates: dict[str, Template]) -> None:
+    for stage, of_stage in templates.items():
+        for name in HANDLERS:
+            variables = of_stage.function(name)["Environment"]["Variables"]
+            assert ("WEBHOOK_ALLOWED_PRIVATE" in variables) == (stage == "local")
+
+
 def test_functions_with_litellm_never_fetch_its_price_map(template: Template) -> None:
     for name, spec in FUNCTIONS.items():
         variables = template.function(name)["Environment"]["Variables"]

@@ -19,6 +19,7 @@ from shared.database import (
     threads,
     tool_executions,
     transaction,
+    webhooks,
 )
 from shared.domain import Message
 from shared.errors import ConflictError, NotFoundError
@@ -48,6 +49,12 @@ async def _interrupts(taken: Any, own: "Owned", who: str) -> list[object]:
     return [*(await checkpoints.interrupts(taken, thread_ids=[own.thread_id], account_id=who)).values()]
 
 
+async def _ended_webhook(taken: Any, own: "Owned", who: str) -> list[object]:
+    await webhooks.end(taken, agent_run_id=own.agent_run_id, account_id=who, attempts=0, outcome="delivered")
+    status = "SELECT status FROM webhook_deliveries WHERE agent_run_id = $1 AND status = 'delivered'"
+    return await taken.fetch(status, own.agent_run_id)
+
+
 async def _unless_0(found: Awaitable[int]) -> int | None:
     return await found or None
 
@@ -61,6 +68,7 @@ async def _as_list(found: Awaitable[object]) -> list[object]:
 # thread's lock, which a stranger does not get.
 STRANGERS: dict[tuple[Any, str], Callable[[Any, "Owned", str], Awaitable[object]]] = {
     (threads, "get"): lambda taken, own, who: threads.get(taken, thread_id=own.thread_id, account_id=who),
+    (threads, "owner"): lambda taken, own, who: _as_list(threads.owner(taken, thread_id=own.thread_id, account_id=who)),
     (threads, "lock"): lambda taken, own, who: threads.lock(taken, thread_id=own.thread_id, account_id=who),
     (threads, "stream_position"): _position,
     (threads, "lock_with_account"): lambda taken, own, who: threads.lock_with_account(
@@ -68,7 +76,7 @@ STRANGERS: dict[tuple[Any, str], Callable[[Any, "Owned", str], Awaitable[object]
     ),
     (plans, "usage"): lambda taken, own, who: plans.usage(taken, account_id=who, thread_id=own.thread_id),
     (threads, "delete"): lambda taken, own, who: threads.delete(taken, thread_id=own.thread_id, account_id=who),
-    (threads, "update_metadata"): lambda taken, own, who: threads.update_metadata(
+    (threads, "update"): lambda taken, own, who: threads.update(
         taken, thread_id=own.thread_id, account_id=who, metadata={"stolen": True}
     ),
     (threads, "search"): lambda taken, own, who: threads.search(
@@ -134,6 +142,13 @@ STRANGERS: dict[tuple[Any, str], Callable[[Any, "Owned", str], Awaitable[object]
     (api_keys, "page"): lambda taken, own, who: api_keys.page(taken, account_id=who, limit=10, offset=0),
     (api_keys, "get"): lambda taken, own, who: api_keys.get(taken, key_id=own.key_id, account_id=who),
     (api_keys, "revoke"): lambda taken, own, who: api_keys.revoke(taken, key_id=own.key_id, account_id=who),
+    (webhooks, "due_in_s"): lambda taken, own, who: _as_list(
+        webhooks.due_in_s(taken, agent_run_id=own.agent_run_id, account_id=who)
+    ),
+    (webhooks, "begin"): lambda taken, own, who: _as_list(
+        webhooks.begin(taken, agent_run_id=own.agent_run_id, account_id=who, lasts_s=60)
+    ),
+    (webhooks, "end"): _ended_webhook,
     (tool_executions, "unanswered"): lambda taken, own, who: tool_executions.unanswered(
         taken, thread_id=own.thread_id, account_id=who
     ),
@@ -151,11 +166,12 @@ INSERTS = {
     (api_keys, "create"),
     (assistants, "create"),
     (tool_executions, "begin"),
+    (webhooks, "insert"),
 }
 
 
 class Owned:
-    """A thread of an account, with a run, a message and a call that waits for approval; an assistant and an API key."""
+    """A thread, with a run, its webhook, a message and a call that waits for approval; an assistant and an API key."""
 
     def __init__(self, thread_id: UUID, agent_run_id: UUID, account_id: str) -> None:
         self.thread_id, self.agent_run_id, self.account_id = thread_id, agent_run_id, account_id
@@ -179,6 +195,7 @@ async def owned(database: Database, account_id: str) -> Owned:
             config=AgentConfig(),
             metadata={},
         )
+        await webhooks.insert(taken, agent_run_id=own.agent_run_id, account_id=account_id, url="https://example.com/")
         await api_keys.create(
             taken,
             key_id=own.key_id,
@@ -225,7 +242,7 @@ def _is_scoped(found: Callable[..., object]) -> bool:
 def test_every_function_of_the_stores_is_asked_by_a_stranger() -> None:
     public = {
         (store, name)
-        for store in (api_keys, plans, threads, checkpoints, messages, runs, assistants, tool_executions)
+        for store in (api_keys, plans, threads, checkpoints, messages, runs, assistants, tool_executions, webhooks)
         for name, found in vars(store).items()
         if inspect.iscoroutinefunction(found) and found.__module__ == store.__name__ and _is_scoped(found)
     }
@@ -264,9 +281,7 @@ async def test_a_thread_id_that_is_taken_is_not_given_twice(database: Database, 
 async def test_metadata_is_merged_key_by_key(owned: Owned) -> None:
     async with connection() as taken:
         for metadata in ({"a": 1, "b": {"c": 1}}, {"b": {"d": 2}, "e": None}):
-            await threads.update_metadata(
-                taken, thread_id=owned.thread_id, account_id=owned.account_id, metadata=metadata
-            )
+            await threads.update(taken, thread_id=owned.thread_id, account_id=owned.account_id, metadata=metadata)
         thread = await threads.get(taken, thread_id=owned.thread_id, account_id=owned.account_id)
     assert thread.metadata == {"a": 1, "b": {"d": 2}, "e": None}
 
@@ -287,9 +302,7 @@ async def test_a_search_filters_and_pages_in_a_stable_order(database: Database, 
     assert await search(thread_ids=ids[:2]) == ids[1::-1]
 
     async with connection() as taken:
-        await threads.update_metadata(
-            taken, thread_id=ids[3], account_id=account_id, metadata={"user": {"id": 7, "name": "x"}}
-        )
+        await threads.update(taken, thread_id=ids[3], account_id=account_id, metadata={"user": {"id": 7, "name": "x"}})
     assert await search(metadata={"user": {"id": 7}}) == [ids[3]]
     assert await search(metadata={"user": {"id": 8}}) == []
 

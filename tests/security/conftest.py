@@ -6,13 +6,13 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.conftest import RunningStack, mcp_port, stack
+from tests.e2e.conftest import RunningStack, hook_port, mcp_port, stack
 from tests.e2e.following import eventually
 from tests.security.credentials import Secrets, headers_of
 from tests.security.routes import Property, property_of
 
 # Fixtures of the end-to-end tests, here too.
-__all__ = ["mcp_port", "stack"]
+__all__ = ["hook_port", "mcp_port", "stack"]
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from shared.aws.queue import RunMessage
+from shared.aws.queue import AccountMessage, RunMessage
 from shared.telemetry import bound
 
 RUN_ID, THREAD_ID = uuid4(), uuid4()
@@ -20,6 +20,20 @@ def _body(**changes: Any) -> str:
 def test_a_message_survives_the_queue() -> None:
     message = RunMessage(agent_run_id=RUN_ID, thread_id=THREAD_ID, account_id="account", request_id="request")
     assert RunMessage.parse(message.body()) == message
+
+
+def test_a_deletion_survives_the_queue_and_is_no_run() -> None:
+    message = AccountMessage(account_id="account", request_id="request")
+    assert AccountMessage.parse(message.body()) == message
+    with pytest.raises(ValueError, match="not a run message"):
+        RunMessage.parse(message.body())
+
+
+@pytest.mark.parametrize(
+    "body", ["", "{", "[]", "1", "null", "{}", _body(), '{"delete_account": 1}', '"delete_account"']
+)
+def test_what_is_no_deletion_is_not_taken_for_one(body: str) -> None:
+    assert AccountMessage.parse(body) is None
 
 
 def test_a_message_carries_the_request_that_it_was_sent_in() -> None:

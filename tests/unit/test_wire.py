@@ -39,7 +39,13 @@ def _run(status: RunStatus) -> AgentRun:
 
 def _thread(status: RunStatus | None) -> Thread:
     return Thread(
-        thread_id=uuid4(), account_id="account", metadata={}, last_run_status=status, created_at=NOW, updated_at=NOW
+        thread_id=uuid4(),
+        account_id="account",
+        metadata={},
+        is_public=False,
+        last_run_status=status,
+        created_at=NOW,
+        updated_at=NOW,
     )
 
 

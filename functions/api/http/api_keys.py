@@ -4,30 +4,19 @@ from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID, uuid4
 
-from fastapi import APIRouter, Depends, Header, Query
+from fastapi import APIRouter, Header, Query
 from pydantic import AwareDatetime, BaseModel, Field, field_validator
 
-from functions.api.auth import NEVER_S, Principal
-from functions.api.http.identity import Caller
+from functions.api.auth import NEVER_S
+from functions.api.http.identity import TokenHolder
 from functions.api.keys import digest, new_secret
 from functions.api.wire import Body
 from shared.database import api_keys, connection, threads, transaction
 from shared.database.api_keys import ApiKey
 from shared.domain import SCOPES, Scope
-from shared.errors import ForbiddenError, InvalidRequestError
+from shared.errors import InvalidRequestError
 
 router = APIRouter(prefix="/api-keys", tags=["api keys"])
-
-
-async def _token_holder(caller: Caller) -> Principal:
-    if caller.key_id is not None:
-        raise ForbiddenError(
-            "API keys are managed with a token: send one in the header 'Authorization: Bearer <token>'"
-        )
-    return caller
-
-
-TokenHolder = Annotated[Principal, Depends(_token_holder)]
 
 
 class ApiKeyCreate(Body):

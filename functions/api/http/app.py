@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 
 from functions.api.errors import CODES, INTERNAL, appearance
 from functions.api.http import (
+    account,
     agents,
     api_keys,
     assistants,
@@ -21,6 +22,7 @@ from functions.api.http import (
     thread_states,
     threads,
     tickets,
+    webhooks,
 )
 from functions.api.http.middleware import RequestMiddleware
 from functions.api.http.responses import describe
@@ -57,6 +59,8 @@ def build_app() -> FastAPI:
         suna,
         tickets,
         api_keys,
+        webhooks,
+        account,
         refused,
     )
     routers = [module.router for module in modules]

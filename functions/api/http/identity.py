@@ -8,6 +8,7 @@ from functions.api.auth import Principal, authenticator
 from functions.api.http.middleware import RATE_HEADERS
 from functions.api.limits.limiter import limiter, refuse
 from shared.domain import Scope
+from shared.errors import ForbiddenError
 
 # What is asked for with POST and changes nothing. Whatever is neither here nor a GET needs `write`.
 READING = frozenset(
@@ -26,11 +27,14 @@ READING = frozenset(
         "/ws-tickets",
     }
 )
+# What a GET shows that would let its reader act.
+SECRETS = frozenset({"/webhooks/secret"})
 
 
 def scope_of(method: str, path: str) -> Scope:
     """What a credential must allow for a route; ``path`` as the route has it, with names for its parameters."""
-    return "read" if method in {"GET", "HEAD"} or (method == "POST" and path in READING) else "write"
+    reads = path not in SECRETS if method in {"GET", "HEAD"} else method == "POST" and path in READING
+    return "read" if reads else "write"
 
 
 async def _principal(
@@ -47,3 +51,12 @@ async def _principal(
 
 
 Caller = Annotated[Principal, Depends(_principal)]
+
+
+async def _token_holder(caller: Caller) -> Principal:
+    if caller.key_id is not None:
+        raise ForbiddenError("this is done with a token: send one in the header 'Authorization: Bearer <token>'")
+    return caller
+
+
+TokenHolder = Annotated[Principal, Depends(_token_holder)]

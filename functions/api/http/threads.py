@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse
 from functions.api.http.idempotency import Idempotency
 from functions.api.http.identity import Caller
 from functions.api.http.pages import page_of
+from functions.api.http.reading import owner_of
 from functions.api.states import wire_threads
 from functions.api.wire import (
     ThreadCreate,
@@ -40,6 +41,7 @@ async def create_thread(caller: Caller, idempotency: Idempotency, body: ThreadCr
         thread_id=new.thread_id,
         metadata=new.metadata,
         exist_ok=new.if_exists == "do_nothing",
+        is_public=new.is_public,
         once=idempotency(WireThread.of),
     )
     return WireThread.of(thread)
@@ -90,10 +92,11 @@ def _searched(body: ThreadSearch | None) -> ThreadSearch:
 
 @router.get("/{thread_id}")
 async def get_thread(caller: Caller, thread_id: UUID) -> WireThread:
-    """One thread; ``interrupts`` say, by run, what somebody has to answer."""
+    """One thread, yours or a public one; ``interrupts`` say, by run, what somebody has to answer."""
+    owner = await owner_of(thread_id, caller)
     async with connection() as taken:
-        thread = await threads.get(taken, thread_id=thread_id, account_id=caller.account_id)
-        [shown] = await wire_threads(taken, [thread], account_id=caller.account_id)
+        thread = await threads.get(taken, thread_id=thread_id, account_id=owner)
+        [shown] = await wire_threads(taken, [thread], account_id=owner)
     return shown
 
 
@@ -105,11 +108,19 @@ async def get_thread(caller: Caller, thread_id: UUID) -> WireThread:
 async def update_thread(
     caller: Caller, thread_id: UUID, body: ThreadPatch, prefer: Annotated[str | None, Header()] = None
 ) -> Any:
-    """Merge keys into the thread's metadata; with ``Prefer: return=minimal`` the answer is empty."""
+    """Merge keys into the thread's metadata, make it public or private; with ``Prefer: return=minimal`` the answer is
+    empty.
+    """
     if body.ttl is not None:
         raise NotSupportedError(_NO_TTL)
     async with connection() as taken:
-        await threads.update_metadata(taken, thread_id=thread_id, account_id=caller.account_id, metadata=body.metadata)
+        await threads.update(
+            taken,
+            thread_id=thread_id,
+            account_id=caller.account_id,
+            metadata=body.metadata,
+            is_public=body.is_public,
+        )
     if prefer == "return=minimal":
         return Response(status_code=204)
     return await get_thread(caller, thread_id)

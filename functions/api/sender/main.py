@@ -11,7 +11,8 @@ from shared.aws import clients
 from shared.database import connection, threads
 from shared.database.pool import open_pool
 from shared.process import at_init, run
-from shared.stream import log, subscriptions, wake
+from shared.stream import log, wake
+from shared.stream.audience import audience
 from shared.stream.events import Logged
 from shared.stream.redis_client import open_redis
 from shared.stream.sender import Sender
@@ -74,7 +75,7 @@ async def _serve(thread_id: UUID, *, account_id: str, limit_s: float, function: 
     if position.held:
         logger.info("the run's executor serves the thread")
         return
-    watching = await subscriptions.of_thread(thread_id, account_id=account_id)
+    watching = await audience(thread_id, account_id=account_id)
     if not watching:
         return
     source = Replay(thread_id, newest_seq=max(position.last_seq, await log.last_seq(thread_id) or 0))

@@ -1,53 +1,129 @@
 """The watch function.
 
 A watch message is never sent again: it is reported as failed after its visibility was set, so that it comes back by
-itself until its run is settled.
+itself until its run is settled, and told to its webhook.
 """
 
+import asyncio
 import time
+from collections.abc import Coroutine
+from contextlib import AbstractContextManager
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from functions.api.watch.deletion import ROUND_S, look_after_deletion
+from functions.api.webhooks.delivery import deliver
 from shared.aws import queue
-from shared.aws.queue import RunMessage
+from shared.aws.queue import AccountMessage, RunMessage
+from shared.database import connection, webhooks
 from shared.domain import Json
 from shared.errors import SunaError
 from shared.process import run
-from shared.runs.settle import LookAgain, look_after
+from shared.runs.settle import Done, LookAgain, look_after
+from shared.stream.redis_client import RedisError
 from shared.telemetry import bound, logger
 
 _UNAVAILABLE_S = 10.0
 
 
 def handler(event: dict[str, Any], _context: Any) -> Json:
-    """A batch of watch messages, or of dead run messages; answers SQS's partial batch response."""
+    """A batch of watch messages, also of accounts that are to be deleted, or of dead run messages.
+
+    Answers SQS's partial batch response.
+    """
     return run(_handle(event["Records"]))
 
 
 async def _handle(records: list[Json]) -> Json:
-    failures = [record["messageId"] for record in records if not await _done(record)]
+    failures: list[str] = []
+    telling: list[Coroutine[None, None, str | None]] = []
+    deletions: list[tuple[Json, AccountMessage]] = []
+    for record in records:
+        if (deletion := AccountMessage.parse(record["body"])) is not None:
+            deletions.append((record, deletion))
+            continue
+        try:
+            message = RunMessage.parse(record["body"])
+        except ValueError:
+            logger.exception("a message on the watch queue is not a watch")
+            continue
+        with _logged(message):
+            outcome, due_in_s = await _look(message, record)
+            if due_in_s is not None and due_in_s <= 0:
+                telling.append(_tell(message, record, outcome))
+            elif not await _may_go(record, _sooner(outcome, due_in_s)):
+                failures.append(record["messageId"])
+    for record, deletion in deletions:
+        if not await _delete_some(deletion, record, round_s=ROUND_S / len(deletions)):
+            failures.append(record["messageId"])
+    # Receivers are strangers, and may be slow: all of them at once, and after everything else.
+    failures += [message_id for message_id in await asyncio.gather(*telling) if message_id is not None]
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failures]}
 
 
-async def _done(record: Json) -> bool:
-    """Look after one message's run; whether the message may go."""
+def _logged(message: RunMessage) -> AbstractContextManager[None]:
+    return bound(
+        request_id=message.request_id, thread_id=str(message.thread_id), agent_run_id=str(message.agent_run_id)
+    )
+
+
+async def _look(message: RunMessage, record: Json) -> tuple[Done | LookAgain, float | None]:
+    """Look after one message's run; and in how many seconds its webhook is due, if there is one."""
     try:
-        message = RunMessage.parse(record["body"])
-    except ValueError:
-        logger.exception("a message on the watch queue is not a watch")
-        return True
-    age_s = time.time() - int(record["attributes"]["SentTimestamp"]) / 1000
-    with bound(request_id=message.request_id, thread_id=str(message.thread_id), agent_run_id=str(message.agent_run_id)):
+        outcome = await look_after(message, age_s=_age_s(record))
+        return outcome, await _due_in_s(message)
+    except (SunaError, ClientError, BotoCoreError):
+        logger.warning("the run could not be looked after; the watch comes back", exc_info=True)
+        return LookAgain(_UNAVAILABLE_S), None
+
+
+async def _delete_some(message: AccountMessage, record: Json, *, round_s: float) -> bool:
+    """A round of deleting an account; whether the message may go."""
+    with bound(request_id=message.request_id):
         try:
-            outcome = await look_after(message, age_s=age_s)
-        except (SunaError, ClientError, BotoCoreError):
-            logger.warning("the run could not be looked after; the watch comes back", exc_info=True)
+            outcome = await look_after_deletion(message, age_s=_age_s(record), round_s=round_s)
+        except (SunaError, ClientError, BotoCoreError, RedisError):
+            logger.warning("the account could not be deleted; the watch comes back", exc_info=True)
             outcome = LookAgain(_UNAVAILABLE_S)
-        if not isinstance(outcome, LookAgain):
-            return True
-        if queue.is_watch(record):
-            await queue.show_again(record, after_s=outcome.after_s)
-            return False
-        # A dead letter has been handed to its run's watch by now, which goes on looking after it.
+        return await _may_go(record, outcome)
+
+
+def _age_s(record: Json) -> float:
+    return time.time() - int(record["attributes"]["SentTimestamp"]) / 1000
+
+
+async def _due_in_s(message: RunMessage) -> float | None:
+    async with connection() as taken:
+        return await webhooks.due_in_s(taken, agent_run_id=message.agent_run_id, account_id=message.account_id)
+
+
+async def _tell(message: RunMessage, record: Json, outcome: Done | LookAgain) -> str | None:
+    """Attempt the webhook of a run that was looked after; the message's id unless it may go."""
+    with _logged(message):
+        try:
+            await deliver(message)
+            outcome = _sooner(outcome, await _due_in_s(message))
+        except (SunaError, ClientError, BotoCoreError):
+            logger.warning("the webhook could not be attempted; the watch comes back", exc_info=True)
+            outcome = LookAgain(_UNAVAILABLE_S)
+        return None if await _may_go(record, outcome) else record["messageId"]
+
+
+def _sooner(outcome: Done | LookAgain, due_in_s: float | None) -> Done | LookAgain:
+    """When to look again, at the run or its webhook, whichever is due first."""
+    if due_in_s is None:
+        return outcome
+    again = LookAgain(max(due_in_s, 0.0))
+    return again if not isinstance(outcome, LookAgain) or again.after_s < outcome.after_s else outcome
+
+
+async def _may_go(record: Json, outcome: Done | LookAgain) -> bool:
+    """Whether the message may go; else when it comes back is set."""
+    if not isinstance(outcome, LookAgain):
         return True
+    if queue.is_watch(record):
+        await queue.show_again(record, after_s=outcome.after_s)
+        return False
+    # A dead letter has been handed to its run's watch by now, which goes on looking after it.
+    return True

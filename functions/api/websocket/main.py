@@ -46,7 +46,9 @@ def handler(event: dict[str, Any], _context: Any) -> Json:
 
 
 async def _connect(event: Json, connection_id: str) -> Json:
-    """Let a connection in. Its thread need not exist yet; events go only to connections of the thread's account."""
+    """Let a connection in. Its thread need not exist yet; events go to connections of the thread's account, and of
+    others while it is public.
+    """
     given: dict[str, str] = event.get("headers") or {}
     headers = {name.lower(): value for name, value in given.items()}
     query: dict[str, str] = event.get("queryStringParameters") or {}
@@ -54,7 +56,9 @@ async def _connect(event: Json, connection_id: str) -> Json:
         thread_id = _thread_id(query)
         caller = await _caller(headers.get("authorization"), headers.get("x-api-key"), query.get("ticket"))
         async with connection() as taken:
-            position = await threads.stream_position(taken, thread_id=thread_id, account_id=caller.account_id)
+            owner = await threads.owner(taken, thread_id=thread_id, account_id=caller.account_id)
+            account_id = caller.account_id if owner is None else owner
+            position = await threads.stream_position(taken, thread_id=thread_id, account_id=account_id)
         record = ConnectionRecord(
             connection_id=connection_id,
             account_id=caller.account_id,
@@ -63,6 +67,7 @@ async def _connect(event: Json, connection_id: str) -> Json:
             credential_expires_at=caller.expires_at,
             scopes=caller.scopes,
             key_id=caller.key_id,
+            owner_id=None if account_id == caller.account_id else account_id,
             begins_after=position.last_seq if position.begins_after is None else position.begins_after,
         )
         await subscriptions.put_connection(record)

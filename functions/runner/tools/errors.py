@@ -21,7 +21,3 @@ class CatalogError(SunaError):
 
 class InvalidArgumentsError(SunaError):
     """The arguments do not fit the tool's parameters. The message is for the model."""
-
-
-class RefusedAddressError(SunaError):
-    """The address is not on the public internet, so tools may not reach it."""

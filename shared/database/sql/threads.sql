@@ -2,7 +2,7 @@
 INSERT INTO accounts (account_id) VALUES ($1) ON CONFLICT DO NOTHING
 
 -- name: create
-INSERT INTO threads (thread_id, account_id, metadata) VALUES ($1, $2, $3::jsonb)
+INSERT INTO threads (thread_id, account_id, metadata, is_public) VALUES ($1, $2, $3::jsonb, $4)
 ON CONFLICT (thread_id) DO NOTHING
 RETURNING thread_id
 
@@ -11,6 +11,10 @@ SELECT t.*, r.status AS last_run_status
 FROM threads t
 LEFT JOIN agent_runs r ON r.thread_id = t.thread_id AND r.number = t.last_run_number
 WHERE t.thread_id = $1 AND t.account_id = $2
+
+-- name: owner
+-- Whose it is, for whoever may read it.
+SELECT account_id FROM threads WHERE thread_id = $1 AND (is_public OR account_id = $2)
 
 -- name: search
 -- $4: status words of the newest run, NULL for all; the empty word stands for "no run yet".
@@ -47,8 +51,8 @@ FROM threads t
 LEFT JOIN agent_runs r ON r.thread_id = t.thread_id AND r.number = t.last_run_number
 WHERE t.account_id = $1 AND t.metadata @> $2::jsonb AND ($3::text[] IS NULL OR coalesce(r.status, '') = ANY ($3))
 
--- name: update_metadata
-UPDATE threads SET metadata = metadata || $3::jsonb, updated_at = now()
+-- name: update
+UPDATE threads SET metadata = metadata || $3::jsonb, is_public = coalesce($4, is_public), updated_at = now()
 WHERE thread_id = $1 AND account_id = $2
 RETURNING thread_id
 
@@ -67,8 +71,10 @@ SELECT thread_id, last_run_number FROM threads WHERE thread_id = $1 AND account_
 
 -- name: lock_with_account
 -- Lock order: account, thread, run. The thread's lock is taken on a row that is joined from the locked account's, so
--- after it. NO KEY: whatever refers to the account takes a key share, and must not wait here.
-WITH account AS MATERIALIZED (SELECT account_id FROM accounts WHERE account_id = $2 FOR NO KEY UPDATE)
+-- after it. An account that is being deleted records nothing more. NO KEY: whatever refers to the account takes a key share, and must not wait here.
+WITH account AS MATERIALIZED (
+    SELECT account_id FROM accounts WHERE account_id = $2 AND deleting_at IS NULL FOR NO KEY UPDATE
+)
 SELECT t.thread_id, t.last_run_number FROM account JOIN threads t USING (account_id)
 WHERE t.thread_id = $1
 FOR NO KEY UPDATE OF t

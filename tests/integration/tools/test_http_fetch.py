@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from functions.runner.tools import ToolContext, ToolRegistry, ToolResult, invoke
 from functions.runner.tools.builtin.http_fetch import HttpFetch
 from functions.runner.tools.network import guarded
-from functions.runner.tools.network.addresses import Address
+from shared.network.addresses import Address
 from tests.integration.tools.http_server import HttpServer, answer, http_server, redirect
 from tests.integration.waiting import until
 
@@ -86,8 +86,7 @@ async def test_a_redirect_to_a_private_address_is_refused(
     server.routes["/"] = redirect(hidden.url(), status=status)
     result = await fetch(reaching(server), server.url(), context)
     assert result.text() == (
-        "Refused: '127.0.0.1' is at 127.0.0.1, which is not on the public internet: "
-        "tools may only reach public servers."
+        "Refused: '127.0.0.1' is at 127.0.0.1, which is not on the public internet: only public servers may be reached."
     )
     assert len(server.requests) == 1
 

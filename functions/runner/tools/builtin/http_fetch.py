@@ -5,11 +5,10 @@ from collections.abc import Collection
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from functions.runner.tools.errors import RefusedAddressError
 from functions.runner.tools.network import body, html
-from functions.runner.tools.network.addresses import Resolver, resolve
 from functions.runner.tools.result import ToolResult
 from functions.runner.tools.tool import Tool, tool_function
+from shared.network.addresses import RefusedAddressError, Resolver, resolve
 
 if TYPE_CHECKING:
     import httpx2

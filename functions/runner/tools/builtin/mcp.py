@@ -20,10 +20,10 @@ from urllib.parse import urlsplit
 
 from functions.runner.tools.errors import DuplicateToolError, ToolDefinitionError
 from functions.runner.tools.function import ToolContext, ToolFunction
-from functions.runner.tools.network.addresses import Resolver, resolve
 from functions.runner.tools.result import ToolResult
 from shared.domain import Json
 from shared.errors import SunaError
+from shared.network.addresses import Resolver, resolve
 from shared.telemetry import logger
 
 if TYPE_CHECKING:

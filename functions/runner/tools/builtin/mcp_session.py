@@ -21,12 +21,11 @@ from mcp.types import (
 )
 
 from functions.runner.tools.builtin.mcp import ListedTool, Listing, McpError, McpServer, McpSessionEndedError
-from functions.runner.tools.errors import RefusedAddressError
 from functions.runner.tools.network import guarded
-from functions.runner.tools.network.addresses import Resolver
 from functions.runner.tools.result import ToolResult
 from functions.runner.tools.schema import simplified
 from shared.domain import Json
+from shared.network.addresses import RefusedAddressError, Resolver
 
 # What a server may cost us.
 MAX_RESPONSE_BYTES = 4_000_000

@@ -14,7 +14,7 @@ import anyio
 import httpcore2
 import httpx2
 
-from functions.runner.tools.network.addresses import Resolver, require_public, resolve
+from shared.network.addresses import Resolver, require_public, resolve
 
 # Of a name's addresses, as many are tried.
 _TRIED = 4

@@ -52,4 +52,5 @@ def parameter_values(folders: Folders, stack: Stack, provider: Provider) -> dict
         "JwtIssuer": ISSUER,
         "JwtAudience": AUDIENCE,
         "McpAllowedPrivate": os.environ.get("MCP_ALLOWED_PRIVATE", ""),
+        "WebhookAllowedPrivate": os.environ.get("WEBHOOK_ALLOWED_PRIVATE", ""),
     }

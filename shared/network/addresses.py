@@ -1,11 +1,11 @@
-"""Which addresses a tool may connect to: those of the public internet, and no others."""
+"""Which addresses tools and webhooks may connect to: those of the public internet, and no others."""
 
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 
-from functions.runner.tools.errors import RefusedAddressError
+from shared.errors import SunaError
 
 type Address = IPv4Address | IPv6Address
 type Resolver = Callable[[str, int], Awaitable[list[Address]]]
@@ -20,6 +20,10 @@ _EMBEDDING: tuple[tuple[IPv6Network, int], ...] = (
 )
 # Global by IANA's registries, and still nobody's public server: 6to4 relays, and the platform service of Azure.
 _REFUSED = tuple(ip_network(network) for network in ("192.88.99.0/24", "168.63.129.16/32"))
+
+
+class RefusedAddressError(SunaError):
+    """The address is not on the public internet, so it may not be reached."""
 
 
 def is_public(address: Address) -> bool:
@@ -48,7 +52,7 @@ def require_public(host: str, addresses: list[Address]) -> None:
     for address in addresses:
         if not is_public(address):
             raise RefusedAddressError(
-                f"{host!r} is at {address}, which is not on the public internet: tools may only reach public servers"
+                f"{host!r} is at {address}, which is not on the public internet: only public servers may be reached"
             )
 
 

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.runner.tools.errors import RefusedAddressError
-from functions.runner.tools.network.addresses import is_public, require_public, resolve
+from shared.network.addresses import RefusedAddressError, is_public, require_public, resolve
 
 PRIVATE = re.findall(
     r"\S+",

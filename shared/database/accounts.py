@@ -1,0 +1,51 @@
+"""Deleting an account: a mark first, its row last, so that whoever comes between can go on."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+import asyncpg
+
+from shared.database import threads
+from shared.database.pool import Connection
+from shared.database.queries import queries
+
+_SQL = queries("accounts")
+
+
+async def mark(connection: Connection, *, account_id: str) -> None:
+    """The account is to be deleted: from now on it records no runs, and its API keys are gone."""
+    await threads.ensure_account(connection, account_id=account_id)
+    await connection.execute(_SQL["mark"], account_id)
+    await connection.execute(_SQL["delete_api_keys"], account_id)
+
+
+async def is_marked(connection: Connection, *, account_id: str) -> bool:
+    """Whether the account is to be deleted, and is not yet."""
+    return bool(await connection.fetchval(_SQL["is_marked"], account_id))
+
+
+async def idle_threads(connection: Connection, *, account_id: str, limit: int) -> Sequence[UUID]:
+    """Threads of the account without an unfinished run."""
+    rows = await connection.fetch(_SQL["idle_threads"], account_id, limit)
+    return [row["thread_id"] for row in rows]
+
+
+async def delete_messages(connection: Connection, *, thread_id: UUID, account_id: str, limit: int) -> bool:
+    """Delete up to ``limit`` messages of a thread; whether that were all."""
+    done = await connection.execute(_SQL["delete_messages"], thread_id, account_id, limit)
+    return int(done.rpartition(" ")[2]) < limit
+
+
+async def delete(connection: Connection, *, account_id: str) -> bool:
+    """Delete what an account has besides threads, and in the end its row; False if there are still threads.
+
+    In the caller's transaction.
+    """
+    for statement in ("delete_api_keys", "delete_assistants", "delete_idempotency_keys"):
+        await connection.execute(_SQL[statement], account_id)
+    try:
+        async with connection.transaction():
+            await connection.execute(_SQL["delete"], account_id)
+    except asyncpg.ForeignKeyViolationError:
+        return False
+    return True

@@ -1,0 +1,32 @@
+-- name: mark
+UPDATE accounts SET deleting_at = coalesce(deleting_at, clock_timestamp()) WHERE account_id = $1
+
+-- name: is_marked
+SELECT deleting_at IS NOT NULL FROM accounts WHERE account_id = $1
+
+-- name: idle_threads
+SELECT t.thread_id FROM threads t
+WHERE t.account_id = $1 AND NOT EXISTS (
+    SELECT FROM agent_runs r WHERE r.thread_id = t.thread_id AND r.status IN ('queued', 'running')
+)
+LIMIT $2
+
+-- name: delete_messages
+-- So many at most: a statement has its time, and a thread has no longest length. Summaries first: a message that goes
+-- would have to void them.
+DELETE FROM messages WHERE message_id IN (
+    SELECT message_id FROM messages WHERE thread_id = $1 AND account_id = $2 ORDER BY type = 'summary' DESC LIMIT $3
+)
+
+-- name: delete_api_keys
+DELETE FROM api_keys WHERE account_id = $1
+
+-- name: delete_assistants
+DELETE FROM assistants WHERE account_id = $1
+
+-- name: delete_idempotency_keys
+DELETE FROM idempotency_keys WHERE account_id = $1
+
+-- name: delete
+-- While a thread of it is left this fails, by the reference: nothing is forgotten.
+DELETE FROM accounts WHERE account_id = $1 AND deleting_at IS NOT NULL

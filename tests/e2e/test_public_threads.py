@@ -1,0 +1,50 @@
+"""Public threads over the WebSocket: everybody watches, nobody else acts."""
+
+import httpx
+
+from clients.terminal.stack import Stack
+from tests.e2e.conftest import RunningStack
+from tests.e2e.following import command, events_of_run, subscribed
+from tests.e2e.threads import ended_run, new_thread, start_run
+
+
+async def test_a_reader_sees_what_the_owner_sees_and_cannot_act(
+    http: httpx.AsyncClient, client: Stack, stack: RunningStack
+) -> None:
+    thread_id = await new_thread(http)
+    await http.patch(f"/threads/{thread_id}", json={"is_public": True})
+    reader = stack.client_of("a reader")
+    async with subscribed(client, thread_id) as own, subscribed(reader, thread_id) as others:
+        for method, params in (
+            ("run.start", {"assistant_id": "agent", "input": "x"}),
+            ("input.respond", {"interrupt_id": "x", "response": "y"}),
+        ):
+            assert (await command(others, method, params))["type"] == "error"
+        run = await start_run(http, thread_id, "[[say for everybody]]")
+        seen = await events_of_run(own)
+        assert await events_of_run(others) == seen
+        assert "for everybody" in str(seen)
+        assert (await command(others, "run.cancel", {"run_id": run["run_id"]}))["type"] == "error"
+    # AND what there was before, from the log
+    async with subscribed(reader, thread_id, since=0) as later:
+        assert await events_of_run(later) == seen
+
+
+async def test_who_watches_gets_nothing_once_it_is_private(
+    http: httpx.AsyncClient, client: Stack, stack: RunningStack
+) -> None:
+    thread_id = await new_thread(http)
+    await http.patch(f"/threads/{thread_id}", json={"is_public": True})
+    async with subscribed(client, thread_id) as own, subscribed(stack.client_of("a reader"), thread_id) as others:
+        await start_run(http, thread_id, "[[say first]]")
+        first = await events_of_run(own)
+        assert await events_of_run(others) == first
+        await http.patch(f"/threads/{thread_id}", json={"is_public": False})
+        run = await start_run(http, thread_id, "[[say second]]")
+        await ended_run(http, run)
+        assert "second" in str(await events_of_run(own))
+        # THEN the next frame is the answer to what was asked last: nothing came before it
+        answer = await command(others, "subscription.subscribe", {"channels": ["messages"], "since": 0})
+        assert answer["type"] == "success"
+    async with subscribed(stack.client_of("another reader"), thread_id) as late:
+        assert (await command(late, "ping"))["result"] == {}

@@ -1,0 +1,257 @@
+"""Deleting an account: nothing of it is left, wherever it was and whatever died meanwhile."""
+
+import json
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from functions.api.deletions import request_deletion
+from functions.api.watch import deletion
+from functions.api.watch.deletion import look_after_deletion
+from shared.agent_config import AgentConfig
+from shared.aws.clients import dynamodb
+from shared.aws.queue import AccountMessage
+from shared.database import api_keys, assistants, transaction, webhooks
+from shared.errors import NotFoundError
+from shared.runs.record import NewMessage, NewRun, append_message, record_run
+from shared.runs.settle import Done, LookAgain
+from shared.stream import control, subscriptions
+from shared.stream.filters import Filter
+from shared.stream.redis_client import redis
+from shared.stream.subscriptions import ConnectionRecord
+from tests.integration import opened
+from tests.integration.conftest import StartFunction
+from tests.integration.databases import Database
+from tests.integration.deployed import Deployed, HttpApi
+from tests.integration.queues import Queues
+from tests.integration.waiting import until
+from tests.traces import tables_of_accounts, traces
+
+SOON = "clock_timestamp() + interval '20 s'"
+
+
+@dataclass
+class Account:
+    """An account with something in every table, and the ids of its threads."""
+
+    database: Database
+    account_id: str
+    thread_ids: list[UUID] = field(default_factory=list[UUID])
+
+    async def fill(self, *, threads: int = 2) -> None:
+        for _ in range(threads):
+            self.thread_ids.append(await self._thread())
+        async with transaction() as taken:
+            await assistants.create(
+                taken,
+                assistant_id=uuid4(),
+                account_id=self.account_id,
+                name="mine",
+                description=None,
+                config=AgentConfig(),
+                metadata={},
+            )
+            await api_keys.create(
+                taken,
+                key_id=uuid4(),
+                account_id=self.account_id,
+                sha256=uuid4().bytes * 2,
+                name="laptop",
+                scopes=frozenset({"read"}),
+                expires_at=None,
+            )
+        await self.database.connection.execute(
+            "INSERT INTO idempotency_keys (account_id, route, key, body_hash, status) VALUES ($1, 'POST', 'k', '', 1)",
+            self.account_id,
+        )
+
+    async def _thread(self) -> UUID:
+        thread_id = await self.database.new_thread(self.account_id)
+        said = NewMessage(type="assistant", content={"role": "assistant", "content": "hello"})
+        message_id = await append_message(account_id=self.account_id, thread_id=thread_id, new=said)
+        run_id = await self.database.new_run(thread_id, status="'completed'", ended_at="now()")
+        async with transaction() as taken:
+            await webhooks.insert(taken, agent_run_id=run_id, account_id=self.account_id, url="https://example.com")
+        await self.database.connection.execute(
+            """
+            INSERT INTO tool_executions (agent_run_id, call_id, thread_id, account_id, assistant_message_id, call_index,
+                name, arguments, form, status)
+            VALUES ($1, 'call-1', $2, $3, $4, 0, 'add', '{}', 'native', 'pending')
+            """,
+            *(run_id, thread_id, self.account_id, message_id),
+        )
+        record = ConnectionRecord(
+            connection_id=f"{uuid4().hex[:15]}=",
+            account_id=self.account_id,
+            thread_id=thread_id,
+            opened_at=time.time(),
+            credential_expires_at=2.0**32,
+        )
+        await subscriptions.put_connection(record)
+        wanted = Filter(subscription_id=str(uuid4()), channels=frozenset({"messages"}))
+        await subscriptions.add(record, wanted, since=0)
+        await control.notify(thread_id, "facts")
+        return thread_id
+
+    @property
+    def message(self) -> AccountMessage:
+        return AccountMessage(account_id=self.account_id)
+
+    async def left(self) -> dict[str, int]:
+        """What is left, and where: tables, DynamoDB, Redis."""
+        ids = [self.account_id, *(str(thread_id) for thread_id in self.thread_ids)]
+        found = await traces(self.database.connection, *ids)
+        client: Any = await dynamodb()
+        items = await client.scan(TableName="subscriptions", ConsistentRead=True)
+        found["items"] = sum(any(one in json.dumps(item) for one in ids) for item in items["Items"])
+        found["keys"] = 0
+        for thread_id in self.thread_ids:
+            names = [f"{{{thread_id}}}:{name}" for name in ("events", "fence", "control")]
+            found["keys"] += await redis().exists(*names)
+        return {where: count for where, count in found.items() if count}
+
+
+@pytest.fixture
+async def account(
+    database: Database, queues: Queues, subscriptions_table: str, account_id: str
+) -> AsyncIterator[Account]:
+    account = Account(database, account_id)
+    await account.fill()
+    yield account
+    await opened.close_redis()
+
+
+async def test_nothing_of_the_account_is_left_and_all_of_the_others(database: Database, account: Account) -> None:
+    other = Account(database, f"other-{uuid4()}")
+    await other.fill()
+    before = await other.left()
+    # GIVEN that every table that knows accounts knows this one: a table that is added has to be filled here
+    assert await tables_of_accounts(database.connection) <= (await account.left()).keys()
+    assert {"items", "keys"} <= (await account.left()).keys()
+    await request_deletion(account.account_id)
+    assert await look_after_deletion(account.message, age_s=0) == Done()
+    assert await account.left() == {}
+    assert await other.left() == before
+
+
+async def test_it_is_asked_for_durably(account: Account, queues: Queues) -> None:
+    await request_deletion(account.account_id)
+    bodies = [json.loads(record["body"]) for record in await queues.records("watch")]
+    assert [body["delete_account"] for body in bodies] == [account.account_id]
+    # A second one comes later, whatever becomes of the first.
+    assert await queues.delayed("watch") == 1
+
+
+async def test_unfinished_runs_are_stopped_first(account: Account, database: Database) -> None:
+    queued = await database.new_run(account.thread_ids[0])
+    held = await database.new_run(account.thread_ids[1], status="'running'", attempt="1", lease_expires_at=SOON)
+    await request_deletion(account.account_id)
+    # WHEN a run is held THEN its holder is asked, and all but its thread goes
+    assert isinstance(await look_after_deletion(account.message, age_s=0), LookAgain)
+    assert (await database.run(held))["stop_requested"] == "stop"
+    assert await database.connection.fetchval("SELECT count(*) FROM agent_runs WHERE agent_run_id = $1", queued) == 0
+    left = await account.left()
+    assert (left["threads"], left["accounts"]) == (1, 1)
+    # WHEN the holder has died THEN the run ends without it
+    await database.expire_lease(held)
+    assert await look_after_deletion(account.message, age_s=0) == Done()
+    assert await account.left() == {}
+
+
+async def test_an_account_that_is_being_deleted_records_no_runs(account: Account) -> None:
+    await request_deletion(account.account_id)
+    new = NewRun(account_id=account.account_id, thread_id=account.thread_ids[0], assistant_id="agent", messages=[])
+    with pytest.raises(NotFoundError):
+        await record_run(new)
+
+
+@pytest.mark.parametrize("dying", ["_stop", "subscriptions", "log", "control", "threads", "accounts"])
+async def test_a_deletion_that_dies_anywhere_is_carried_on(
+    account: Account, database: Database, monkeypatch: pytest.MonkeyPatch, dying: str
+) -> None:
+    await database.new_run(account.thread_ids[0])
+    await request_deletion(account.account_id)
+
+    class Died(Exception):
+        pass
+
+    async def die(*_: Any, **__: Any) -> None:
+        raise Died
+
+    with monkeypatch.context() as patch:
+        if dying == "_stop":
+            patch.setattr(deletion, "_stop", die)
+        else:
+            name = "delete" if dying in {"threads", "accounts"} else "forget"
+            patch.setattr(getattr(deletion, dying), name, die)
+        with pytest.raises(Died):
+            await look_after_deletion(account.message, age_s=0)
+    # The mark is what says that there is more to do.
+    assert (await account.left())["accounts"] == 1
+    assert await look_after_deletion(account.message, age_s=0) == Done()
+    assert await account.left() == {}
+
+
+async def test_a_round_that_has_no_time_left_goes_on_in_the_next(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deletion, "_MESSAGES", 1)
+    await request_deletion(account.account_id)
+    rounds = 0
+    while await look_after_deletion(account.message, age_s=0, round_s=0) != Done():
+        rounds += 1
+    assert rounds == len(account.thread_ids)
+    assert await account.left() == {}
+
+
+@pytest.mark.parametrize(("age_s", "over"), [(0.0, False), (301.0, True)])
+async def test_an_account_that_nobody_marked_is_left_alone(account: Account, age_s: float, over: bool) -> None:
+    before = await account.left()
+    assert (await look_after_deletion(account.message, age_s=age_s) == Done()) == over
+    assert await account.left() == before
+
+
+async def test_what_comes_afterwards_begins_anew(account: Account, database: Database) -> None:
+    await request_deletion(account.account_id)
+    assert await look_after_deletion(account.message, age_s=0) == Done()
+    await database.new_thread(account.account_id)
+    # A watch that comes late deletes nothing.
+    assert isinstance(await look_after_deletion(account.message, age_s=10), LookAgain)
+    assert (await account.left())["threads"] == 1
+
+
+@pytest.fixture(scope="module")
+def http(start_function: StartFunction) -> HttpApi:
+    return HttpApi(start_function("functions.api.http.main.handler"))
+
+
+def test_an_api_key_cannot_delete_its_account(http: HttpApi, account_id: str) -> None:
+    secret = http.request("POST", "/api-keys", {"name": "x"}, account_id=account_id).body["secret"]
+    answer = http.request("DELETE", "/account", headers={"x-api-key": secret})
+    assert (answer.status, answer.body["code"]) == (403, "forbidden")
+    assert http.request("GET", "/api-keys", account_id=account_id).body != []
+
+
+async def test_the_functions_delete_an_account(
+    http: HttpApi, deployed: Deployed, start_function: StartFunction, account_id: str
+) -> None:
+    watch = start_function("functions.api.watch.main.handler")
+    thread_id = http.request("POST", "/threads", {}, account_id=account_id).body["thread_id"]
+    for _ in range(2):  # to ask twice is to ask once
+        assert http.request("DELETE", "/account", account_id=account_id).status == 202
+
+    records: list[dict[str, Any]] = []
+
+    async def asked() -> bool:
+        for record in await deployed.queues.records("watch"):
+            if json.loads(record["body"]).get("delete_account") == account_id:
+                records.append(record)
+        return bool(records)
+
+    await until(asked)
+    assert watch.invoke({"Records": records[:1]}) == {"batchItemFailures": []}
+    assert await traces(deployed.database.connection, account_id, thread_id) == {}
