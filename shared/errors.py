@@ -67,6 +67,10 @@ class QueueUnavailableError(SunaError):
     """The queue does not take messages for now; try again shortly."""
 
 
+class FilesUnavailableError(SunaError):
+    """The store of files cannot be reached; try again shortly."""
+
+
 class MigrationError(SunaError):
     """The database's schema does not fit the migrations."""
 

@@ -8,6 +8,7 @@ from shared.errors import (
     BodyTooLargeError,
     ConflictError,
     DatabaseUnavailableError,
+    FilesUnavailableError,
     ForbiddenError,
     InvalidRequestError,
     LimitExceededError,
@@ -54,6 +55,7 @@ _TABLE: dict[type[SunaError], Appearance] = {
     UnknownCommandError: Appearance(400, "unknown_command", "unknown_command"),
     DatabaseUnavailableError: Appearance(503, "unavailable", headers=(("retry-after", "2"),)),
     QueueUnavailableError: Appearance(503, "unavailable", headers=(("retry-after", "2"),)),
+    FilesUnavailableError: Appearance(503, "unavailable", headers=(("retry-after", "2"),)),
     StillRunningError: Appearance(504, "still_running"),
     KeysUnavailableError: Appearance(503, "unavailable", headers=(("retry-after", "2"),)),
 }

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from functions.runner.agent import Agent
 from functions.runner.budget import Budget
+from functions.runner.images import Images
 from functions.runner.model_call import FAILURES, Attempt, Failure, attempts
 from functions.runner.outcome import Outcome
 from functions.runner.pending_calls import PendingCalls
@@ -46,6 +47,7 @@ class ThreadManager:
             claim, config=agent.config, registry=agent.registry, transcript=self._transcript, publisher=publisher
         )
         self._pending = PendingCalls(claim, agent=agent, executor=self._executor, transcript=self._transcript)
+        self._images = Images(claim)
         self._turn: Turn | None = None
         self._tool_tokens: int | None = None
         self._told_left_out = False
@@ -138,7 +140,8 @@ class ThreadManager:
         context = await self._context()
         if context.over_budget:
             return Outcome("needs_summary")
-        end = await self._answer([*context.messages, _CONTINUE] if cut else context.messages)
+        given = await self._images.shown(context.messages)
+        end = await self._answer([*given, _CONTINUE] if cut else given)
         if end.failure is not None:
             # The provider may count differently.
             if end.failure.overflow and await self._context_manager.overflowed(claim, context):

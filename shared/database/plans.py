@@ -67,3 +67,19 @@ async def request_rate(connection: Connection, *, account_id: str) -> tuple[int,
     row = await connection.fetchrow(_SQL["request_rate"], account_id)
     assert row is not None  # noqa: S101 - accounts refer to their plans, and the default plan is made by a migration
     return row["requests_per_minute"], row["request_burst"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileLimits:
+    """What an account may upload: bytes a file, files a thread, types of content."""
+
+    max_file_bytes: int
+    max_thread_files: int
+    file_types: Sequence[str]
+
+
+async def file_limits(connection: Connection, *, account_id: str) -> FileLimits:
+    """What the account's plan allows to upload."""
+    row = await connection.fetchrow(_SQL["file_limits"], account_id)
+    assert row is not None  # noqa: S101 - as above
+    return FileLimits(**row)

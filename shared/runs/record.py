@@ -8,7 +8,8 @@ from uuid import UUID, uuid4
 
 from shared.aws import queue
 from shared.aws.queue import RunMessage
-from shared.database import Connection, facts, messages, plans, runs, threads, transaction
+from shared.database import Connection, facts, files, messages, plans, runs, threads, transaction
+from shared.database.files import File
 from shared.database.idempotency import Once
 from shared.domain import AgentRun, Json, MessageType, MultitaskStrategy, Thread
 from shared.errors import ConflictError, NotFoundError, QueueUnavailableError
@@ -31,7 +32,10 @@ class NewMessage:
 
 @dataclass(frozen=True, kw_only=True)
 class NewRun:
-    """A run to record. ``config`` holds what a run may override (see ``functions.runner``)."""
+    """A run to record. ``config`` holds what a run may override (see ``functions.runner``).
+
+    ``files``: whose objects are stored; they become the thread's.
+    """
 
     account_id: str
     thread_id: UUID
@@ -43,6 +47,7 @@ class NewRun:
     multitask_strategy: MultitaskStrategy = "enqueue"
     create_thread: bool = False
     after_s: float = 0.0
+    files: Sequence[File] = ()
     agent_run_id: UUID = field(default_factory=uuid4)
 
 
@@ -93,6 +98,8 @@ async def record_run(new: NewRun, *, once: Once | None = None) -> AgentRun:
             if busy_with is not None:
                 waits = events.custom(run.agent_run_id, "run_queued", {"number": number})
                 await facts.add(connection, thread_id=new.thread_id, facts=[waits])
+            for file in new.files:
+                await files.insert(connection, file)
             for item in new.messages:
                 await messages.insert(
                     connection,

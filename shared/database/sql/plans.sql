@@ -25,3 +25,7 @@ GROUP BY p.plan_id
 -- An account begins to exist with the first thing that is its; until then it has the default plan.
 SELECT requests_per_minute, request_burst FROM plans
 WHERE plan_id = coalesce((SELECT plan_id FROM accounts WHERE account_id = $1), 'default')
+
+-- name: file_limits
+SELECT max_file_bytes, max_thread_files, file_types FROM plans
+WHERE plan_id = coalesce((SELECT plan_id FROM accounts WHERE account_id = $1), 'default')
