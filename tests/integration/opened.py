@@ -8,7 +8,13 @@ from shared.stream import connections, redis_client
 
 def forget_settings() -> None:
     """Have the environment read anew."""
-    for read in (settings.settings, settings.queue_settings, settings.stream_settings, settings.auth_settings):
+    for read in (
+        settings.settings,
+        settings.queue_settings,
+        settings.stream_settings,
+        settings.auth_settings,
+        settings.file_settings,
+    ):
         read.cache_clear()
 
 

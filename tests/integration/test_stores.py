@@ -13,6 +13,7 @@ from shared.database import (
     assistants,
     checkpoints,
     connection,
+    files,
     messages,
     plans,
     runs,
@@ -20,6 +21,7 @@ from shared.database import (
     tool_executions,
     transaction,
 )
+from shared.database.files import File
 from shared.domain import Message
 from shared.errors import ConflictError, NotFoundError
 from tests.integration.databases import Database
@@ -46,6 +48,12 @@ async def _position(taken: Any, own: "Owned", who: str) -> object:
 async def _interrupts(taken: Any, own: "Owned", who: str) -> list[object]:
     await taken.execute("UPDATE agent_runs SET status = 'needs_input' WHERE agent_run_id = $1", own.agent_run_id)
     return [*(await checkpoints.interrupts(taken, thread_ids=[own.thread_id], account_id=who)).values()]
+
+
+async def _noted(taken: Any, own: "Owned", who: str) -> list[object]:
+    found = {"thread_id": own.thread_id, "account_id": who}
+    await files.note_stored(taken, file_ids=[own.file_id], **found)
+    return [one for one in await files.page(taken, **found, limit=10, offset=0) if one.stored]
 
 
 async def _unless_0(found: Awaitable[int]) -> int | None:
@@ -131,6 +139,22 @@ STRANGERS: dict[tuple[Any, str], Callable[[Any, "Owned", str], Awaitable[object]
     (assistants, "delete"): lambda taken, own, who: assistants.delete(
         taken, assistant_id=own.assistant_id, account_id=who
     ),
+    (files, "count"): lambda taken, own, who: _as_list(
+        _unless_0(files.count(taken, thread_id=own.thread_id, account_id=who))
+    ),
+    (files, "page"): lambda taken, own, who: files.page(
+        taken, thread_id=own.thread_id, account_id=who, limit=10, offset=0
+    ),
+    (files, "find"): lambda taken, own, who: files.find(
+        taken, file_ids=[own.file_id], thread_id=own.thread_id, account_id=who
+    ),
+    (files, "of_thread"): lambda taken, own, who: _as_list(
+        files.of_thread(taken, file_id=own.file_id, thread_id=own.thread_id, account_id=who)
+    ),
+    (files, "note_stored"): lambda taken, own, who: _noted(taken, own, who),  # noqa: PLW0108 - defined below
+    (files, "delete"): lambda taken, own, who: files.delete(
+        taken, file_id=own.file_id, thread_id=own.thread_id, account_id=who
+    ),
     (api_keys, "page"): lambda taken, own, who: api_keys.page(taken, account_id=who, limit=10, offset=0),
     (api_keys, "get"): lambda taken, own, who: api_keys.get(taken, key_id=own.key_id, account_id=who),
     (api_keys, "revoke"): lambda taken, own, who: api_keys.revoke(taken, key_id=own.key_id, account_id=who),
@@ -148,6 +172,7 @@ INSERTS = {
     (runs, "insert"),
     # Tells of the default plan who has none.
     (plans, "request_rate"),
+    (plans, "file_limits"),
     (api_keys, "create"),
     (assistants, "create"),
     (tool_executions, "begin"),
@@ -162,6 +187,7 @@ class Owned:
         self.assistant_id = uuid4()
         self.message_id = uuid4()
         self.key_id = uuid4()
+        self.file_id = uuid4()
 
 
 @pytest.fixture
@@ -188,6 +214,8 @@ async def owned(database: Database, account_id: str) -> Owned:
             scopes=["read"],
             expires_at=None,
         )
+        file = File(thread_id=thread_id, account_id=account_id, name="a", content_type="b", size=1, file_id=own.file_id)
+        await files.insert(taken, file)
     await database.connection.execute(
         """
         INSERT INTO tool_executions (agent_run_id, call_id, thread_id, account_id, assistant_message_id, call_index,
@@ -225,7 +253,7 @@ def _is_scoped(found: Callable[..., object]) -> bool:
 def test_every_function_of_the_stores_is_asked_by_a_stranger() -> None:
     public = {
         (store, name)
-        for store in (api_keys, plans, threads, checkpoints, messages, runs, assistants, tool_executions)
+        for store in (api_keys, plans, threads, checkpoints, files, messages, runs, assistants, tool_executions)
         for name, found in vars(store).items()
         if inspect.iscoroutinefunction(found) and found.__module__ == store.__name__ and _is_scoped(found)
     }
