@@ -6,6 +6,7 @@ from functions.api.auth import KeysUnavailableError
 from functions.api.endings import StillRunningError
 from shared.errors import (
     BodyTooLargeError,
+    BudgetExceededError,
     ConflictError,
     DatabaseUnavailableError,
     FilesUnavailableError,
@@ -47,6 +48,8 @@ _TABLE: dict[type[SunaError], Appearance] = {
     ConflictError: Appearance(409, "conflict", "invalid_argument"),
     BodyTooLargeError: Appearance(413, "body_too_large", "invalid_argument"),
     LimitExceededError: Appearance(429, "limit_exceeded", "invalid_argument", (("retry-after", "5"),)),
+    # As below.
+    BudgetExceededError: Appearance(429, "budget_exceeded", "invalid_argument", (("retry-after", "3600"),)),
     NoSuchInterruptError: Appearance(404, "not_found", "no_such_interrupt"),
     NoSuchNamespaceError: Appearance(404, "not_found", "no_such_namespace"),
     # Its message says when to come back, and the answer's header.

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 from shared.aws import queue
 from shared.aws.queue import RunMessage
-from shared.database import Connection, facts, files, messages, plans, runs, threads, transaction
+from shared.database import Connection, budgets, facts, files, messages, plans, runs, threads, transaction
 from shared.database.files import File
 from shared.database.idempotency import Once
 from shared.domain import AgentRun, Json, MessageType, MultitaskStrategy, Thread
@@ -63,6 +63,7 @@ async def record_run(new: NewRun, *, once: Once | None = None) -> AgentRun:
             ``reject`` and the thread has an unfinished run.
         LimitExceededError: the account has as many unfinished runs as its plan allows, besides those that the
             strategy has ended.
+        BudgetExceededError: the account has used what its plan allows a day.
         ReplayedError: the request of ``once`` was carried out before.
         DatabaseUnavailableError, QueueUnavailableError: nothing was recorded.
     """
@@ -82,6 +83,7 @@ async def record_run(new: NewRun, *, once: Once | None = None) -> AgentRun:
             if stopped is not None:
                 usage = await plans.usage(connection, account_id=new.account_id, thread_id=new.thread_id)
             usage.admit_run()
+            (await budgets.of_day(connection, account_id=new.account_id)).admit_run()
             run = await runs.insert(
                 connection,
                 agent_run_id=new.agent_run_id,

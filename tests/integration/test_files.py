@@ -1,6 +1,9 @@
 """Files with a real bucket and database: URLs that end, and objects that nobody forgets."""
 
 import asyncio
+import base64
+import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -43,27 +46,56 @@ async def _removals(database: Database) -> list[str]:
     return [row["object_key"] for row in await database.connection.fetch("SELECT object_key FROM file_removals")]
 
 
+async def _upload(form: objects.Upload) -> int:
+    async with httpx.AsyncClient() as client:
+        answer = await client.post(form.url, data=form.fields, files={"file": ("any", b"hello")})
+        return answer.status_code
+
+
+async def _download(url: str) -> int:
+    async with httpx.AsyncClient() as client:
+        return (await client.get(url)).status_code
+
+
 async def test_urls_end(file: File, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def upload(form: objects.Upload) -> int:
-        async with httpx.AsyncClient() as client:
-            answer = await client.post(form.url, data=form.fields, files={"file": ("any", b"hello")})
-            return answer.status_code
-
-    async def download(url: str) -> int:
-        async with httpx.AsyncClient() as client:
-            return (await client.get(url)).status_code
-
-    assert await upload(await service.upload_of(file)) == 204
-    assert await download(await service.download_of(file)) == 200
+    assert await _upload(await service.upload_of(file)) == 204
+    assert await _download(await service.download_of(file)) == 200
 
     def as_of(seconds_ago: float) -> None:
         given_out = datetime.now(UTC) - timedelta(seconds=seconds_ago)
         monkeypatch.setattr(botocore.auth, "get_current_datetime", lambda **_: given_out.replace(tzinfo=None))
 
     as_of(objects.DOWNLOAD_S - 30)
-    assert await download(await service.download_of(file)) == 200
+    assert await _download(await service.download_of(file)) == 200
     as_of(objects.DOWNLOAD_S + 30)
-    assert await download(await service.download_of(file)) == 403
+    assert await _download(await service.download_of(file)) == 403
+
+
+async def test_the_time_to_begin_an_upload_ends(file: File) -> None:
+    form = await service.upload_of(file)
+    policy = json.loads(base64.b64decode(form.fields["policy"]))
+    left = datetime.fromisoformat(policy["expiration"]) - datetime.now(UTC)
+    assert timedelta(seconds=objects.UPLOAD_S - 60) < left <= timedelta(seconds=objects.UPLOAD_S)
+
+    ended = await objects.presign_upload(file.object_key, content_type=file.content_type, size=file.size, expires_s=-1)
+    assert await _upload(ended) == 403
+    assert await objects.head(file.object_key) is None
+
+
+async def test_what_a_url_says_cannot_be_changed(file: File) -> None:
+    other = replace(file, file_id=uuid4())
+    for one in (file, other):
+        assert await _upload(await service.upload_of(one)) == 204
+    url = await service.download_of(file)
+    for said, instead in (
+        (str(file.file_id), str(other.file_id)),
+        ("attachment", "inline"),
+        ("text%2Fplain", "text%2Fhtml"),
+        (f"X-Amz-Expires={objects.DOWNLOAD_S}", "X-Amz-Expires=604800"),
+    ):
+        changed = url.replace(said, instead)
+        assert changed != url
+        assert await _download(changed) == 403
 
 
 async def test_an_object_that_is_not_what_was_announced_is_not_stored(file: File) -> None:
