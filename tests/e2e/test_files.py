@@ -7,11 +7,10 @@ from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
 
-import asyncpg
 import httpx
 import pytest
 
-from tests.e2e.conftest import RunningStack
+from tests.e2e.conftest import RunningStack, give_plan
 from tests.e2e.threads import ended_run, new_thread, start_run, stored_messages
 
 # The smallest PNG there is: one transparent pixel.
@@ -155,17 +154,7 @@ async def test_a_file_that_cannot_be_is_not_announced(http: httpx.AsyncClient, f
 
 async def test_what_the_plan_allows_is_data(stack: RunningStack, http: httpx.AsyncClient, account_id: str) -> None:
     thread_id = await new_thread(http)
-    plan = f"test-{uuid4()}"
-    database = await asyncpg.connect(stack.fields["database_url"])
-    try:
-        await database.execute(
-            "INSERT INTO plans (plan_id, max_unfinished_runs, max_file_bytes, max_thread_files, file_types)"
-            " VALUES ($1, 3, 4, 1, '{text/csv}')",
-            plan,
-        )
-        await database.execute("UPDATE accounts SET plan_id = $2 WHERE account_id = $1", account_id, plan)
-    finally:
-        await database.close()
+    await give_plan(stack, account_id, max_file_bytes=4, max_thread_files=1, file_types=["text/csv"])
 
     async def ask(**fields: Any) -> tuple[int, Any]:
         body = {"name": "a.csv", "content_type": "text/csv", "size": 4} | fields

@@ -11,6 +11,7 @@ from shared.agent_config import AgentConfig
 from shared.database import (
     api_keys,
     assistants,
+    budgets,
     checkpoints,
     connection,
     files,
@@ -139,6 +140,10 @@ STRANGERS: dict[tuple[Any, str], Callable[[Any, "Owned", str], Awaitable[object]
     (assistants, "delete"): lambda taken, own, who: assistants.delete(
         taken, assistant_id=own.assistant_id, account_id=who
     ),
+    (budgets, "of_day"): lambda taken, own, who: budgets.of_day(taken, account_id=who),
+    (budgets, "of_run"): lambda taken, own, who: budgets.of_run(
+        taken, account_id=who, thread_id=own.thread_id, run_number=1
+    ),
     (files, "count"): lambda taken, own, who: _as_list(
         _unless_0(files.count(taken, thread_id=own.thread_id, account_id=who))
     ),
@@ -177,6 +182,9 @@ INSERTS = {
     (assistants, "create"),
     (tool_executions, "begin"),
 }
+
+
+STORES = (api_keys, assistants, budgets, checkpoints, files, messages, plans, runs, threads, tool_executions)
 
 
 class Owned:
@@ -253,7 +261,7 @@ def _is_scoped(found: Callable[..., object]) -> bool:
 def test_every_function_of_the_stores_is_asked_by_a_stranger() -> None:
     public = {
         (store, name)
-        for store in (api_keys, plans, threads, checkpoints, files, messages, runs, assistants, tool_executions)
+        for store in STORES
         for name, found in vars(store).items()
         if inspect.iscoroutinefunction(found) and found.__module__ == store.__name__ and _is_scoped(found)
     }
