@@ -9,7 +9,7 @@ from uuid import UUID
 from shared.aws import objects
 from shared.database import connection, files
 from shared.domain import Claim, Json
-from shared.errors import FilesUnavailableError
+from shared.errors import FilesUnavailableError, NotFoundError
 from shared.telemetry import logger
 
 # Of all images that a model is shown at once: providers refuse requests of about 30 MB, and base64 adds a third.
@@ -70,12 +70,15 @@ class Images:
 
     async def _look(self, block: Json, left: int) -> Image:
         claim = self._claim
-        async with connection() as taken:
-            found = await files.of_thread(
-                taken, file_id=UUID(block["file_id"]), thread_id=claim.thread_id, account_id=claim.account_id
-            )
-        if found is None:
+        file_id = UUID(block["file_id"])
+        try:
+            async with connection() as taken:
+                files_by_id = await files.find(
+                    taken, file_ids=[file_id], thread_id=claim.thread_id, account_id=claim.account_id
+                )
+        except NotFoundError:
             return _note(block, "it has been deleted")
+        found = files_by_id[file_id]
         if found.size > left:
             return _note(block, _TOO_MANY)
         try:

@@ -92,12 +92,6 @@ async def find(
     return found
 
 
-async def of_thread(connection: Connection, *, file_id: UUID, thread_id: UUID, account_id: str) -> File | None:
-    """The file, or ``None`` if the thread has no such file (any more)."""
-    row = await connection.fetchrow(_SQL["find"], [file_id], thread_id, account_id)
-    return None if row is None else _file(row)
-
-
 async def note_stored(connection: Connection, *, file_ids: Sequence[UUID], thread_id: UUID, account_id: str) -> None:
     """Note that the objects of these files have been seen."""
     await connection.execute(_SQL["note_stored"], list(file_ids), thread_id, account_id)

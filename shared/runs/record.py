@@ -60,7 +60,7 @@ async def record_run(new: NewRun, *, once: Once | None = None) -> AgentRun:
     Raises:
         NotFoundError: the thread does not exist in the account (and ``create_thread`` is not set).
         ConflictError: ``create_thread`` is set and the id is somebody else's; a message's id is taken; the strategy is
-            ``reject`` and the thread has an unfinished run.
+            ``reject`` and the thread has an unfinished run; the thread would have more messages than the plan allows.
         LimitExceededError: the account has as many unfinished runs as its plan allows, besides those that the
             strategy has ended.
         BudgetExceededError: the account has used what its plan allows a day.
@@ -83,6 +83,7 @@ async def record_run(new: NewRun, *, once: Once | None = None) -> AgentRun:
             if stopped is not None:
                 usage = await plans.usage(connection, account_id=new.account_id, thread_id=new.thread_id)
             usage.admit_run()
+            usage.admit_messages(len(new.messages))
             (await budgets.of_day(connection, account_id=new.account_id)).admit_run()
             run = await runs.insert(
                 connection,
@@ -162,11 +163,14 @@ async def append_message(*, account_id: str, thread_id: UUID, new: NewMessage, o
 
     Raises:
         NotFoundError: the thread does not exist in the account.
+        ConflictError: it has as many messages as the account's plan allows; the message's id is taken.
     """
     async with transaction() as connection:
         if once is not None:
             await once.begin(connection)
         number = 1 + await threads.lock(connection, thread_id=thread_id, account_id=account_id)
+        usage = await plans.usage(connection, account_id=account_id, thread_id=thread_id)
+        usage.admit_messages(1)
         message = await messages.insert(
             connection,
             message_id=new.message_id,

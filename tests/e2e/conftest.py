@@ -87,7 +87,8 @@ async def make_room(stack: RunningStack, *, max_unfinished_runs: int = 1000) -> 
     connection = await asyncpg.connect(stack.fields["database_url"])
     try:
         await connection.execute(
-            "UPDATE plans SET max_unfinished_runs = $1, requests_per_minute = 1000000, request_burst = 1000000",
+            "UPDATE plans SET max_unfinished_runs = $1, requests_per_minute = 1000000, request_burst = 1000000,"
+            " max_connections = NULL, max_thread_messages = NULL",
             max_unfinished_runs,
         )
     finally:

@@ -52,9 +52,9 @@ async def _interrupts(taken: Any, own: "Owned", who: str) -> list[object]:
 
 
 async def _noted(taken: Any, own: "Owned", who: str) -> list[object]:
-    found = {"thread_id": own.thread_id, "account_id": who}
-    await files.note_stored(taken, file_ids=[own.file_id], **found)
-    return [one for one in await files.page(taken, **found, limit=10, offset=0) if one.stored]
+    await files.note_stored(taken, file_ids=[own.file_id], thread_id=own.thread_id, account_id=who)
+    page = await files.page(taken, thread_id=own.thread_id, account_id=who, limit=9, offset=0)
+    return [one for one in page if one.stored]
 
 
 async def _unless_0(found: Awaitable[int]) -> int | None:
@@ -153,9 +153,6 @@ STRANGERS: dict[tuple[Any, str], Callable[[Any, "Owned", str], Awaitable[object]
     (files, "find"): lambda taken, own, who: files.find(
         taken, file_ids=[own.file_id], thread_id=own.thread_id, account_id=who
     ),
-    (files, "of_thread"): lambda taken, own, who: _as_list(
-        files.of_thread(taken, file_id=own.file_id, thread_id=own.thread_id, account_id=who)
-    ),
     (files, "note_stored"): lambda taken, own, who: _noted(taken, own, who),  # noqa: PLW0108 - defined below
     (files, "delete"): lambda taken, own, who: files.delete(
         taken, file_id=own.file_id, thread_id=own.thread_id, account_id=who
@@ -178,13 +175,11 @@ INSERTS = {
     # Tells of the default plan who has none.
     (plans, "request_rate"),
     (plans, "file_limits"),
+    (plans, "max_connections"),
     (api_keys, "create"),
     (assistants, "create"),
     (tool_executions, "begin"),
 }
-
-
-STORES = (api_keys, assistants, budgets, checkpoints, files, messages, plans, runs, threads, tool_executions)
 
 
 class Owned:
@@ -261,7 +256,18 @@ def _is_scoped(found: Callable[..., object]) -> bool:
 def test_every_function_of_the_stores_is_asked_by_a_stranger() -> None:
     public = {
         (store, name)
-        for store in STORES
+        for store in (
+            api_keys,
+            assistants,
+            budgets,
+            checkpoints,
+            files,
+            messages,
+            plans,
+            runs,
+            threads,
+            tool_executions,
+        )
         for name, found in vars(store).items()
         if inspect.iscoroutinefunction(found) and found.__module__ == store.__name__ and _is_scoped(found)
     }

@@ -3,7 +3,8 @@
 import psycopg
 
 _PLAN = """
-INSERT INTO plans (plan_id, max_unfinished_runs, max_day_tokens, max_day_cost_usd) VALUES ('local', 1000, NULL, NULL)
+INSERT INTO plans (plan_id, max_unfinished_runs, max_day_tokens, max_day_cost_usd, max_connections, max_thread_messages)
+VALUES ('local', 1000, NULL, NULL, NULL, NULL)
 ON CONFLICT DO NOTHING
 """
 

@@ -1,10 +1,15 @@
--- What a run, and an account a day (UTC), may use of models: tokens, and money where the price is known. NULL: no limit.
+-- What a run, and an account a day (UTC), may use of models: tokens, and money where the price is known; what clients
+-- may keep open, and how long threads may become. NULL: no limit.
 
 ALTER TABLE plans
     ADD COLUMN max_run_tokens bigint DEFAULT 5000000 CHECK (max_run_tokens > 0),
     ADD COLUMN max_run_cost_usd numeric DEFAULT 10 CHECK (max_run_cost_usd > 0),
     ADD COLUMN max_day_tokens bigint DEFAULT 20000000 CHECK (max_day_tokens > 0),
-    ADD COLUMN max_day_cost_usd numeric DEFAULT 50 CHECK (max_day_cost_usd > 0);
+    ADD COLUMN max_day_cost_usd numeric DEFAULT 50 CHECK (max_day_cost_usd > 0),
+    -- WebSocket connections of an account that are open at a time.
+    ADD COLUMN max_connections int DEFAULT 100 CHECK (max_connections > 0),
+    -- Messages of a thread, beyond which it takes no more from clients.
+    ADD COLUMN max_thread_messages int DEFAULT 10000 CHECK (max_thread_messages > 0);
 
 -- What was used stays used, also of threads that are deleted since.
 CREATE TABLE account_usage (
