@@ -2,7 +2,7 @@
 
 Of a text file the message gets the text, so that it is counted, shortened, expanded and summarised as all text is, and
 stays what it was when the file is deleted. An image stays a reference, ``{"type": "image", "file_id", "name",
-"content_type"}``, which the runner replaces by the image. Of any other file the message says that it is there.
+"mime_type"}``, which the runner replaces by the image. Of any other file the message says that it is there.
 """
 
 import asyncio
@@ -103,7 +103,7 @@ async def _shown(file: File, at_hand: tuple[File, bytes] | None) -> Json:
             "type": "image",
             "file_id": str(file.file_id),
             "name": file.name,
-            "content_type": file.content_type,
+            "mime_type": file.content_type,
         }
     if not file.content_type.startswith(_TEXT_TYPES):
         return {"type": "text", "text": f"{_heading(file)}: its content is not shown here)"}

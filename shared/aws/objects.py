@@ -20,6 +20,8 @@ DOWNLOAD_S = 300
 # Without leave to list the bucket, S3 calls it forbidden to see what is not there.
 _ABSENT = frozenset({"404", "403", "NoSuchKey", "NotFound", "AccessDenied", "Forbidden"})
 _AT_ONCE = 10
+# A request that S3 keeps waiting must still be answered.
+_PATIENCE_S = 12.0
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,8 @@ class Upload:
 @asynccontextmanager
 async def _reaching() -> AsyncGenerator[None]:
     try:
-        yield
+        async with asyncio.timeout(_PATIENCE_S):
+            yield
     except (BotoCoreError, ClientError, OSError, TimeoutError) as error:
         raise FilesUnavailableError from error
 

@@ -10,7 +10,9 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from clients.terminal.stack import Stack
 from tests.e2e.conftest import RunningStack, give_plan
+from tests.e2e.following import command, events_of_run, subscribed
 from tests.e2e.threads import ended_run, new_thread, start_run, stored_messages
 
 # The smallest PNG there is: one transparent pixel.
@@ -232,6 +234,20 @@ async def test_the_model_is_shown_an_image_and_the_text_of_a_file(
     assert "'pixel.png'" in shown["text"]
     assert "deleted" in shown["text"]
     assert mark in said["text"]
+
+
+async def test_a_run_with_a_file_is_started_over_the_websocket(
+    stack: RunningStack, http: httpx.AsyncClient, outside: httpx.AsyncClient, client: Stack
+) -> None:
+    thread_id = await new_thread(http)
+    mark = f"mark-{uuid4()}"
+    file = await uploaded(http, outside, thread_id, mark.encode())
+    blocks = [{"type": "text", "text": "read this"}, {"type": "file", "file_id": file["file_id"]}]
+    params = {"assistant_id": "agent", "input": {"messages": [{"role": "user", "content": blocks}]}}
+    async with subscribed(client, thread_id) as socket:
+        assert (await command(socket, "run.start", params))["type"] == "success"
+        assert (await events_of_run(socket))[-1]["params"]["data"]["event"] == "completed"
+    assert len(await model_calls(stack, mark)) == 1
 
 
 async def test_what_is_no_image_is_not_shown_as_one(

@@ -256,18 +256,7 @@ def _is_scoped(found: Callable[..., object]) -> bool:
 def test_every_function_of_the_stores_is_asked_by_a_stranger() -> None:
     public = {
         (store, name)
-        for store in (
-            api_keys,
-            assistants,
-            budgets,
-            checkpoints,
-            files,
-            messages,
-            plans,
-            runs,
-            threads,
-            tool_executions,
-        )
+        for store in {store for store, _ in STRANGERS}
         for name, found in vars(store).items()
         if inspect.iscoroutinefunction(found) and found.__module__ == store.__name__ and _is_scoped(found)
     }
