@@ -25,11 +25,11 @@ CREATE TABLE account_usage (
 CREATE FUNCTION add_usage_of_answer() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     more_tokens bigint := coalesce((NEW.metadata #>> '{usage,total_tokens}')::bigint, 0);
-    more_cost numeric := coalesce((NEW.metadata ->> 'cost_usd')::numeric, 0);
+    more_cost numeric := coalesce((NEW.metadata ->> 'price_usd')::numeric, 0);
 BEGIN
     IF TG_OP = 'UPDATE' THEN
         more_tokens := more_tokens - coalesce((OLD.metadata #>> '{usage,total_tokens}')::bigint, 0);
-        more_cost := more_cost - coalesce((OLD.metadata ->> 'cost_usd')::numeric, 0);
+        more_cost := more_cost - coalesce((OLD.metadata ->> 'price_usd')::numeric, 0);
     END IF;
     IF more_tokens <> 0 OR more_cost <> 0 THEN
         INSERT INTO account_usage AS used (account_id, day, tokens, cost_usd)

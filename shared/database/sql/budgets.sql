@@ -11,7 +11,7 @@ JOIN plans p USING (plan_id)
 LEFT JOIN account_usage u ON u.account_id = a.account_id AND u.day = today.day
 CROSS JOIN LATERAL (
     SELECT coalesce(sum((m.metadata #>> '{usage,total_tokens}')::bigint), 0)::bigint AS tokens,
-        coalesce(sum((m.metadata ->> 'cost_usd')::numeric), 0)::float8 AS cost_usd
+        coalesce(sum((m.metadata ->> 'price_usd')::numeric), 0)::float8 AS cost_usd
     FROM messages m
     WHERE m.thread_id = $2 AND m.account_id = a.account_id AND m.run_number = $3 AND m.metadata ? 'usage'
 ) r
