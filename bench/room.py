@@ -11,7 +11,8 @@ async def make_room(database_url: str) -> None:
     connection = await asyncpg.connect(database_url)
     try:
         await connection.execute(
-            "UPDATE plans SET max_unfinished_runs = 1000, requests_per_minute = 1000000, request_burst = 1000000"
+            "UPDATE plans SET max_unfinished_runs = 1000, requests_per_minute = 1000000, request_burst = 1000000,"
+            " max_day_tokens = NULL, max_day_cost_usd = NULL, max_connections = NULL, max_thread_messages = NULL"
         )
     finally:
         await connection.close()

@@ -18,6 +18,7 @@ _CONNECTIONS = (
     "<WebSocketApi2C7AF84E>/live/*/@connections/*]"
 )
 _PAGE_FILES = "AwsSolutions-IAM5[Resource::<PageBucket8A4EC83F.Arn>/app/*]"
+_FILES = "AwsSolutions-IAM5[Resource::<StorageFiles48C02C92.Arn>/accounts/*]"
 _ANY_RESOURCE = "AwsSolutions-IAM5[Resource::*]"
 
 
@@ -61,6 +62,11 @@ ACCEPTED: tuple[Accepted, ...] = (
         rule=_CONNECTIONS,
         paths=tuple(f"Functions/{name}" for name in ("Sender", "QueueRunner", "WorkflowRunner", "Summarizer")),
         reason="Events go to any connection of this stage; connection ids are made by API Gateway as clients come",
+    ),
+    Accepted(
+        rule=_FILES,
+        paths=tuple(f"Functions/{name}" for name in ("Http", "WebSocket", "QueueRunner", "WorkflowRunner")),
+        reason="Files of any account: their names are made as clients announce them; no other prefix is meant",
     ),
     Accepted(
         rule="AwsSolutions-APIG4",

@@ -92,7 +92,7 @@ class SunaStack(Stack):
                 "JWT_AUDIENCE": identity.audience,
             }
 
-        storage = Storage(self, "Storage", keep_files=stage.cloud is not None)
+        storage = Storage(self, "Storage", keep_files=stage.cloud is not None, cors_origins=cors_origins)
         queues = Queues(self, "Queues", stage=stage)
         websocket = WebSocketEndpoint(self, "WebSocketApi", stage=stage, gateway_url=gateway_url)
         workflow_name = f"{name}-run"
@@ -125,6 +125,8 @@ class SunaStack(Stack):
             code=code,
             environment={
                 None: everywhere,
+                Use.FILES: {"FILES_BUCKET": storage.files.bucket_name},
+                Use.READ_FILES: {"FILES_BUCKET": storage.files.bucket_name},
                 Use.AUTH: {
                     "AUTH_SECRET_ARN": secrets.auth.secret_arn,
                     **accepted,

@@ -39,6 +39,15 @@ class LimitExceededError(SunaError):
     """The account uses all that its plan allows."""
 
 
+class BudgetExceededError(SunaError):
+    """The account has used all that its plan allows a day."""
+
+    def __init__(self, message: str | None = None, *, detail: object = None, retry_after_s: int = 3600) -> None:
+        """``retry_after_s``: until the next day."""
+        super().__init__(message, detail=detail)
+        self.retry_after_s = retry_after_s
+
+
 class NoSuchInterruptError(SunaError):
     """Nothing waits for this answer."""
 
@@ -65,6 +74,10 @@ class DatabaseUnavailableError(SunaError):
 
 class QueueUnavailableError(SunaError):
     """The queue does not take messages for now; try again shortly."""
+
+
+class FilesUnavailableError(SunaError):
+    """The store of files cannot be reached; try again shortly."""
 
 
 class MigrationError(SunaError):

@@ -47,6 +47,14 @@ class QueueSettings(BaseSettings):
     workflow_arn: str = ""
 
 
+class FileSettings(BaseSettings):
+    """Where files are kept."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+
+    files_bucket: str
+
+
 class AuthSettings(BaseSettings):
     """Who may come in: a shared HS256 secret, the keys of an OIDC issuer, or both."""
 
@@ -123,6 +131,12 @@ def stream_settings() -> StreamSettings:
 def queue_settings() -> QueueSettings:
     """The settings of functions that queue runs."""
     return QueueSettings()  # pyright: ignore[reportCallIssue]
+
+
+@cache
+def file_settings() -> FileSettings:
+    """The settings of functions that give out, take or show files."""
+    return FileSettings()  # pyright: ignore[reportCallIssue]
 
 
 @cache

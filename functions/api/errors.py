@@ -6,8 +6,10 @@ from functions.api.auth import KeysUnavailableError
 from functions.api.endings import StillRunningError
 from shared.errors import (
     BodyTooLargeError,
+    BudgetExceededError,
     ConflictError,
     DatabaseUnavailableError,
+    FilesUnavailableError,
     ForbiddenError,
     InvalidRequestError,
     LimitExceededError,
@@ -46,6 +48,8 @@ _TABLE: dict[type[SunaError], Appearance] = {
     ConflictError: Appearance(409, "conflict", "invalid_argument"),
     BodyTooLargeError: Appearance(413, "body_too_large", "invalid_argument"),
     LimitExceededError: Appearance(429, "limit_exceeded", "invalid_argument", (("retry-after", "5"),)),
+    # As below.
+    BudgetExceededError: Appearance(429, "budget_exceeded", "invalid_argument", (("retry-after", "3600"),)),
     NoSuchInterruptError: Appearance(404, "not_found", "no_such_interrupt"),
     NoSuchNamespaceError: Appearance(404, "not_found", "no_such_namespace"),
     # Its message says when to come back, and the answer's header.
@@ -54,6 +58,7 @@ _TABLE: dict[type[SunaError], Appearance] = {
     UnknownCommandError: Appearance(400, "unknown_command", "unknown_command"),
     DatabaseUnavailableError: Appearance(503, "unavailable", headers=(("retry-after", "2"),)),
     QueueUnavailableError: Appearance(503, "unavailable", headers=(("retry-after", "2"),)),
+    FilesUnavailableError: Appearance(503, "unavailable", headers=(("retry-after", "2"),)),
     StillRunningError: Appearance(504, "still_running"),
     KeysUnavailableError: Appearance(503, "unavailable", headers=(("retry-after", "2"),)),
 }

@@ -1,6 +1,7 @@
 """Starting runs: one service under every interface that can start one."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 from uuid import UUID
@@ -8,10 +9,12 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from functions.api.assistants import agent_of
+from functions.api.attachments import attach
 from functions.api.webhooks.receiver import checked_url
 from functions.api.wire import RunCommand, RunCreate
 from shared.agent_config import AgentConfig, RunConfig, RunOptions
 from shared.database import connection, runs, tool_executions
+from shared.database.files import File
 from shared.database.idempotency import Once
 from shared.database.tool_executions import Awaiting
 from shared.domain import AgentRun
@@ -29,14 +32,21 @@ class Resumption:
     message: str | None = None
 
 
-async def start_run(*, account_id: str, thread_id: UUID, body: RunCreate, once: Once | None = None) -> AgentRun:
-    """Record and dispatch a run.
+async def start_run(
+    *,
+    account_id: str,
+    thread_id: UUID,
+    body: RunCreate,
+    once: Once | None = None,
+    at_hand: Sequence[tuple[File, bytes]] = (),
+) -> AgentRun:
+    """Record and dispatch a run. ``at_hand``: files, and their contents, that are stored and become the thread's.
 
     Raises:
         NotFoundError: there is no such assistant.
         InvalidRequestError: a model, tool or setting that it names does not exist; its webhook cannot be one.
         NotSupportedError: it asks for what does not exist here.
-        SunaError: as :func:`shared.runs.record.record_run`.
+        SunaError: as :func:`functions.api.attachments.attach`, and as :func:`shared.runs.record.record_run`.
     """
     unsupported = body.unsupported()
     if unsupported is not None:
@@ -48,7 +58,12 @@ async def start_run(*, account_id: str, thread_id: UUID, body: RunCreate, once: 
         assistant_id=body.assistant_id,
         overrides={name: value for name, value in given.items() if name in AgentConfig.model_fields},
     )
-    messages = [message.new_message() for message in (body.input.messages if body.input else [])]
+    messages = await attach(
+        [message.new_message() for message in (body.input.messages if body.input else [])],
+        account_id=account_id,
+        thread_id=thread_id,
+        at_hand={file.file_id: (file, content) for file, content in at_hand},
+    )
     resumption = Resumption()
     if body.command is not None and body.command.resume is not None:
         async with connection() as taken:
@@ -69,6 +84,7 @@ async def start_run(*, account_id: str, thread_id: UUID, body: RunCreate, once: 
             multitask_strategy=body.multitask_strategy,
             create_thread=body.if_not_exists == "create",
             after_s=body.after_seconds,
+            files=[file for file, _ in at_hand],
             webhook=webhook,
         ),
         once=once,

@@ -1,5 +1,6 @@
 """Shapes of Suna's own routes."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -18,13 +19,17 @@ class AgentStart(Body):
     stream: bool = True
     enable_context_manager: bool | None = None
 
-    def run(self, prompt: str | None = None, *, create_thread: bool = False) -> RunCreate:
-        """The run that is asked for."""
+    def run(self, prompt: str | None = None, *, files: Sequence[UUID] = (), create_thread: bool = False) -> RunCreate:
+        """The run that is asked for, with ``prompt`` and files of the thread as its message."""
+        blocks = [{"type": "file", "file_id": str(file_id)} for file_id in files]
+        content = [{"type": "text", "text": prompt}, *blocks] if files else prompt
         given = {"model": self.model_name, "enable_context_manager": self.enable_context_manager}
         configurable = {name: value for name, value in given.items() if value is not None}
         return RunCreate(
             assistant_id=self.agent_id or DEFAULT_ASSISTANT_ID,
-            input=None if prompt is None else RunInput.model_validate({"messages": [prompt]}),
+            input=None
+            if prompt is None
+            else RunInput.model_validate({"messages": {"role": "user", "content": content}}),
             config=RunConfig(configurable=configurable),
             if_not_exists="create" if create_thread else "reject",
         )

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from functions.runner.agent import Agent
 from functions.runner.budget import Budget
+from functions.runner.images import Images
 from functions.runner.model_call import FAILURES, Attempt, Failure, attempts
 from functions.runner.outcome import Outcome
 from functions.runner.pending_calls import PendingCalls
@@ -16,7 +17,7 @@ from functions.runner.tool_execution import ToolExecutor
 from functions.runner.transcript import Transcript
 from functions.runner.turn import Turn, TurnEnd
 from shared.context.manager import Context, ContextManager
-from shared.database import connection, messages, tool_executions
+from shared.database import budgets, connection, messages, tool_executions
 from shared.domain import Claim, Json
 from shared.llm import Llm
 from shared.stream import events
@@ -46,6 +47,7 @@ class ThreadManager:
             claim, config=agent.config, registry=agent.registry, transcript=self._transcript, publisher=publisher
         )
         self._pending = PendingCalls(claim, agent=agent, executor=self._executor, transcript=self._transcript)
+        self._images = Images(claim)
         self._turn: Turn | None = None
         self._tool_tokens: int | None = None
         self._told_left_out = False
@@ -127,21 +129,17 @@ class ThreadManager:
 
     async def _step(self, budget: Budget) -> Outcome | None:
         """One answer of the model and the tools it calls; an outcome if the run ends here."""
-        claim = self._claim
-        async with connection() as taken:
-            turns, cut = await messages.turns(
-                taken, thread_id=claim.thread_id, run_number=claim.number, agent_run_id=claim.agent_run_id
-            )
-        ended = self._limit_reached(turns=turns, cut=cut)
+        ended, cut = await self._limit_reached()
         if ended is not None:
             return ended
         context = await self._context()
         if context.over_budget:
             return Outcome("needs_summary")
-        end = await self._answer([*context.messages, _CONTINUE] if cut else context.messages)
+        given = await self._images.shown(context.messages)
+        end = await self._answer([*given, _CONTINUE] if cut else given)
         if end.failure is not None:
             # The provider may count differently.
-            if end.failure.overflow and await self._context_manager.overflowed(claim, context):
+            if end.failure.overflow and await self._context_manager.overflowed(self._claim, context):
                 return Outcome("needs_summary")
             return Outcome("failed", error=end.failure.error)
         if end.response.usage:
@@ -152,14 +150,23 @@ class ThreadManager:
         goes_on = end.response.finish_reason == "length" and not end.response.calls
         return None if goes_on else Outcome("completed")
 
-    def _limit_reached(self, *, turns: int, cut: int) -> Outcome | None:
-        limits = self._agent.config.limits
+    async def _limit_reached(self) -> tuple[Outcome | None, int]:
+        """An outcome if the run may not go on; how many of its last answers were cut off at their length."""
+        claim, limits = self._claim, self._agent.config.limits
+        async with connection() as taken:
+            turns, cut = await messages.turns(
+                taken, thread_id=claim.thread_id, run_number=claim.number, agent_run_id=claim.agent_run_id
+            )
+            spending = await budgets.of_run(
+                taken, account_id=claim.account_id, thread_id=claim.thread_id, run_number=claim.number
+            )
         if cut > limits.max_auto_continues:
-            return Outcome("completed")
+            return Outcome("completed"), cut
         if turns - cut >= limits.max_turns:
             message = f"the run has taken {turns} turns, its limit is {limits.max_turns}"
-            return Outcome("failed", error={"code": "max_turns", "message": message})
-        return None
+            return Outcome("failed", error={"code": "max_turns", "message": message}), cut
+        spent = spending.error
+        return (None if spent is None else Outcome("failed", error=spent)), cut
 
     async def _context(self) -> Context:
         model = self._agent.config.model or self._llm.default_model

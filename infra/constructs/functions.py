@@ -38,6 +38,8 @@ class Use(StrEnum):
     START_WORKFLOW = auto()
     WAKE_SENDER = auto()
     WEBHOOKS = auto()
+    FILES = auto()
+    READ_FILES = auto()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +73,7 @@ FUNCTIONS: Mapping[str, FunctionSpec] = {
         uses=frozenset(
             {
                 *(Use.DATABASE, Use.AUTH, Use.SEND_RUNS, Use.SEND_WATCH, Use.TICKETS, Use.WAKE_SENDER),
-                Use.WEBHOOKS,
+                *(Use.WEBHOOKS, Use.FILES),
             }
         ),
     ),
@@ -79,7 +81,12 @@ FUNCTIONS: Mapping[str, FunctionSpec] = {
         group="api",
         handler="functions.api.websocket.main.handler",
         service="websocket",
-        uses=frozenset({Use.DATABASE, Use.AUTH, Use.SEND_RUNS, Use.SEND_WATCH, Use.SUBSCRIPTIONS, Use.WAKE_SENDER}),
+        uses=frozenset(
+            {
+                *(Use.DATABASE, Use.AUTH, Use.SEND_RUNS, Use.SEND_WATCH),
+                *(Use.SUBSCRIPTIONS, Use.WAKE_SENDER, Use.READ_FILES),
+            }
+        ),
     ),
     "Watch": FunctionSpec(
         group="api",
@@ -110,14 +117,14 @@ FUNCTIONS: Mapping[str, FunctionSpec] = {
         group="runner",
         handler="functions.runner.main.queue_handler",
         service="queue-runner",
-        uses=_EXECUTOR | {Use.START_WORKFLOW},
+        uses=_EXECUTOR | {Use.START_WORKFLOW, Use.READ_FILES},
         loops=True,
     ),
     "WorkflowRunner": FunctionSpec(
         group="runner",
         handler="functions.runner.main.workflow_handler",
         service="workflow-runner",
-        uses=_EXECUTOR,
+        uses=_EXECUTOR | {Use.READ_FILES},
         loops=True,
     ),
     "Summarizer": FunctionSpec(

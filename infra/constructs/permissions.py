@@ -65,6 +65,9 @@ def grant(functions: Functions, resources: Resources) -> None:
         Use.WAKE_SENDER: lambda role: role.add_to_policy(
             iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=[resources.sender_arn])
         ),
+        # Whoever gives out a URL has to be allowed what it allows.
+        Use.FILES: lambda role: _files(resources.storage, role, "s3:DeleteObject", "s3:GetObject", "s3:PutObject"),
+        Use.READ_FILES: lambda role: _files(resources.storage, role, "s3:GetObject"),
     }
     for function_id, spec in FUNCTIONS.items():
         for use in sorted(spec.uses):
@@ -94,3 +97,7 @@ def _read(secret: secretsmanager.ISecret, role: iam.Role) -> None:
 
 def _send(queue: sqs.Queue, role: iam.Role) -> None:
     role.add_to_policy(iam.PolicyStatement(actions=["sqs:SendMessage"], resources=[queue.queue_arn]))
+
+
+def _files(storage: Storage, role: iam.Role, *actions: str) -> None:
+    role.add_to_policy(iam.PolicyStatement(actions=[*actions], resources=[storage.file_objects]))

@@ -20,6 +20,8 @@ _CONFIG = AioConfig(
     retries={"mode": "standard", "max_attempts": 4},
     max_pool_connections=50,
 )
+# Presigned URLs: signed with version 4, and of the bucket's own host in its own region, which needs no redirection.
+_S3_CONFIG = _CONFIG.merge(AioConfig(signature_version="s3v4", s3={"addressing_style": "virtual"}))
 
 
 class _Clients:
@@ -36,7 +38,8 @@ class _Clients:
         if service not in self._open:
             async with self._opening:
                 if service not in self._open:
-                    client = self._session.client(service, config=_CONFIG)
+                    config = _S3_CONFIG if service == "s3" else _CONFIG
+                    client = self._session.client(service, config=config)
                     self._open[service] = await self._stack.enter_async_context(client)
         return self._open[service]
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from shared.database.pool import Connection
 from shared.database.queries import queries
-from shared.errors import LimitExceededError, NotFoundError
+from shared.errors import ConflictError, LimitExceededError, NotFoundError
 
 _SQL = queries("plans")
 
@@ -19,12 +19,28 @@ class Usage:
     """What an account uses of its plan, as a run of one of its threads is about to be recorded.
 
     ``thread_ids``: the threads of the ``unfinished_runs``; ``busy_with``: an unfinished run of the thread itself.
+    ``thread_messages``: of the thread, up to what the plan allows, if that is bounded.
     """
 
     unfinished_runs: int
     max_unfinished_runs: int
     thread_ids: Sequence[UUID]
     busy_with: UUID | None
+    thread_messages: int
+    max_thread_messages: int | None
+
+    def admit_messages(self, count: int) -> None:
+        """See to it that so many more messages are within the plan.
+
+        Raises:
+            ConflictError: the thread would have more than it allows.
+        """
+        if self.max_thread_messages is not None and count > self.max_thread_messages - self.thread_messages:
+            raise ConflictError(
+                f"the thread has {self.thread_messages} messages, and the account's plan allows"
+                f" {self.max_thread_messages}: go on on another thread",
+                detail={"thread_messages": self.thread_messages, "max_thread_messages": self.max_thread_messages},
+            )
 
     def admit_run(self) -> None:
         """See to it that one more run is within the plan.
@@ -67,3 +83,24 @@ async def request_rate(connection: Connection, *, account_id: str) -> tuple[int,
     row = await connection.fetchrow(_SQL["request_rate"], account_id)
     assert row is not None  # noqa: S101 - accounts refer to their plans, and the default plan is made by a migration
     return row["requests_per_minute"], row["request_burst"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileLimits:
+    """What an account may upload: bytes a file, files a thread, types of content."""
+
+    max_file_bytes: int
+    max_thread_files: int
+    file_types: Sequence[str]
+
+
+async def file_limits(connection: Connection, *, account_id: str) -> FileLimits:
+    """What the account's plan allows to upload."""
+    row = await connection.fetchrow(_SQL["file_limits"], account_id)
+    assert row is not None  # noqa: S101 - as above
+    return FileLimits(**row)
+
+
+async def max_connections(connection: Connection, *, account_id: str) -> int | None:
+    """Connections that the account's plan allows to be open at a time; ``None``: as many as there are."""
+    return await connection.fetchval(_SQL["max_connections"], account_id)

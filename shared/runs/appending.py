@@ -16,7 +16,7 @@ async def append_while_idle(
 
     Raises:
         NotFoundError: the thread does not exist in the account.
-        ConflictError: a run of it is unfinished; the id of a message is taken.
+        ConflictError: a run of it is unfinished; the id of a message is taken; it would have too many messages.
         ReplayedError: the request of ``once`` was carried out before.
     """
     last: UUID | None = None
@@ -24,9 +24,10 @@ async def append_while_idle(
         if once is not None:
             await once.begin(connection)
         number = 1 + await threads.lock(connection, thread_id=thread_id, account_id=account_id)
-        busy_with = (await plans.usage(connection, account_id=account_id, thread_id=thread_id)).busy_with
-        if busy_with is not None:
-            raise ConflictError(f"the thread is busy with run {str(busy_with)!r}: wait for its end, or cancel it")
+        usage = await plans.usage(connection, account_id=account_id, thread_id=thread_id)
+        if usage.busy_with is not None:
+            raise ConflictError(f"the thread is busy with run {str(usage.busy_with)!r}: wait for its end, or cancel it")
+        usage.admit_messages(len(new))
         for item in new:
             message = await messages.insert(
                 connection,

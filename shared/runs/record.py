@@ -8,7 +8,8 @@ from uuid import UUID, uuid4
 
 from shared.aws import queue
 from shared.aws.queue import RunMessage
-from shared.database import Connection, facts, messages, plans, runs, threads, transaction, webhooks
+from shared.database import Connection, budgets, facts, files, messages, plans, runs, threads, transaction, webhooks
+from shared.database.files import File
 from shared.database.idempotency import Once
 from shared.domain import AgentRun, Json, MessageType, MultitaskStrategy, Thread
 from shared.errors import ConflictError, NotFoundError, QueueUnavailableError
@@ -33,7 +34,8 @@ class NewMessage:
 class NewRun:
     """A run to record.
 
-    ``config`` holds what a run may override (see ``functions.runner``); ``webhook``: the URL that its end is told to.
+    ``config`` holds what a run may override (see ``functions.runner``); ``webhook``: the URL that its end is told to;
+    ``files``: whose objects are stored; they become the thread's.
     """
 
     account_id: str
@@ -47,6 +49,7 @@ class NewRun:
     create_thread: bool = False
     after_s: float = 0.0
     webhook: str | None = None
+    files: Sequence[File] = ()
     agent_run_id: UUID = field(default_factory=uuid4)
 
 
@@ -59,9 +62,10 @@ async def record_run(new: NewRun, *, once: Once | None = None) -> AgentRun:
     Raises:
         NotFoundError: the thread does not exist in the account (and ``create_thread`` is not set).
         ConflictError: ``create_thread`` is set and the id is somebody else's; a message's id is taken; the strategy is
-            ``reject`` and the thread has an unfinished run.
+            ``reject`` and the thread has an unfinished run; the thread would have more messages than the plan allows.
         LimitExceededError: the account has as many unfinished runs as its plan allows, besides those that the
             strategy has ended.
+        BudgetExceededError: the account has used what its plan allows a day.
         ReplayedError: the request of ``once`` was carried out before.
         DatabaseUnavailableError, QueueUnavailableError: nothing was recorded.
     """
@@ -81,6 +85,8 @@ async def record_run(new: NewRun, *, once: Once | None = None) -> AgentRun:
             if stopped is not None:
                 usage = await plans.usage(connection, account_id=new.account_id, thread_id=new.thread_id)
             usage.admit_run()
+            usage.admit_messages(len(new.messages))
+            (await budgets.of_day(connection, account_id=new.account_id)).admit_run()
             run = await runs.insert(
                 connection,
                 agent_run_id=new.agent_run_id,
@@ -101,6 +107,8 @@ async def record_run(new: NewRun, *, once: Once | None = None) -> AgentRun:
             if busy_with is not None:
                 waits = events.custom(run.agent_run_id, "run_queued", {"number": number})
                 await facts.add(connection, thread_id=new.thread_id, facts=[waits])
+            for file in new.files:
+                await files.insert(connection, file)
             for item in new.messages:
                 await messages.insert(
                     connection,
@@ -161,11 +169,14 @@ async def append_message(*, account_id: str, thread_id: UUID, new: NewMessage, o
 
     Raises:
         NotFoundError: the thread does not exist in the account.
+        ConflictError: it has as many messages as the account's plan allows; the message's id is taken.
     """
     async with transaction() as connection:
         if once is not None:
             await once.begin(connection)
         number = 1 + await threads.lock(connection, thread_id=thread_id, account_id=account_id)
+        usage = await plans.usage(connection, account_id=account_id, thread_id=thread_id)
+        usage.admit_messages(1)
         message = await messages.insert(
             connection,
             message_id=new.message_id,

@@ -1,6 +1,6 @@
 """Who watches which thread: DynamoDB, read consistently.
 
-One table, two kinds of items (a third are the API's tickets):
+One table, two kinds of items (others are the API's tickets, and those of ``open_connections``):
 
 - a connection: ``thread_id = "connection#<id>"``, ``connection_id = "connection"``; its account, the thread it was
   opened for, the event number it begins after;
@@ -25,6 +25,7 @@ from shared.aws.clients import dynamodb
 from shared.domain import SCOPES, Scope, scopes_of
 from shared.errors import InvalidRequestError
 from shared.settings import stream_settings
+from shared.stream import open_connections
 from shared.stream.filters import Filter
 
 if TYPE_CHECKING:
@@ -167,12 +168,13 @@ async def get_connection(connection_id: str) -> ConnectionRecord | None:
 
 
 async def delete_connection(connection_id: str) -> None:
-    """Forget a connection and what it watches. Idempotent: disconnects are reported late, twice, or never."""
+    """Forget a connection and all that is its. Idempotent: disconnects are reported late, twice, or never."""
     item = await _get(_key(f"{_CONNECTION}#{connection_id}", _CONNECTION))
     client = await dynamodb()
     table = stream_settings().subscriptions_table
     if item is not None:
         await client.delete_item(TableName=table, Key=_key(item["for_thread_id"].get("S", ""), connection_id))
+        await open_connections.remove(connection_id, account_id=item["account_id"].get("S", ""))
     await client.delete_item(TableName=table, Key=_key(f"{_CONNECTION}#{connection_id}", _CONNECTION))
 
 

@@ -97,8 +97,32 @@ async def make_room(stack: RunningStack, *, max_unfinished_runs: int = 1000) -> 
     connection = await asyncpg.connect(stack.fields["database_url"])
     try:
         await connection.execute(
-            "UPDATE plans SET max_unfinished_runs = $1, requests_per_minute = 1000000, request_burst = 1000000",
+            "UPDATE plans SET max_unfinished_runs = $1, requests_per_minute = 1000000, request_burst = 1000000,"
+            " max_connections = NULL, max_thread_messages = NULL",
             max_unfinished_runs,
+        )
+    finally:
+        await connection.close()
+
+
+async def give_plan(stack: RunningStack, account_id: str, **limits: Any) -> None:
+    """Put the account on a plan of its own; what ``limits`` does not say is as in the default plan."""
+    plan = f"test-{uuid.uuid4()}"
+    names = ", ".join(limits)
+    values = ", ".join(f"${place}" for place in range(3, 3 + len(limits)))
+    connection = await asyncpg.connect(stack.fields["database_url"])
+    try:
+        await connection.execute(
+            f"INSERT INTO plans (plan_id, max_unfinished_runs, {names}) VALUES ($1, $2, {values})",  # noqa: S608
+            plan,
+            1000,
+            *limits.values(),
+        )
+        await connection.execute(
+            "INSERT INTO accounts (account_id, plan_id) VALUES ($1, $2)"
+            " ON CONFLICT (account_id) DO UPDATE SET plan_id = excluded.plan_id",
+            account_id,
+            plan,
         )
     finally:
         await connection.close()

@@ -7,10 +7,12 @@ from typing import Any
 import asyncpg
 import httpx
 import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import InvalidStatus
 
 from clients.terminal.stack import Stack
-from tests.e2e.conftest import RunningStack
-from tests.e2e.following import command, subscribed
+from tests.e2e.conftest import RunningStack, give_plan
+from tests.e2e.following import command, eventually, subscribed
 from tests.e2e.threads import new_thread, start_run
 
 LIMIT = 3
@@ -69,3 +71,28 @@ async def test_the_printed_token_is_for_an_account_with_a_plan_of_its_own(
 ) -> None:
     plan = await database.fetchval("SELECT plan_id FROM accounts WHERE account_id = $1", stack.fields["account_id"])
     assert plan == "local"
+
+
+async def test_a_connection_beyond_the_limit_is_refused(stack: RunningStack, client: Stack, account_id: str) -> None:
+    await give_plan(stack, account_id, max_connections=2)
+
+    async def open_one() -> ClientConnection:
+        return await connect(client.websocket_url(str(uuid.uuid4())), additional_headers=client.headers)
+
+    first, second = await open_one(), await open_one()
+    with pytest.raises(InvalidStatus) as refused:
+        await open_one()
+    assert refused.value.response.status_code == 429
+
+    await first.close()
+
+    async def reopened() -> ClientConnection | None:
+        try:
+            return await open_one()
+        except InvalidStatus:
+            return None
+
+    third = await eventually(reopened, lambda opened: opened is not None)
+    assert third is not None
+    for socket in (second, third):
+        await socket.close()

@@ -140,6 +140,15 @@ def test_files_are_private(template: Template) -> None:
         assert all(bucket["PublicAccessBlockConfiguration"].values())
 
 
+def test_the_files_bucket_takes_uploads_of_the_pages_that_may_call_the_api(template: Template) -> None:
+    bucket = template.of_type("AWS::S3::Bucket")[template.logical_id("AWS::S3::Bucket", "Storage/Files/")]
+
+    [rule] = bucket["CorsConfiguration"]["CorsRules"]
+    assert rule["AllowedOrigins"] == {"Ref": "CorsOrigins"}
+    assert sorted(rule["AllowedMethods"]) == ["GET", "POST"]
+    assert "AbortIncompleteMultipartUpload" in bucket["LifecycleConfiguration"]["Rules"][0]
+
+
 def test_websocket_commands_are_answered_and_connections_are_not(template: Template) -> None:
     routes = {
         route["RouteKey"]: key

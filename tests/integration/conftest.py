@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 
-from shared.aws.clients import dynamodb, secrets_manager, sqs
+from shared.aws.clients import dynamodb, s3, secrets_manager, sqs
 from tests.integration import opened
 from tests.integration.databases import LEASE_S, Database, DatabaseServer
 from tests.integration.deployed import AUDIENCE, HS256_SECRET, ISSUER, Deployed
@@ -19,6 +19,7 @@ from tests.integration.queues import QueueName, Queues
 from tests.integration.servers import Servers, servers
 
 SUBSCRIPTIONS_TABLE = "subscriptions"
+FILES_BUCKET = "files"
 
 type StartFunction = Callable[..., FunctionProcess]
 
@@ -32,6 +33,7 @@ _ENVIRONMENT = {
     "WAKE_BY_S": "60",
     "POSTGRES_POOL_SIZE": "4",
     "SUBSCRIPTIONS_TABLE": SUBSCRIPTIONS_TABLE,
+    "FILES_BUCKET": FILES_BUCKET,
     "CONNECTIONS_URL": "http://127.0.0.1:1",
     "POWERTOOLS_SERVICE_NAME": "tests",
 }
@@ -139,6 +141,13 @@ async def subscriptions_table(_opened: None) -> str:
         BillingMode="PAY_PER_REQUEST",
     )
     return SUBSCRIPTIONS_TABLE
+
+
+@pytest.fixture(scope="session")
+async def files_bucket(_opened: None) -> str:
+    """The bucket of files: its objects are told apart by account and thread."""
+    await (await s3()).create_bucket(Bucket=FILES_BUCKET)
+    return FILES_BUCKET
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ def forget_settings() -> None:
         settings.stream_settings,
         settings.auth_settings,
         settings.webhook_settings,
+        settings.file_settings,
     ):
         read.cache_clear()
 

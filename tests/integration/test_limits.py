@@ -1,6 +1,7 @@
 """The limit on an account's unfinished runs: exact, whatever comes at the same time."""
 
 import asyncio
+from dataclasses import replace
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -11,7 +12,8 @@ from shared.database.idempotency import Once, ReplayedError
 from shared.domain import AgentRun, MultitaskStrategy
 from shared.errors import ConflictError, LimitExceededError, NotFoundError
 from shared.migrate import migrate
-from shared.runs.record import NewMessage, NewRun, record_run
+from shared.runs.appending import append_while_idle
+from shared.runs.record import NewMessage, NewRun, append_message, record_run
 from tests.integration.databases import Database
 from tests.integration.queues import Queues
 from tests.integration.waiting import until
@@ -246,3 +248,27 @@ async def test_unfinished_runs_are_found_by_an_index(database: Database, account
     query = plans._SQL["usage"]  # pyright: ignore[reportPrivateUsage]
     lines = await database.connection.fetch(f"EXPLAIN {query}", account_id, uuid4())
     assert any("unfinished_runs_of_account" in line[0] for line in lines)
+
+
+async def test_a_thread_takes_no_more_messages_than_its_plan_allows(database: Database, account_id: str) -> None:
+    thread_id = await database.new_thread(account_id)
+    await database.connection.execute("UPDATE plans SET max_thread_messages = 3")
+    said = NewMessage(type="user", content={"role": "user", "content": "hello"})
+    await append_message(account_id=account_id, thread_id=thread_id, new=said)
+
+    # Not all of them fit, so none is written.
+    many = [replace(said, message_id=uuid4()) for _ in range(3)]
+    with pytest.raises(ConflictError, match=r"has 1 messages, .* allows 3: go on on another thread"):
+        await append_while_idle(account_id=account_id, thread_id=thread_id, new=many)
+    await append_while_idle(account_id=account_id, thread_id=thread_id, new=many[:1])
+    await _start(account_id, thread_id)
+    with pytest.raises(ConflictError, match="has 3 messages") as refused:
+        await _start(account_id, thread_id)
+    assert refused.value.detail == {"thread_messages": 3, "max_thread_messages": 3}
+    with pytest.raises(ConflictError, match="has 3 messages"):
+        await append_message(account_id=account_id, thread_id=thread_id, new=replace(said, message_id=uuid4()))
+    assert (await database.count("messages"), await database.count("agent_runs")) == (3, 1)
+    await _start(account_id, await database.new_thread(account_id))
+
+    await database.connection.execute("UPDATE plans SET max_thread_messages = NULL")
+    await _start(account_id, thread_id)

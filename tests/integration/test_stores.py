@@ -11,8 +11,10 @@ from shared.agent_config import AgentConfig
 from shared.database import (
     api_keys,
     assistants,
+    budgets,
     checkpoints,
     connection,
+    files,
     messages,
     plans,
     runs,
@@ -21,6 +23,7 @@ from shared.database import (
     transaction,
     webhooks,
 )
+from shared.database.files import File
 from shared.domain import Message
 from shared.errors import ConflictError, NotFoundError
 from tests.integration.databases import Database
@@ -53,6 +56,12 @@ async def _ended_webhook(taken: Any, own: "Owned", who: str) -> list[object]:
     await webhooks.end(taken, agent_run_id=own.agent_run_id, account_id=who, attempts=0, outcome="delivered")
     status = "SELECT status FROM webhook_deliveries WHERE agent_run_id = $1 AND status = 'delivered'"
     return await taken.fetch(status, own.agent_run_id)
+
+
+async def _noted(taken: Any, own: "Owned", who: str) -> list[object]:
+    await files.note_stored(taken, file_ids=[own.file_id], thread_id=own.thread_id, account_id=who)
+    page = await files.page(taken, thread_id=own.thread_id, account_id=who, limit=9, offset=0)
+    return [one for one in page if one.stored]
 
 
 async def _unless_0(found: Awaitable[int]) -> int | None:
@@ -139,6 +148,23 @@ STRANGERS: dict[tuple[Any, str], Callable[[Any, "Owned", str], Awaitable[object]
     (assistants, "delete"): lambda taken, own, who: assistants.delete(
         taken, assistant_id=own.assistant_id, account_id=who
     ),
+    (budgets, "of_day"): lambda taken, own, who: budgets.of_day(taken, account_id=who),
+    (budgets, "of_run"): lambda taken, own, who: budgets.of_run(
+        taken, account_id=who, thread_id=own.thread_id, run_number=1
+    ),
+    (files, "count"): lambda taken, own, who: _as_list(
+        _unless_0(files.count(taken, thread_id=own.thread_id, account_id=who))
+    ),
+    (files, "page"): lambda taken, own, who: files.page(
+        taken, thread_id=own.thread_id, account_id=who, limit=10, offset=0
+    ),
+    (files, "find"): lambda taken, own, who: files.find(
+        taken, file_ids=[own.file_id], thread_id=own.thread_id, account_id=who
+    ),
+    (files, "note_stored"): lambda taken, own, who: _noted(taken, own, who),  # noqa: PLW0108 - defined below
+    (files, "delete"): lambda taken, own, who: files.delete(
+        taken, file_id=own.file_id, thread_id=own.thread_id, account_id=who
+    ),
     (api_keys, "page"): lambda taken, own, who: api_keys.page(taken, account_id=who, limit=10, offset=0),
     (api_keys, "get"): lambda taken, own, who: api_keys.get(taken, key_id=own.key_id, account_id=who),
     (api_keys, "revoke"): lambda taken, own, who: api_keys.revoke(taken, key_id=own.key_id, account_id=who),
@@ -163,6 +189,8 @@ INSERTS = {
     (runs, "insert"),
     # Tells of the default plan who has none.
     (plans, "request_rate"),
+    (plans, "file_limits"),
+    (plans, "max_connections"),
     (api_keys, "create"),
     (assistants, "create"),
     (tool_executions, "begin"),
@@ -178,6 +206,7 @@ class Owned:
         self.assistant_id = uuid4()
         self.message_id = uuid4()
         self.key_id = uuid4()
+        self.file_id = uuid4()
 
 
 @pytest.fixture
@@ -205,6 +234,8 @@ async def owned(database: Database, account_id: str) -> Owned:
             scopes=["read"],
             expires_at=None,
         )
+        file = File(thread_id=thread_id, account_id=account_id, name="a", content_type="b", size=1, file_id=own.file_id)
+        await files.insert(taken, file)
     await database.connection.execute(
         """
         INSERT INTO tool_executions (agent_run_id, call_id, thread_id, account_id, assistant_message_id, call_index,
@@ -242,7 +273,7 @@ def _is_scoped(found: Callable[..., object]) -> bool:
 def test_every_function_of_the_stores_is_asked_by_a_stranger() -> None:
     public = {
         (store, name)
-        for store in (api_keys, plans, threads, checkpoints, messages, runs, assistants, tool_executions, webhooks)
+        for store in {store for store, _ in STRANGERS}
         for name, found in vars(store).items()
         if inspect.iscoroutinefunction(found) and found.__module__ == store.__name__ and _is_scoped(found)
     }

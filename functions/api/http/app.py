@@ -14,6 +14,7 @@ from functions.api.http import (
     api_keys,
     assistants,
     commands,
+    files,
     messages,
     refused,
     run_streams,
@@ -28,7 +29,7 @@ from functions.api.http.middleware import RequestMiddleware
 from functions.api.http.responses import describe
 from functions.api.wire import ErrorBody
 from shared.database.idempotency import ReplayedError
-from shared.errors import SunaError
+from shared.errors import BudgetExceededError, SunaError
 from shared.telemetry import logger
 
 
@@ -53,6 +54,7 @@ def build_app() -> FastAPI:
         threads,
         thread_states,
         messages,
+        files,
         run_streams,
         runs,
         commands,
@@ -85,7 +87,10 @@ async def _suna_error(_request: Request, error: Exception) -> JSONResponse:
     look = appearance(error)
     if look.is_fault:
         logger.error("request failed", exc_info=error)
-    return _answer(look.status, look.code, error.message, error.detail, look.headers)
+    headers = dict(look.headers)
+    if isinstance(error, BudgetExceededError):
+        headers["retry-after"] = str(error.retry_after_s)
+    return _answer(look.status, look.code, error.message, error.detail, headers)
 
 
 async def _validation_error(_request: Request, error: Exception) -> JSONResponse:

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query
 
+from functions.api.attachments import attach
 from functions.api.http.idempotency import Idempotency
 from functions.api.http.identity import Caller
 from functions.api.http.reading import owner_of
@@ -37,10 +38,11 @@ async def list_messages(
 @router.post("", status_code=201)
 async def add_message(caller: Caller, thread_id: UUID, body: InputMessage, idempotency: Idempotency) -> dict[str, UUID]:
     """Append a message without starting a run; it belongs to the thread's next run."""
+    [new] = await attach([body.new_message()], account_id=caller.account_id, thread_id=thread_id)
     message_id = await record.append_message(
         account_id=caller.account_id,
         thread_id=thread_id,
-        new=body.new_message(),
+        new=new,
         once=idempotency(_added, status=201),
     )
     return {"message_id": message_id}

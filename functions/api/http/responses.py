@@ -38,6 +38,7 @@ _MORE: dict[tuple[str, str], set[int]] = {
     ("DELETE", "/threads/{thread_id}"): {409},
     ("POST", "/threads/{thread_id}/messages"): {409},
     ("POST", "/threads/{thread_id}/state"): {409},
+    ("POST", "/threads/{thread_id}/files"): {409},
     ("POST", "/threads/{thread_id}/runs"): _START,
     ("POST", "/threads/{thread_id}/runs/stream"): _START,
     ("POST", "/threads/{thread_id}/runs/wait"): {*_START, 504},

@@ -1,16 +1,19 @@
 """Suna's own routes, over the same services."""
 
+from mimetypes import guess_type
 from typing import Annotated
 from uuid import UUID, uuid4
 
 from fastapi import APIRouter, File, Form, Header, Query, Response, UploadFile
 
 from functions.api import stops
+from functions.api.files import store
 from functions.api.http.idempotency import Idempotency
 from functions.api.http.identity import Caller
 from functions.api.http.run_streams import SSE, StreamQuery, join_stream
 from functions.api.runs import start_run
 from functions.api.wire import suna_status
+from functions.api.wire_files import checked_name
 from functions.api.wire_suna import (
     AgentInitiated,
     AgentStart,
@@ -20,10 +23,13 @@ from functions.api.wire_suna import (
     SunaRuns,
 )
 from shared.database import connection, runs, threads
+from shared.database.files import File as ThreadFile
 from shared.domain import AgentRun
-from shared.errors import NotSupportedError
+from shared.errors import InvalidRequestError
 
 router = APIRouter(prefix="/api", tags=["suna"])
+
+_UNSAID = {"", "application/octet-stream"}
 
 
 @router.post("/agent/initiate")
@@ -34,16 +40,34 @@ async def initiate(
     idempotency: Idempotency,
     files: Annotated[list[UploadFile] | None, File()] = None,
 ) -> AgentInitiated:
-    """Create a thread with ``prompt`` and start a run on it."""
-    if files:
-        raise NotSupportedError("files are not supported: put text into the prompt, or the file's URL")
+    """Create a thread with ``prompt`` and the files, and start a run on it. Larger files: ``/threads/{id}/files``."""
+    thread_id = uuid4()
+    new = [await _uploaded(file, thread_id=thread_id, account_id=caller.account_id) for file in files or []]
+    stored = await store(new) if new else []
     run = await start_run(
         account_id=caller.account_id,
-        thread_id=uuid4(),
-        body=asked.run(prompt, create_thread=True),
+        thread_id=thread_id,
+        body=asked.run(prompt, files=[file.file_id for file in stored], create_thread=True),
         once=idempotency(_initiated),
+        at_hand=[(file, content) for file, (_, content) in zip(stored, new, strict=True)],
     )
     return _initiated(run)
+
+
+async def _uploaded(upload: UploadFile, *, thread_id: UUID, account_id: str) -> tuple[ThreadFile, bytes]:
+    """A part of the form as a file. Some clients call every file an octet stream: then its name says what it is."""
+    content = await upload.read()
+    said = (upload.content_type or "").partition(";")[0].strip().lower()
+    guessed = guess_type(upload.filename or "")[0]
+    try:
+        name = checked_name(upload.filename or "")
+    except ValueError as error:
+        raise InvalidRequestError(f"files: {error}") from error
+    content_type = guessed or said if said in _UNSAID else said
+    file = ThreadFile(
+        thread_id=thread_id, account_id=account_id, name=name, content_type=content_type, size=len(content)
+    )
+    return file, content
 
 
 def _initiated(run: AgentRun) -> AgentInitiated:

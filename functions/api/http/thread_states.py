@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
 
 from functions.api import states
+from functions.api.attachments import attach
 from functions.api.http.idempotency import Idempotency
 from functions.api.http.identity import Caller
 from functions.api.http.reading import owner_of
@@ -72,7 +73,11 @@ async def update_state(caller: Caller, thread_id: UUID, body: StateUpdate, idemp
     last = await append_while_idle(
         account_id=caller.account_id,
         thread_id=thread_id,
-        new=[message.new_message() for message in body.values.messages],
+        new=await attach(
+            [message.new_message() for message in body.values.messages],
+            account_id=caller.account_id,
+            thread_id=thread_id,
+        ),
         once=idempotency(updated),
     )
     return StateUpdated(checkpoint=checkpoint(thread_id, last))

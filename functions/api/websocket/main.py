@@ -14,12 +14,12 @@ from functions.api.keys import keys
 from functions.api.limits.limiter import limiter
 from functions.api.wire import ErrorBody
 from shared.aws import clients
-from shared.database import connection, threads
+from shared.database import connection, plans, threads
 from shared.database.pool import open_pool
 from shared.domain import Json
-from shared.errors import InvalidRequestError, SunaError, UnauthenticatedError
+from shared.errors import InvalidRequestError, LimitExceededError, SunaError, UnauthenticatedError
 from shared.process import at_init, run
-from shared.stream import subscriptions
+from shared.stream import open_connections, subscriptions
 from shared.stream.subscriptions import ConnectionRecord
 from shared.telemetry import bound, logger
 
@@ -59,6 +59,7 @@ async def _connect(event: Json, connection_id: str) -> Json:
             owner = await threads.owner(taken, thread_id=thread_id, account_id=caller.account_id)
             account_id = caller.account_id if owner is None else owner
             position = await threads.stream_position(taken, thread_id=thread_id, account_id=account_id)
+            most = await plans.max_connections(taken, account_id=caller.account_id)
         record = ConnectionRecord(
             connection_id=connection_id,
             account_id=caller.account_id,
@@ -71,12 +72,25 @@ async def _connect(event: Json, connection_id: str) -> Json:
             begins_after=position.last_seq if position.begins_after is None else position.begins_after,
         )
         await subscriptions.put_connection(record)
+        if most is not None:
+            await _count(record, most=most)
     except SunaError as error:
         look = appearance(error)
         body = ErrorBody(code=look.code, message=error.message, detail=error.detail)
         return {"statusCode": look.status, "body": body.model_dump_json()}
     logger.info("connected", extra={"thread_id": str(record.thread_id)})
     return {"statusCode": 200}
+
+
+async def _count(record: ConnectionRecord, *, most: int) -> None:
+    """Count the connection, and forget it if it is one too many."""
+    try:
+        await open_connections.add(
+            record.connection_id, account_id=record.account_id, expires_at=record.expires_at, most=most
+        )
+    except LimitExceededError:
+        await subscriptions.delete_connection(record.connection_id)
+        raise
 
 
 async def _caller(authorization: str | None, api_key: str | None, ticket: str | None) -> Principal:

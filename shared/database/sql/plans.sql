@@ -4,7 +4,15 @@
 SELECT p.max_unfinished_runs,
     count(*) FILTER (WHERE r.counts) AS unfinished_runs,
     coalesce(array_agg(DISTINCT r.thread_id) FILTER (WHERE r.counts), '{}') AS thread_ids,
-    (array_agg(r.agent_run_id) FILTER (WHERE r.thread_id = $2))[1] AS busy_with
+    (array_agg(r.agent_run_id) FILTER (WHERE r.thread_id = $2))[1] AS busy_with,
+    p.max_thread_messages,
+    -- Counted no further than it matters.
+    (
+        SELECT count(*) FROM (
+            SELECT FROM messages m WHERE m.thread_id = $2 LIMIT p.max_thread_messages
+        ) AS counted
+        WHERE p.max_thread_messages IS NOT NULL
+    ) AS thread_messages
 FROM accounts a
 JOIN plans p USING (plan_id)
 LEFT JOIN LATERAL (
@@ -24,4 +32,12 @@ GROUP BY p.plan_id
 -- name: request_rate
 -- An account begins to exist with the first thing that is its; until then it has the default plan.
 SELECT requests_per_minute, request_burst FROM plans
+WHERE plan_id = coalesce((SELECT plan_id FROM accounts WHERE account_id = $1), 'default')
+
+-- name: file_limits
+SELECT max_file_bytes, max_thread_files, file_types FROM plans
+WHERE plan_id = coalesce((SELECT plan_id FROM accounts WHERE account_id = $1), 'default')
+
+-- name: max_connections
+SELECT max_connections FROM plans
 WHERE plan_id = coalesce((SELECT plan_id FROM accounts WHERE account_id = $1), 'default')

@@ -54,6 +54,8 @@ def localstack_environment(
         # URLs with the queue in the path resolve without DNS.
         "SQS_ENDPOINT_STRATEGY": "path",
         "SQS_DISABLE_CLOUDWATCH_METRICS": "1",
+        # Presigned URLs end, and are refused when they are changed, as on AWS.
+        "S3_SKIP_SIGNATURE_VALIDATION": "0",
         "OVERRIDE_IN_DOCKER": "0",
         "DNS_ADDRESS": "0",
         "DISABLE_EVENTS": "1",

@@ -2,7 +2,11 @@
 
 import psycopg
 
-_PLAN = "INSERT INTO plans (plan_id, max_unfinished_runs) VALUES ('local', 1000) ON CONFLICT DO NOTHING"
+_PLAN = """
+INSERT INTO plans (plan_id, max_unfinished_runs, max_day_tokens, max_day_cost_usd, max_connections, max_thread_messages)
+VALUES ('local', 1000, NULL, NULL, NULL, NULL)
+ON CONFLICT DO NOTHING
+"""
 
 # A plan that somebody has given the account since stays.
 _ACCOUNT = """
