@@ -65,6 +65,10 @@ class Account:
                 expires_at=None,
             )
         await self.database.connection.execute(
+            "INSERT INTO account_usage (account_id, day, tokens, cost_usd) VALUES ($1, '2026-01-01', 1, 0.1)",
+            self.account_id,
+        )
+        await self.database.connection.execute(
             "INSERT INTO idempotency_keys (account_id, route, key, body_hash, status) VALUES ($1, 'POST', 'k', '', 1)",
             self.account_id,
         )
@@ -83,6 +87,13 @@ class Account:
             VALUES ($1, 'call-1', $2, $3, $4, 0, 'add', '{}', 'native', 'pending')
             """,
             *(run_id, thread_id, self.account_id, message_id),
+        )
+        await self.database.connection.execute(
+            """
+            INSERT INTO files (file_id, thread_id, account_id, name, content_type, size, object_key)
+            VALUES ($1, $2, $3, 'a.txt', 'text/plain', 1, $4)
+            """,
+            *(file_id := uuid4(), thread_id, self.account_id, str(file_id)),
         )
         record = ConnectionRecord(
             connection_id=f"{uuid4().hex[:15]}=",
