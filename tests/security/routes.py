@@ -20,6 +20,7 @@ type Json = dict[str, Any]
 PUBLIC = frozenset({("GET", "/ok")})
 _SAID = {"role": "user", "content": "[[say hi]]"}
 _RUN = {"assistant_id": "agent", "input": {"messages": [_SAID]}}
+_FILE = {"name": "a.txt", "content_type": "text/plain", "size": 1}
 # Valid requests where the smallest that the description allows is none.
 BODIES: dict[str, Json] = {
     "/threads/{thread_id}/commands": {
@@ -27,6 +28,7 @@ BODIES: dict[str, Json] = {
         "method": "run.cancel",
         "params": {"run_id": "{run_id}"},
     },
+    "/threads/{thread_id}/files": _FILE,
     "/threads/{thread_id}/messages": _SAID,
     "/threads/{thread_id}/runs": _RUN,
     "/threads/{thread_id}/runs/stream": _RUN,
@@ -51,6 +53,7 @@ class Property:
             f"/threads/{thread}/state",
             f"/threads/{thread}/messages",
             f"/threads/{thread}/runs",
+            f"/threads/{thread}/files",
             f"/assistants/{assistant}",
         )
         answers = [await http.get(path, headers=self.headers) for path in paths]
@@ -69,6 +72,7 @@ async def property_of(stack: RunningStack, secrets: Secrets) -> Property:
         run = await start_run(http, thread_id, "[[say this is private]]")
         await ended_run(http, run)
         state = (await http.get(f"/threads/{thread_id}/state")).json()
+        file = (await http.post(f"/threads/{thread_id}/files", json=_FILE)).json()
         assistant_id = await new_assistant(http, model="openai/scripted")
         key = (await http.post("/api-keys", json={"name": "reader", "scopes": ["read"]})).json()
     secrets.add(token, key["secret"], stack.fields["jwt_secret"])
@@ -79,6 +83,7 @@ async def property_of(stack: RunningStack, secrets: Secrets) -> Property:
         "assistant_id": assistant_id,
         "agent_id": assistant_id,
         "key_id": key["key_id"],
+        "file_id": file["file_id"],
         "checkpoint_id": state["checkpoint"]["checkpoint_id"],
         "cron_id": str(uuid.uuid4()),
         "namespace": "x",
