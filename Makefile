@@ -71,7 +71,7 @@ test: ## Everything: check, infrastructure, LocalStack plugins, integration, end
 	@$(MAKE) -j2 $(DEV_STAMP) $(LOCAL_STAMP) $(NODE_STAMP) $(MCP_STAMP)
 	@status=0; $(MAKE) check || status=1; scripts/test.sh || status=1; exit $$status
 
-.PHONY: bench-first-token bench-context bench-log bench-limits bench-stream
+.PHONY: bench-first-token bench-context bench-log bench-limits bench-stream soak
 bench-first-token: setup ## Added latency from POST to the first token at the client
 	@$(UP) up && exec $(DEV) -m bench.first_token
 
@@ -87,7 +87,13 @@ bench-limits: setup ## The limit on rates: how exact, how many round trips, what
 bench-stream: setup $(PEERS_STAMP) ## Streams at once, pushes, open WebSockets; the first token against other servers
 	@$(UP) up && exec $(DEV) -m bench.stream
 
-.PHONY: faults burst security
+soak: setup ## 15 minutes of load by two accounts: what of memory, connections and files grows
+	@$(UP) up && exec $(DEV) -m bench.soak
+
+.PHONY: faults burst cuts security
+cuts: setup $(NODE_STAMP) ## A run of 500 events, cut off at each, at random, and for 50 clients at once
+	@exec env CUTS=large $(DEV) -m pytest tests/e2e/test_cuts.py
+
 security: setup $(NODE_STAMP) ## Every route and command against every kind of credential, made-up requests, bombs, logs
 	@exec $(DEV) -m pytest tests/security
 
@@ -118,7 +124,10 @@ cost: $(DEV_STAMP) ## Idle cost of each stage, from the dated price file
 
 ##@ Upkeep
 
-.PHONY: lock api-docs clean setup page
+.PHONY: lock audit api-docs clean setup page
+audit: $(TOOLS_STAMP) ## Known vulnerabilities of what is locked (asks the package indexes)
+	@exec scripts/audit.sh
+
 lock: $(TOOLS_STAMP) ## Resolve all dependencies anew and write the locks
 	@exec scripts/lock.sh
 

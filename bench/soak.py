@@ -1,0 +1,221 @@
+"""What grows while the stack works: ``make soak`` (15 minutes, two accounts).
+
+Runs with answers, tools and failures, commands, requests and connections that come and go, at a bounded rate. Every ten
+seconds: memory and open files of each function's processes, connections to Redis and PostgreSQL. A function has more
+processes at times, and less at others, so its memory is that of a process on average. What counts is the slope after
+the warm-up.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import itertools
+import os
+import random
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import asyncpg
+import httpx
+import psutil
+from redis.asyncio import RedisCluster
+
+from bench.account import Bench, roomy_account
+from bench.conversation import Conversation
+from bench.report import keep, show
+
+ACCOUNTS = ("soak-a", "soak-b")
+EVERY_S = 10.0
+AT_ONCE = 4
+SCRIPTS = (
+    "[[tokens 60 rate 60]]",
+    "[[think 10]] [[tokens 20 rate 50]]",
+    '[[tool http_fetch {"url": "http://127.0.0.1/"}]] [[say refused]]',
+    '[[tool complete {"text": "done"}]]',
+    "[[status 500]]",
+    "[[break after 5]]",
+)
+# Growth an hour, of what there is, beyond which something is not flat.
+FLAT_SHARE_AN_HOUR = 0.25
+
+
+@dataclass
+class Series:
+    """Values over time, in seconds since the beginning."""
+
+    at: list[float] = field(default_factory=list[float])
+    values: list[float] = field(default_factory=list[float])
+
+    def add(self, at: float, value: float) -> None:
+        """One more value."""
+        self.at.append(at)
+        self.values.append(value)
+
+    @property
+    def slope_an_hour(self) -> float:
+        """By least squares."""
+        return statistics.linear_regression(self.at, self.values).slope * 3600
+
+
+@dataclass
+class Load:
+    """What was asked of the stack."""
+
+    done: int = 0
+    failed: int = 0
+    problems: list[str] = field(default_factory=list[str])
+
+
+def processes(endpoint: str) -> dict[str, list[psutil.Process]]:
+    """The stack's function processes, by function."""
+    found: dict[str, list[psutil.Process]] = defaultdict(list)
+    for process in psutil.process_iter(["cmdline"]):
+        command: list[str] = process.info["cmdline"] or []  # pyright: ignore[reportAttributeAccessIssue]
+        if "awslambdaric" not in command:
+            continue
+        with contextlib.suppress(psutil.Error):
+            environment = process.environ()
+            if environment.get("AWS_ENDPOINT_URL") == endpoint:
+                found[environment.get("POWERTOOLS_SERVICE_NAME", command[-1])].append(process)
+    return found
+
+
+async def sample(bench: Bench, begun: float, series: dict[str, Series]) -> None:
+    """One value of everything."""
+    at = time.monotonic() - begun
+    for service, ours in processes(bench.fields["aws_endpoint_url"]).items():
+        memory: list[float] = []
+        files: list[float] = []
+        for process in ours:
+            with contextlib.suppress(psutil.Error):
+                memory.append(process.memory_info().rss / 2**20)
+                files.append(process.num_fds())
+        if memory:
+            series[f"{service}: MiB a process"].add(at, statistics.fmean(memory))
+            series[f"{service}: open files a process"].add(at, statistics.fmean(files))
+    redis: Any = RedisCluster.from_url(bench.fields["redis_url"], decode_responses=True)
+    try:
+        clients = await redis.info("clients", target_nodes=RedisCluster.RANDOM)
+        memory_of_redis = await redis.info("memory", target_nodes=RedisCluster.RANDOM)
+    finally:
+        await redis.aclose()
+    series["Redis: connections"].add(at, clients["connected_clients"])
+    series["Redis: MiB"].add(at, memory_of_redis["used_memory"] / 2**20)
+    database = await asyncpg.connect(bench.fields["database_url"])
+    try:
+        connections = await database.fetchval(
+            "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"
+        )
+    finally:
+        await database.close()
+    series["PostgreSQL: connections"].add(at, connections)
+
+
+async def converse(bench: Bench, script: str) -> None:
+    """A thread of its own, a run that is followed to its end, and what a page asks for afterwards."""
+    async with Conversation(bench.stack) as conversation:
+        async for _ in conversation.ask(script):
+            pass
+        await conversation.ping()
+        await conversation.messages()
+        async with httpx.AsyncClient(base_url=bench.stack.base_url, headers=bench.stack.headers, timeout=30) as http:
+            thread = f"/threads/{conversation.thread_id}"
+            for method, path, body in (
+                ("GET", f"{thread}/history", None),
+                ("POST", "/threads/search", {"limit": 5}),
+                ("GET", f"{thread}/runs", None),
+                ("GET", "/threads/not-a-uuid", None),
+                ("DELETE", thread, None),
+            ):
+                answer = await http.request(method, path, json=body)
+                if answer.status_code >= 500:
+                    raise RuntimeError(f"{method} {path}: {answer.status_code}")
+
+
+async def load(benches: list[Bench], until: float, told: Load) -> None:
+    """Conversations one after the other, with pauses."""
+    chance = random.Random(1)
+    for script in itertools.cycle(SCRIPTS):
+        if time.monotonic() >= until:
+            return
+        try:
+            await converse(chance.choice(benches), script)
+            told.done += 1
+        except Exception as error:
+            told.failed += 1
+            told.problems.append(repr(error)[:200])
+        await asyncio.sleep(chance.expovariate(1 / 0.3))
+
+
+async def every(seconds: float, until: float, act: Callable[[], Awaitable[None]]) -> None:
+    """Do something at once and again and again."""
+    while time.monotonic() < until:
+        await act()
+        await asyncio.sleep(seconds)
+
+
+async def measure(minutes: float) -> tuple[dict[str, Series], Load]:
+    """The series behind the warm-up, which is a fifth of the time, and what was done meanwhile."""
+    benches = [await roomy_account(account) for account in ACCOUNTS]
+    begun = time.monotonic()
+    until = begun + minutes * 60
+    warm = begun + minutes * 12
+    series: dict[str, Series] = defaultdict(Series)
+    told = Load()
+
+    async def look() -> None:
+        if time.monotonic() >= warm:
+            await sample(benches[0], begun, series)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(AT_ONCE):
+            group.create_task(load(benches, until, told))
+        group.create_task(every(EVERY_S, until, look))
+    return series, told
+
+
+def main() -> None:
+    """Measure, report; fails if something grows."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=15)
+    minutes = parser.parse_args().minutes
+    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+    series, told = asyncio.run(measure(minutes))
+    rows: dict[str, dict[str, float]] = {}
+    growing: list[str] = []
+    for name, one in sorted(series.items()):
+        if len(one.values) < 3:
+            continue
+        mean = statistics.fmean(one.values)
+        rows[name] = {
+            "first": one.values[0],
+            "last": one.values[-1],
+            "mean": mean,
+            "max": max(one.values),
+            "slope/h": one.slope_an_hour,
+            "%/h": 100 * one.slope_an_hour / mean if mean else 0.0,
+        }
+        if mean and one.slope_an_hour > FLAT_SHARE_AN_HOUR * mean:
+            growing.append(name)
+    show(f"{minutes:.0f} minutes, {told.done} conversations of two accounts, {told.failed} failed", rows)
+    for problem in told.problems[:5]:
+        print(problem)
+    figures = {
+        "minutes": minutes,
+        "conversations": told.done,
+        "failed": told.failed,
+        "slopes_an_hour": {name: round(row["slope/h"], 2) for name, row in rows.items()},
+        "percent_an_hour": {name: round(row["%/h"], 1) for name, row in rows.items()},
+        "growing": growing,
+    }
+    keep("soak" if minutes >= 15 else None, figures)
+    if growing or told.failed:
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()
