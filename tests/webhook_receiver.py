@@ -16,6 +16,7 @@ from aiohttp import web
 class Delivery:
     """A request that the receiver got."""
 
+    path: str
     headers: dict[str, str]
     body: bytes
 
@@ -48,7 +49,7 @@ class Receiver:
 
     async def _serve(self, request: web.Request) -> web.Response:
         headers = {name.lower(): value for name, value in request.headers.items()}
-        self.deliveries.append(Delivery(headers, await request.read()))
+        self.deliveries.append(Delivery(request.path, headers, await request.read()))
         return web.Response(status=self.statuses.pop(0) if self.statuses else 200, headers=self.headers)
 
 

@@ -14,9 +14,10 @@ from websockets.asyncio.client import connect
 
 from clients.terminal.stack import Stack
 from tests.e2e.conftest import RunningStack
-from tests.e2e.following import ALL_CHANNELS
+from tests.e2e.following import ALL_CHANNELS, eventually
 from tests.e2e.threads import ended_run
 from tests.security.credentials import Secrets
+from tests.webhook_receiver import Receiver, receiving
 
 _QUIET_S = 0.3
 
@@ -29,6 +30,8 @@ class Account:
     http: httpx.AsyncClient
     client: Stack
     mark: str
+    hook_url: str
+    secret: str = ""
     threads: list[str] = field(default_factory=list[str])
     runs: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     assistants: list[str] = field(default_factory=list[str])
@@ -52,7 +55,12 @@ def _one(things: list[Any], number: int) -> Any:
 
 def _run(account: Account) -> dict[str, Any]:
     said = {"role": "user", "content": f"[[first 0]] [[rate 0]] [[say {account.mark}]]"}
-    return {"assistant_id": "agent", "input": {"messages": [said]}, "metadata": {"of": account.mark}}
+    return {
+        "assistant_id": "agent",
+        "input": {"messages": [said]},
+        "metadata": {"of": account.mark},
+        "webhook": account.hook_url,
+    }
 
 
 async def make_thread(me: Account, _other: Account, _number: int) -> None:
@@ -153,28 +161,43 @@ STEPS: list[Step] = [
 )
 @settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_two_accounts_never_see_each_other(
-    stack: RunningStack, secrets: Secrets, steps: list[tuple[bool, Step, int]]
+    stack: RunningStack, secrets: Secrets, hook_port: int, steps: list[tuple[bool, Step, int]]
 ) -> None:
-    async with httpx.AsyncClient(timeout=60) as http:
-        pair = [_account(stack, http, secrets) for _ in range(2)]
+    async with receiving(hook_port) as receiver:
+        pair = [_account(stack, secrets, hook_port) for _ in range(2)]
         try:
             for account in pair:
                 other = pair[account is pair[0]]
                 for step in (make_thread, start_run, make_assistant):
                     await step(account, other, 0)
+                account.secret = (await account.ask("GET", "/webhooks/secret"))["secret"]
+                secrets.add(account.secret)
             for is_first, step, number in steps:
                 await step(pair[not is_first], pair[is_first], number)
+            runs = sum(len(account.runs) for account in pair)
+            await eventually(lambda: _delivered(receiver), lambda ids: len(ids) == runs)
         finally:
             for account in pair:
                 await account.http.aclose()
     for me, other in (pair, pair[::-1]):
-        seen = [told for told in me.told if other.mark in told]
+        seen = [told for told in me.told if other.mark in told or other.secret in told]
         assert not seen, seen[:3]
+        # What its receiver was told is its own, and signed with its own secret.
+        sent = [delivery for delivery in receiver.deliveries if delivery.path.endswith(me.mark)]
+        assert {delivery.webhook_id for delivery in sent} == {run["run_id"] for run in me.runs}
+        for delivery in sent:
+            assert delivery.is_signed_with(me.secret)
+            assert not delivery.is_signed_with(other.secret)
+            assert other.mark not in delivery.body.decode()
         # It does see what is its own.
         assert any(me.mark in told for told in me.told)
 
 
-def _account(stack: RunningStack, http: httpx.AsyncClient, secrets: Secrets) -> Account:
+async def _delivered(receiver: Receiver) -> set[str]:
+    return {delivery.webhook_id for delivery in receiver.deliveries}
+
+
+def _account(stack: RunningStack, secrets: Secrets, hook_port: int) -> Account:
     account_id = str(uuid.uuid4())
     token = stack.token(account_id)
     secrets.add(token)
@@ -183,4 +206,4 @@ def _account(stack: RunningStack, http: httpx.AsyncClient, secrets: Secrets) -> 
     mark = f"mark{uuid.uuid4().hex}"
     # What is said is nobody else's business, an operator's neither.
     secrets.add(mark)
-    return Account(stack, own, client, mark)
+    return Account(stack, own, client, mark, f"http://127.0.0.1:{hook_port}/{mark}")
