@@ -1,6 +1,6 @@
 """The deployed stack, an account with something to protect, and a last line that says how many checks there were."""
 
-from collections.abc import Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any
 
 import httpx
@@ -25,6 +25,21 @@ def secrets() -> Secrets:
 async def owned(stack: RunningStack, secrets: Secrets) -> Property:
     """Of each kind of thing one, of one account."""
     return await property_of(stack, secrets)
+
+
+@pytest.fixture(scope="session")
+async def http(stack: RunningStack) -> AsyncGenerator[httpx.AsyncClient]:
+    """A client without any credential."""
+    async with httpx.AsyncClient(base_url=stack.base_url, timeout=40) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+async def nothing_changes(http: httpx.AsyncClient, owned: Property) -> AsyncGenerator[None]:
+    """Whatever a module's tests ask for, the owner's things are as they were."""
+    before = await owned.snapshot(http)
+    yield
+    assert await owned.snapshot(http) == before
 
 
 @pytest.fixture(scope="session")

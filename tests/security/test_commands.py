@@ -1,6 +1,6 @@
 """Every command crossed with every kind of credential, over the WebSocket."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -15,6 +15,8 @@ from tests.e2e.following import command, next_frame
 from tests.security.credentials import UNKNOWN, Secrets
 from tests.security.routes import Property
 
+pytestmark = pytest.mark.usefixtures("nothing_changes")
+
 # What a command needs to be one, by its name; a command that is added has to be added here.
 PARAMS: dict[str, dict[str, Any]] = {
     "input.respond": {"interrupt_id": "x", "response": True},
@@ -28,21 +30,6 @@ PARAMS: dict[str, dict[str, Any]] = {
 # They tell nothing, and change nothing: a stranger hears that it was done. A thread may be subscribed to before it
 # is made; what happens in it is sent to connections of its own account only.
 HARMLESS = frozenset({"ping", "subscription.subscribe", "subscription.unsubscribe"})
-
-
-@pytest.fixture(scope="module")
-async def http(stack: RunningStack) -> AsyncGenerator[httpx.AsyncClient]:
-    """A client without any credential."""
-    async with httpx.AsyncClient(base_url=stack.base_url, timeout=40) as client:
-        yield client
-
-
-@pytest.fixture(scope="module", autouse=True)
-async def nothing_changes(http: httpx.AsyncClient, owned: Property) -> AsyncGenerator[None]:
-    """Whatever all of them ask for, the owner's things are as they were."""
-    before = await owned.snapshot(http)
-    yield
-    assert await owned.snapshot(http) == before
 
 
 def _params(method: str, owned: Property) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Every route crossed with every kind of credential."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 
 import httpx
 import pytest
@@ -9,26 +9,13 @@ from tests.e2e.conftest import RunningStack
 from tests.security.credentials import UNKNOWN
 from tests.security.routes import PUBLIC, Property, Route, routes
 
+pytestmark = pytest.mark.usefixtures("nothing_changes")
+
 ROUTES = [route for route in routes() if (route.method, route.path) not in PUBLIC]
 # Keys are managed with a token only.
 KEYLESS = frozenset({"GET /api-keys"})
 # What a route answers that is there only to say that there is no such thing here.
 NOT_SERVED = 501
-
-
-@pytest.fixture(scope="module")
-async def http(stack: RunningStack) -> AsyncGenerator[httpx.AsyncClient]:
-    """A client without any credential."""
-    async with httpx.AsyncClient(base_url=stack.base_url, timeout=40) as client:
-        yield client
-
-
-@pytest.fixture(scope="module", autouse=True)
-async def nothing_changes(http: httpx.AsyncClient, owned: Property) -> AsyncGenerator[None]:
-    """Whatever all of them ask for, the owner's things are as they were."""
-    before = await owned.snapshot(http)
-    yield
-    assert await owned.snapshot(http) == before
 
 
 @pytest.mark.parametrize("kind", UNKNOWN)
