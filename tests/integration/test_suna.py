@@ -58,7 +58,7 @@ async def test_an_agent_is_initiated_with_a_prompt(http: HttpApi, deployed: Depl
     [
         ([], 422, "invalid_argument"),
         ([("prompt", "", None)], 422, "invalid_argument"),
-        ([("prompt", "hi", None), ("agent_id", "nobody", None)], 422, "invalid_argument"),
+        ([("prompt", "hi", None), ("agent_id", "nobody", None)], 404, "not_found"),
         ([("prompt", "hi", None), ("files", "text", "a.exe")], 422, "invalid_argument"),
         ([("prompt", "hi", None), ("files", "text", "../a.txt")], 422, "invalid_argument"),
     ],

@@ -327,6 +327,6 @@ async def _records(queues: Queues, runs: list[UUID]) -> list[dict[str, Any]]:
     async with asyncio.timeout(30):
         while len(found) < len(runs):
             for record in await queues.records("watch"):
-                if UUID(json.loads(record["body"])["agent_run_id"]) in runs:
+                if json.loads(record["body"]).get("agent_run_id") in {str(run) for run in runs}:
                     found[record["messageId"]] = record
     return list(found.values())

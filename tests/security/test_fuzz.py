@@ -13,6 +13,7 @@ from schemathesis.checks import CheckContext
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     response_schema_conformance,
+    status_code_conformance,
 )
 
 from tests.e2e.conftest import ROOT, RunningStack
@@ -31,6 +32,9 @@ api = (
     .exclude(path_regex=WAITING)
     .exclude(path_regex=ENDING)
 )
+
+
+CONFORMANCE = (content_type_conformance, response_schema_conformance, status_code_conformance)
 
 
 def _no_fault(_context: CheckContext, response: Any, _case: Any) -> None:
@@ -54,4 +58,4 @@ def test_any_request_has_a_described_answer(
     if len(str(case.body)) % 2 and case.operation.method not in {"delete"}:
         case.path_parameters |= {name: owned.values[name] for name in case.path_parameters if name in owned.values}
     response = case.call(base_url=stack.base_url, headers={"authorization": f"Bearer {token}"}, timeout=40)
-    case.validate_response(response, checks=[_no_fault, content_type_conformance, response_schema_conformance])
+    case.validate_response(response, checks=[_no_fault, *CONFORMANCE])

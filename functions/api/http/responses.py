@@ -25,7 +25,7 @@ _MEANING = {
 _START = {409, 501}
 # Beside those that every route has: 404 where the path names something, 400 and 413 where there may be a body.
 _MORE: dict[tuple[str, str], set[int]] = {
-    ("POST", "/api/agent/initiate"): _START,
+    ("POST", "/api/agent/initiate"): {404, *_START},
     ("POST", "/api/thread/{thread_id}/agent/start"): _START,
     ("GET", "/api/agent-run/{agent_run_id}/stream"): {501},
     ("POST", "/assistants"): {404, 409, 501},
