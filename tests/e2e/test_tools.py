@@ -233,7 +233,7 @@ async def _commanded(socket: ClientConnection, params: dict[str, Any]) -> dict[s
     return frame
 
 
-async def test_what_does_not_exist_is_422_and_named(stack: RunningStack, http: httpx.AsyncClient) -> None:
+async def test_what_does_not_exist_is_refused_by_name(stack: RunningStack, http: httpx.AsyncClient) -> None:
     thread_id = await new_thread(http)
     refused = {
         "wrench": {"config": {"configurable": {"tools": ["wrench"]}}},
@@ -241,8 +241,6 @@ async def test_what_does_not_exist_is_422_and_named(stack: RunningStack, http: h
         "gpt-17": {"config": {"configurable": {"model": "gpt-17"}}},
         "max_turns": {"config": {"configurable": {"limits": {"max_turns": 0}}}},
         "inline_edit": {"config": {"configurable": {"processor": {"xml_adding_strategy": "inline_edit"}}}},
-        "11111111-1111-4111-8111-111111111111": {"assistant_id": "11111111-1111-4111-8111-111111111111"},
-        "somebody": {"assistant_id": "somebody"},
     }
     for name, body in refused.items():
         answer = await http.post(
@@ -252,4 +250,8 @@ async def test_what_does_not_exist_is_422_and_named(stack: RunningStack, http: h
         assert answer.status_code == 422, (name, answer.text)
         if name != "inline_edit":
             assert name in answer.json()["message"]
+    for name in ("11111111-1111-4111-8111-111111111111", "somebody"):
+        answer = await http.post(f"/threads/{thread_id}/runs", json={"assistant_id": name, "input": "x"})
+        assert (answer.status_code, answer.json()["code"]) == (404, "not_found"), (name, answer.text)
+        assert name in answer.json()["message"]
     assert (await http.get(f"/threads/{thread_id}/runs")).json() == []
