@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed
 
 from clients.terminal.stack import Stack
 from tests.e2e.conftest import RunningStack
-from tests.e2e.following import ALL_CHANNELS, command, events_of_run, next_frame, subscribed, text_of
+from tests.e2e.following import ALL_CHANNELS, PATIENCE_S, command, events_of_run, next_frame, subscribed, text_of
 from tests.e2e.threads import ended_run, new_thread, start_run, stored_messages
 
 ENDS = {"completed", "failed"}
@@ -34,7 +34,9 @@ async def _followed(
     seen: dict[str, dict[str, Any]] = {}
     last = since
     while True:
-        async with connect(client.websocket_url(thread_id), additional_headers=client.headers) as socket:
+        # Many come back at once, and wait for each other.
+        url, headers = client.websocket_url(thread_id), client.headers
+        async with connect(url, additional_headers=headers, open_timeout=PATIENCE_S) as socket:
             params = {"channels": ALL_CHANNELS, "since": last}
             await socket.send(json.dumps({"id": 1, "method": "subscription.subscribe", "params": params}))
             try:
