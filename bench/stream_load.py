@@ -164,7 +164,9 @@ async def _clients(bench: Bench, http: httpx.AsyncClient, count: int) -> AsyncIt
                 thread_id = str(uuid.uuid4())
                 (await http.post("/threads", json={"thread_id": thread_id})).raise_for_status()
                 url, headers = bench.stack.websocket_url(thread_id), bench.stack.headers
-                socket = await opened.enter_async_context(connect(url, additional_headers=headers, max_queue=None))
+                # Environments that start at the same time wait for one another.
+                connected = connect(url, additional_headers=headers, max_queue=None, open_timeout=PATIENCE_S)
+                socket = await opened.enter_async_context(connected)
                 subscribe = {"channels": ["lifecycle", "messages"]}
                 await socket.send(json.dumps({"id": 1, "method": "subscription.subscribe", "params": subscribe}))
                 answer = json.loads(await socket.recv())
