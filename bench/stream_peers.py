@@ -9,7 +9,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import time
 import uuid
 from collections.abc import AsyncIterator
@@ -22,6 +21,8 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ConstantBackoff
 from websockets.asyncio.client import connect
+
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[1]
 ENVIRONMENT = ROOT / ".local" / "venvs" / "bench-peers"
@@ -56,12 +57,6 @@ def poll_intervals() -> list[str]:
     return found
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @asynccontextmanager
 async def _running(
     folder: Path, arguments: list[str], *, environment: dict[str, str]
@@ -90,7 +85,7 @@ async def _serving(
 ) -> AsyncIterator[str]:
     """A server (``{port}`` among its arguments) with the graph of a folder; its base URL once ``ready`` answers."""
     shutil.copytree(graph, folder)
-    port = _free_port()
+    port = free_port()
     base_url = f"http://127.0.0.1:{port}"
     arguments = [argument.format(port=port) for argument in arguments]
     quiet = {"LANGSMITH_TRACING": "false", "LOG_LEVEL": "WARNING"}
@@ -117,7 +112,7 @@ async def _answers(http: httpx.AsyncClient, path: str) -> bool:
 @asynccontextmanager
 async def plain_redis(folder: Path, *, server: str) -> AsyncIterator[str]:
     """A Redis that is no cluster, whose keys Aegra uses across slots; its URL."""
-    port = _free_port()
+    port = free_port()
     arguments = [server, "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
     async with _running(folder, arguments, environment={}) as process:
         client = Redis.from_url(f"redis://127.0.0.1:{port}/0", retry=Retry(ConstantBackoff(0.1), int(START_S * 10)))

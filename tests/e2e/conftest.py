@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import shutil
-import socket
 import subprocess
 import uuid
 from collections.abc import AsyncGenerator, Callable, Generator
@@ -21,6 +20,7 @@ import pytest
 from botocore.config import Config
 
 from clients.terminal.stack import Stack
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 LOCAL_DIR = ROOT / ".local" / "e2e"
@@ -77,19 +77,13 @@ def up(command: str, *, local_dir: Path = LOCAL_DIR, **environment: str) -> subp
 @pytest.fixture(scope="session")
 def mcp_port() -> int:
     """Where an MCP server will be: the stack has to be told that assistants may use it, although it is private."""
-    return _free_port()
+    return free_port()
 
 
 @pytest.fixture(scope="session")
 def hook_port() -> int:
     """Where a receiver of webhooks will be; the stack has to be told of it, too."""
-    return _free_port()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    return free_port()
 
 
 async def make_room(stack: RunningStack, *, max_unfinished_runs: int = 1000) -> None:

@@ -5,7 +5,7 @@ import socketserver
 import threading
 from contextlib import suppress
 
-from tests.integration.waiting import free_port
+from tests.ports import free_port
 
 _CHUNK_BYTES = 65536
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.integration.waiting import free_port
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 LOCALSTACK_PYTHON = ROOT / ".local/venvs/localstack/bin/python"

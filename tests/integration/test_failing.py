@@ -12,7 +12,7 @@ from shared.stream import events, log
 from tests.integration import opened
 from tests.integration.databases import Database
 from tests.integration.queues import Queues
-from tests.integration.waiting import free_port
+from tests.ports import free_port
 
 pytestmark = pytest.mark.usefixtures("subscriptions_table")
 

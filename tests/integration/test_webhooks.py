@@ -22,7 +22,7 @@ from tests.integration.conftest import StartFunction, store_secret
 from tests.integration.databases import Database
 from tests.integration.deployed import Deployed, HttpApi
 from tests.integration.queues import Queues
-from tests.integration.waiting import free_port
+from tests.ports import free_port
 from tests.webhook_receiver import Receiver, receiving
 
 

@@ -1,20 +1,12 @@
 """Waiting for a state, never for a time."""
 
 import asyncio
-import socket
 import time
 from collections.abc import Awaitable, Callable
 from inspect import isawaitable
 
 TIMEOUT_S = 10.0
 _POLL_S = 0.01
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that was free just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 async def until[T](look: Callable[[], Awaitable[T] | T], *, timeout_s: float = TIMEOUT_S) -> T:

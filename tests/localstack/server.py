@@ -3,7 +3,6 @@
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,8 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
+from tests.ports import free_port
+
 
 def eventually[T](look: Callable[[], T | None], *, timeout_s: float = 10) -> T:
     """Look until what is seen is true, and return it; fail with the last sight after ``timeout_s``."""
@@ -23,13 +24,6 @@ def eventually[T](look: Callable[[], T | None], *, timeout_s: float = 10) -> T:
         assert time.monotonic() < deadline, f"not within {timeout_s} s; last seen: {seen!r}"
         time.sleep(0.01)
     return seen
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that was free just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.integration.servers import LOCALSTACK_PYTHON, ROOT
-from tests.integration.waiting import free_port
+from tests.ports import free_port
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ from functions.runner.tools.builtin.mcp import Listings, McpServer, McpTools, fu
 from functions.runner.tools.errors import DuplicateToolError, ToolDefinitionError
 from tests.integration.servers import ROOT
 from tests.integration.tools.http_server import HttpServer, answer
-from tests.integration.waiting import free_port, until
+from tests.integration.waiting import until
+from tests.ports import free_port
 
 
 @dataclass

@@ -6,11 +6,12 @@ from localstack.runtime import hooks
 @hooks.on_runtime_create()
 def patch_compute() -> None:
     """Patch LocalStack's Lambda and SQS services."""
-    from suna_localstack.compute import patches, sqs_timing  # noqa: PLC0415
+    from suna_localstack.compute import assignment, patches, sqs_timing  # noqa: PLC0415
 
     patches.stop_at_once()
     patches.pass_client_context()
     patches.poll_queues_concurrently()
+    assignment.patch()
     sqs_timing.patch()
 
 
