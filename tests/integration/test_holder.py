@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from shared.database import messages, transaction
+from shared.database.queries import queries
 from shared.domain import AgentRun, Claim, Executor, RunStatus
 from shared.errors import LeaseLostError
 from shared.runs import log_hold, transitions
@@ -143,6 +144,30 @@ async def test_a_takeover_waits_for_a_write_that_has_begun(database: Database, a
         )
     assert (await takeover).attempt == held.attempt + 1
     assert await database.count("messages") == 1
+
+
+async def test_a_renewal_and_a_request_to_stop_wait_for_no_write(database: Database, held: Claim) -> None:
+    # GIVEN writes that overlap without end
+    async with holding(held):
+        before = await database.run(held.agent_run_id)
+        # WHEN the lease is renewed, and the run is asked to stop
+        runs = queries("runs")
+        renewed = await database.connection.fetch(runs["renew"], [held.agent_run_id], [held.attempt], 2 * LEASE_S)
+        await database.connection.execute(runs["request_stop"], held.agent_run_id, "stop")
+        # THEN neither waited
+        after = await database.run(held.agent_run_id)
+    assert [row["agent_run_id"] for row in renewed] == [held.agent_run_id]
+    assert after["lease_expires_at"] > before["lease_expires_at"]
+    assert after["stop_requested"] == "stop"
+
+
+@pytest.mark.parametrize("name", ["finish", "hand_over"])
+async def test_who_ends_the_hold_waits_for_a_write_that_has_begun(database: Database, held: Claim, name: str) -> None:
+    async with holding(held):
+        ending = asyncio.create_task(WRITES[name](held))  # type: ignore[arg-type]
+        await until(database.waiting_for_a_lock)
+        assert not ending.done()
+    await ending
 
 
 @pytest.mark.parametrize("status", ["completed", "failed", "stopped", "timed_out", "needs_input"])

@@ -48,15 +48,8 @@ FOR NO KEY UPDATE OF t
 -- Queued, due, wanted, and next on its thread; or running under a lease that ended (a crash) or was released (a
 -- hand-over). Raises the fence of its writes (attempt) and of its thread's log (epoch), and reserves numbers for
 -- events: from the last one after a clean end, else from the end of what was reserved.
-WITH claimed AS (
-    UPDATE agent_runs r SET
-        status = 'running',
-        attempt = attempt + 1,
-        crashes = crashes + CASE WHEN status = 'running' AND lease_expires_at IS NOT NULL THEN 1 ELSE 0 END,
-        lease_expires_at = clock_timestamp() + make_interval(secs => $3),
-        started_at = coalesce(started_at, clock_timestamp()),
-        begins_after = coalesce(begins_after, (SELECT reserved_seq FROM threads WHERE thread_id = r.thread_id)),
-        updated_at = clock_timestamp()
+WITH free AS (
+    SELECT r.agent_run_id FROM agent_runs r
     WHERE r.agent_run_id = $1
       AND r.executor = $2
       AND ($4::int IS NULL OR r.handover_no = $4)
@@ -71,6 +64,17 @@ WITH claimed AS (
           )
           OR (r.status = 'running' AND (r.lease_expires_at IS NULL OR r.lease_expires_at < clock_timestamp()))
       )
+    FOR UPDATE
+), claimed AS (
+    UPDATE agent_runs r SET
+        status = 'running',
+        attempt = attempt + 1,
+        crashes = crashes + CASE WHEN status = 'running' AND lease_expires_at IS NOT NULL THEN 1 ELSE 0 END,
+        lease_expires_at = clock_timestamp() + make_interval(secs => $3),
+        started_at = coalesce(started_at, clock_timestamp()),
+        begins_after = coalesce(begins_after, (SELECT reserved_seq FROM threads WHERE thread_id = r.thread_id)),
+        updated_at = clock_timestamp()
+    FROM free WHERE r.agent_run_id = free.agent_run_id
     RETURNING r.*
 ), numbered AS (
     UPDATE threads t SET
@@ -86,10 +90,12 @@ SELECT claimed.*, numbered.epoch, numbered.last_seq, numbered.reserved_seq,
 FROM claimed JOIN numbered USING (thread_id) JOIN agent_runs before USING (agent_run_id)
 
 -- name: hold
--- Whoever writes for a run holds its row under a live lease of its own attempt until the write is committed.
+-- Whoever writes for a run holds its row under a live lease of its own attempt until the write is committed. KEY SHARE:
+-- many writes may overlap without end, and a renewal or a request to stop waits for none of them. What takes the run
+-- away, or ends it, waits for all: it locks the row FOR UPDATE.
 SELECT 1 FROM agent_runs
 WHERE agent_run_id = $1 AND attempt = $2 AND status = 'running' AND lease_expires_at > clock_timestamp()
-FOR SHARE
+FOR KEY SHARE
 
 -- name: renew
 -- One statement for every run that a process holds; what it does not return is lost.
@@ -139,7 +145,11 @@ UPDATE agent_runs SET
         HAVING count(*) > 0
     ),
     lease_expires_at = NULL, ended_at = clock_timestamp(), updated_at = clock_timestamp()
-WHERE agent_run_id = $1 AND attempt = $2 AND status = 'running' AND lease_expires_at > clock_timestamp()
+WHERE agent_run_id = (
+    SELECT agent_run_id FROM agent_runs
+    WHERE agent_run_id = $1 AND attempt = $2 AND status = 'running' AND lease_expires_at > clock_timestamp()
+    FOR UPDATE
+)
 RETURNING usage
 
 -- name: hand_over
@@ -147,7 +157,11 @@ UPDATE agent_runs SET
     executor = 'workflow', handover_no = handover_no + 1,
     wake_by = clock_timestamp() + make_interval(secs => $3),
     lease_expires_at = NULL, updated_at = clock_timestamp()
-WHERE agent_run_id = $1 AND attempt = $2 AND status = 'running' AND lease_expires_at > clock_timestamp()
+WHERE agent_run_id = (
+    SELECT agent_run_id FROM agent_runs
+    WHERE agent_run_id = $1 AND attempt = $2 AND status = 'running' AND lease_expires_at > clock_timestamp()
+    FOR UPDATE
+)
 RETURNING handover_no
 
 -- name: next_queued
@@ -168,8 +182,12 @@ RETURNING r.agent_run_id
 -- name: take_back
 -- A hand-over that nobody woke up for: the queue's runner may claim the run again.
 UPDATE agent_runs SET executor = 'queue', handover_no = handover_no + 1, wake_by = NULL, updated_at = clock_timestamp()
-WHERE agent_run_id = $1 AND status = 'running' AND executor = 'workflow'
-  AND wake_by < clock_timestamp() AND (lease_expires_at IS NULL OR lease_expires_at < clock_timestamp())
+WHERE agent_run_id = (
+    SELECT agent_run_id FROM agent_runs
+    WHERE agent_run_id = $1 AND status = 'running' AND executor = 'workflow'
+      AND wake_by < clock_timestamp() AND (lease_expires_at IS NULL OR lease_expires_at < clock_timestamp())
+    FOR UPDATE
+)
 
 -- name: dispatched
 UPDATE agent_runs SET dispatched_at = clock_timestamp() WHERE agent_run_id = $1
@@ -218,12 +236,16 @@ UPDATE agent_runs SET
         HAVING count(*) > 0
     ),
     lease_expires_at = NULL, ended_at = clock_timestamp(), updated_at = clock_timestamp()
-WHERE agent_run_id = $1
-  AND (
-      status = 'queued'
-      OR (status = 'running' AND (lease_expires_at IS NULL OR lease_expires_at < clock_timestamp()))
-  )
-  AND ($4::text IS NULL OR executor = $4) AND ($5::int IS NULL OR handover_no = $5)
+WHERE agent_run_id = (
+    SELECT agent_run_id FROM agent_runs
+    WHERE agent_run_id = $1
+      AND (
+          status = 'queued'
+          OR (status = 'running' AND (lease_expires_at IS NULL OR lease_expires_at < clock_timestamp()))
+      )
+      AND ($4::text IS NULL OR executor = $4) AND ($5::int IS NULL OR handover_no = $5)
+    FOR UPDATE
+)
 RETURNING *
 
 -- name: request_stop
