@@ -1,7 +1,8 @@
 """API keys: secrets that stand for an account. Where they are sent, and what they may do, is the edge's business.
 
-What a look-up finds counts for 30 seconds in the process that asked: a revoked key is good for that long at most. An
-expired one is good for nothing at once. Secrets are never logged; in the database and here there are only their hashes.
+What a look-up finds counts for 30 seconds in the process that asked: a revoked key is good for that long at most, and
+opens no connection from the start. An expired one is good for nothing at once. Secrets are never logged; in the
+database and here there are only their hashes.
 """
 
 import hashlib
@@ -67,21 +68,22 @@ class ApiKeys:
                 found = self._by_digest.put(sha256, _Found(await api_keys.use(taken, sha256=sha256)))
         return self._good(found)
 
-    async def check(self, key_id: UUID, *, account_id: str) -> None:
-        """See to it that what was opened with a key may go on.
+    async def check(self, key_id: UUID, *, account_id: str, fresh: bool = False) -> None:
+        """See to it that what was opened with a key may go on; ``fresh``: as the database has it now, for once.
 
         Raises:
             UnauthenticatedError: the key is good no more.
             DatabaseUnavailableError: as above.
         """
         found = self._by_id.get(key_id)
-        if found is None:
+        if found is None or fresh:
             async with connection() as taken:
                 try:
                     found = _Found(await api_keys.get(taken, key_id=key_id, account_id=account_id))
                 except NotFoundError:
                     found = _Found(None)
-            self._by_id.put(key_id, found)
+            if not fresh:
+                self._by_id.put(key_id, found)
         self._good(found)
 
     def _good(self, found: _Found) -> ApiKey:

@@ -101,6 +101,16 @@ async def file_limits(connection: Connection, *, account_id: str) -> FileLimits:
     return FileLimits(**row)
 
 
-async def max_connections(connection: Connection, *, account_id: str) -> int | None:
-    """Connections that the account's plan allows to be open at a time; ``None``: as many as there are."""
-    return await connection.fetchval(_SQL["max_connections"], account_id)
+@dataclass(frozen=True, kw_only=True)
+class ConnectionLimits:
+    """Connections that an account may have open at a time (``None``: any number), and subscriptions of each."""
+
+    max_connections: int | None
+    max_subscriptions: int
+
+
+async def connection_limits(connection: Connection, *, account_id: str) -> ConnectionLimits:
+    """What the account's plan allows to keep open."""
+    row = await connection.fetchrow(_SQL["connection_limits"], account_id)
+    assert row is not None  # noqa: S101 - as above
+    return ConnectionLimits(**row)

@@ -3,19 +3,38 @@
 from collections.abc import Sequence
 from uuid import UUID
 
+import aiohttp
+
 from shared.database import connection, threads
 from shared.stream import subscriptions
+from shared.stream.connections import ThrottledError
+from shared.stream.hang_up import hang_up
 from shared.stream.subscriptions import Subscription
+from shared.telemetry import logger
 
 
 async def audience(thread_id: UUID, *, account_id: str) -> Sequence[Subscription]:
-    """The subscriptions to serve of the account's thread.
+    """The subscriptions to serve of the account's thread. Connections that are over, and still there, are closed.
 
     Those of other accounts were made while the thread was public: whether it still is counts each time.
     """
-    found = await subscriptions.of_thread(thread_id, account_id=account_id)
+    found: list[Subscription] = []
+    for subscription in await subscriptions.of_thread(thread_id, account_id=account_id):
+        if subscription.is_over:
+            await dismiss(subscription)
+        else:
+            found.append(subscription)
     if all(subscription.reader_id is None for subscription in found):
         return found
     async with connection() as taken:
         owner = await threads.owner(taken, thread_id=thread_id, account_id=None)
     return [subscription for subscription in found if subscription.reader_id is None or owner == account_id]
+
+
+async def dismiss(subscription: Subscription) -> None:
+    """End the connection of a subscription that is over."""
+    await subscriptions.delete(subscription)
+    try:
+        await hang_up(subscription.connection_id)
+    except (ThrottledError, aiohttp.ClientError, TimeoutError):
+        logger.warning("a connection that is over could not be closed", exc_info=True)

@@ -1,4 +1,4 @@
-"""Posting to WebSocket connections.
+"""What a backend may do with WebSocket connections: post to them, and close them.
 
 The one hot AWS call: aiohttp with botocore's signer posts about five times as many messages a second as aioboto3,
 for a fifth of the CPU.
@@ -63,11 +63,19 @@ async def post(connection_id: str, frame: str) -> None:
         ThrottledError: back off and try again.
         aiohttp.ClientError: the gateway is out of reach, or failed.
     """
+    await _request("POST", connection_id, frame.encode())
+
+
+async def close(connection_id: str) -> None:
+    """Have the gateway end a connection. Raises as :func:`post` does."""
+    await _request("DELETE", connection_id, b"")
+
+
+async def _request(method: str, connection_id: str, body: bytes) -> None:
     # Connection ids end in "=": once quoted in the URL, and SigV4 signs the path as it is sent.
     url = f"{stream_settings().connections_url}/@connections/{quote(connection_id, safe='')}"
-    body = frame.encode()
-    headers = _signer().headers("POST", url, body)
-    async with _http().post(URL(url, encoded=True), data=body, headers=headers) as answer:
+    headers = _signer().headers(method, url, body)
+    async with _http().request(method, URL(url, encoded=True), data=body, headers=headers) as answer:
         match answer.status:
             case HTTPStatus.GONE:
                 raise GoneError

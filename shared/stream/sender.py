@@ -18,6 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from shared.errors import DatabaseUnavailableError
 from shared.stream import connections, events, log, subscriptions
+from shared.stream.audience import dismiss
 from shared.stream.connections import GoneError, ThrottledError
 from shared.stream.events import Event, Logged
 from shared.stream.filters import wanted
@@ -243,6 +244,9 @@ class Sender:
         while True:
             if time.monotonic() > self._leased_until - _MARGIN_S:
                 await self._keep()
+            if self._subscription.is_over:
+                await dismiss(self._subscription)
+                self._lose()
             if self._lost:
                 return False
             try:

@@ -38,7 +38,6 @@ LIFE_S = 2 * 3600
 # The end of a connection is announced so long before it, or at the half of its life; clients ping every five minutes.
 ANNOUNCED_S = 600
 SENDER_LEASE_S = 10.0
-MOST_FILTERS = 32
 
 _CONNECTION = "connection"
 # Subscribers of one connection that change their filters at the same instant.
@@ -51,6 +50,7 @@ class ConnectionRecord:
 
     ``opened_at``: epoch, s. ``begins_after``: the number of the last event before it, for subscriptions that do not say
     since when.
+    ``max_subscriptions``: what the account's plan allowed when it was opened.
     ``owner_id``: whose thread it is, if it is a public one of another account, whose events it gets.
     ``scopes``: what the credential allows that it was opened with; ``key_id``: if that was an API key.
     """
@@ -63,6 +63,7 @@ class ConnectionRecord:
     scopes: frozenset[Scope] = SCOPES
     key_id: UUID | None = None
     begins_after: int = 0
+    max_subscriptions: int = 32
     owner_id: str | None = None
 
     @property
@@ -98,6 +99,11 @@ class Subscription:
     announce_at: int | None = None
     """From when on the end is announced (epoch, s); ``None`` if it was."""
     reader_id: str | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether its connection has no right to anything any more."""
+        return time.time() >= self.expires_at
 
 
 def _key(thread: str, connection: str) -> "Item":
@@ -142,6 +148,7 @@ async def put_connection(record: ConnectionRecord) -> None:
             "scopes": {"S": " ".join(sorted(record.scopes))},
             "key_id": {"S": str(record.key_id or "")},
             "begins_after": {"N": str(record.begins_after)},
+            "max_subscriptions": {"N": str(record.max_subscriptions)},
             **({} if record.owner_id is None else {"owner_id": {"S": record.owner_id}}),
             "expires_at": {"N": str(record.expires_at)},
         },
@@ -163,6 +170,7 @@ async def get_connection(connection_id: str) -> ConnectionRecord | None:
         scopes=scopes_of(item["scopes"].get("S", "")),
         key_id=UUID(key_id) if key_id else None,
         begins_after=int(item["begins_after"].get("N", 0)),
+        max_subscriptions=int(item["max_subscriptions"].get("N", 0)),
         owner_id=item["owner_id"].get("S") if "owner_id" in item else None,
     )
 
@@ -190,9 +198,10 @@ async def add(record: ConnectionRecord, new: Filter, *, since: int | None) -> No
     for _ in range(_TRIES):
         found = await get(thread_id=record.thread_id, connection_id=record.connection_id)
         filters = (*(found.filters if found else ()), new)
-        if len(filters) > MOST_FILTERS:
+        if len(filters) > record.max_subscriptions:
             raise InvalidRequestError(
-                f"this connection has {MOST_FILTERS} subscriptions already: end one, or open another connection"
+                f"this connection has {record.max_subscriptions} subscriptions already:"
+                " end one, or open another connection"
             )
         moved_back = begins_after if found is None or begins_after < found.cursor else None
         if await _change(record, filters, cursor=moved_back, known=found.version if found else None):
@@ -283,7 +292,8 @@ async def forget(thread_id: UUID, *, account_id: str) -> None:
 async def of_thread(thread_id: UUID, *, account_id: str) -> Sequence[Subscription]:
     """What is watched of the account's thread; what was written for any other account is left out.
 
-    Whether readers of other accounts may see it still is not looked at here (:mod:`shared.stream.audience`).
+    DynamoDB removes hours later what has expired: it is among them. Whether readers of other accounts may see it still
+    is not looked at here (:mod:`shared.stream.audience`).
     """
     client = await dynamodb()
     pages = client.get_paginator("query").paginate(
@@ -292,7 +302,7 @@ async def of_thread(thread_id: UUID, *, account_id: str) -> Sequence[Subscriptio
         ExpressionAttributeValues={":thread": {"S": str(thread_id)}},
         ConsistentRead=True,
     )
-    found = [_subscription(item) async for page in pages for item in page["Items"] if _lives(item)]
+    found = [_subscription(item) async for page in pages for item in page["Items"]]
     return [subscription for subscription in found if subscription.account_id == account_id]
 
 

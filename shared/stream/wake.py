@@ -1,11 +1,13 @@
-"""Waking the sender function: it posts to a thread's subscribers where no run is executed."""
+"""Waking the sender function: it posts to a thread's subscribers where no run is executed, and closes connections."""
 
 import json
+from collections.abc import Sequence
 from uuid import UUID
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from shared.aws import clients
+from shared.domain import Json
 from shared.settings import stream_settings
 from shared.telemetry import ids, logger
 
@@ -15,8 +17,21 @@ async def sender(*, thread_id: UUID, account_id: str, function: str | None = Non
 
     That it cannot be woken is no error: what is not posted is posted by whoever serves the thread next.
     """
+    await _invoke({"thread_id": str(thread_id), "account_id": account_id}, function)
+
+
+async def close(connection_ids: Sequence[str]) -> None:
+    """Have connections closed, soon, that are forgotten already.
+
+    That nobody can be woken for it is no error: nothing is posted to them, and their commands are refused.
+    """
+    if connection_ids:
+        await _invoke({"close": list(connection_ids)})
+
+
+async def _invoke(payload: Json, function: str | None = None) -> None:
     function = function or stream_settings().sender_function
-    payload = {"thread_id": str(thread_id), "account_id": account_id, "request_id": ids().get("request_id")}
+    payload["request_id"] = ids().get("request_id")
     try:
         client = await clients.functions()
         await client.invoke(FunctionName=function, InvocationType="Event", Payload=json.dumps(payload).encode())

@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosed
 
 from clients.terminal.stack import Stack
 from tests.e2e.conftest import RunningStack
-from tests.e2e.following import eventually
+from tests.e2e.following import PATIENCE_S, eventually
 from tests.e2e.threads import ended_run, new_thread, start_run
 from tests.e2e.watching import Watcher, folded, told
 
@@ -230,6 +230,42 @@ async def test_an_end_of_the_credential_is_announced_at_the_ping(stack: RunningS
         "payload": {"expires_at": ends_at * 1000},
     }
     assert "seq" not in announced
+
+
+async def test_a_connection_is_closed_when_its_credential_has_ended(
+    stack: RunningStack, http: httpx.AsyncClient, account_id: str
+) -> None:
+    thread_id = await new_thread(http)
+    idle, running = [
+        Stack(base_url=stack.base_url, token=stack.token(account_id, exp=int(time.time()) + life_s))
+        for life_s in (4, 8)
+    ]
+    async with Watcher(idle, thread_id).subscribed() as silent, Watcher(running, thread_id).subscribed() as watching:
+        # In the middle of a run
+        run = await start_run(http, thread_id, "[[tokens 300 rate 30]]")
+        for socket in (silent, watching):
+            async with asyncio.timeout(PATIENCE_S):
+                async for _ in socket:
+                    pass
+        assert (await http.get(f"/threads/{thread_id}/runs/{run['run_id']}")).json()["status"] == "running"
+    assert (await ended_run(http, run))["status"] == "success"
+
+
+async def test_a_command_after_the_credentials_end_closes_the_connection(
+    stack: RunningStack, http: httpx.AsyncClient, account_id: str
+) -> None:
+    client = Stack(base_url=stack.base_url, token=stack.token(account_id, exp=int(time.time()) + 3))
+    watcher = Watcher(client, await new_thread(http))
+    async with watcher.subscribed() as at:
+
+        async def ping() -> bool:
+            try:
+                await watcher.ask(at, "ping")
+            except ConnectionClosed:
+                return True
+            return False
+
+        assert await eventually(ping, bool)
 
 
 @pytest.mark.parametrize(

@@ -14,13 +14,15 @@ from aiohttp import web
 class Gateway:
     """``sent``: the frames by connection, as they arrived; ``answers``: statuses in place of the next 200s.
 
-    ``gone``: connections that answer 410; a post waits while ``open`` is not set.
+    ``gone``: connections that answer 410; ``closed``: those that were ended from here; a post waits while ``open`` is
+    not set.
     """
 
     url: str = ""
     sent: dict[str, list[dict[str, Any]]] = field(default_factory=dict[str, list[dict[str, Any]]])
     answers: list[int] = field(default_factory=list[int])
     gone: set[str] = field(default_factory=set[str])
+    closed: list[str] = field(default_factory=list[str])
     open: asyncio.Event = field(default_factory=asyncio.Event)
     posting: dict[str, int] = field(default_factory=dict[str, int])
     most_at_once: int = 0
@@ -46,6 +48,15 @@ class Gateway:
         finally:
             self.posting[connection_id] -= 1
 
+    async def close(self, request: web.Request) -> web.Response:
+        """The end of one connection."""
+        connection_id = request.match_info["connection_id"]
+        if connection_id in self.gone:
+            return web.Response(status=410)
+        self.gone.add(connection_id)
+        self.closed.append(connection_id)
+        return web.Response(status=204)
+
 
 @asynccontextmanager
 async def gateway() -> AsyncIterator[Gateway]:
@@ -54,6 +65,7 @@ async def gateway() -> AsyncIterator[Gateway]:
     found.open.set()
     application = web.Application()
     application.router.add_post("/@connections/{connection_id}", found.answer)
+    application.router.add_delete("/@connections/{connection_id}", found.close)
     runner = web.AppRunner(application, shutdown_timeout=1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)

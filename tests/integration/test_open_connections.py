@@ -3,13 +3,14 @@
 import asyncio
 import time
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
 from shared.aws.clients import dynamodb
 from shared.errors import LimitExceededError
 from shared.stream import open_connections
+from shared.stream.subscriptions import ConnectionRecord
 from tests.integration.conftest import StartFunction
 from tests.integration.deployed import Deployed, WebSocketApi, token
 from tests.integration.function_process import FunctionProcess
@@ -23,10 +24,17 @@ def soon() -> int:
     return int(time.time()) + 600
 
 
-async def _add(account_id: str, expires_at: int, *, most: int = MOST) -> str:
-    connection_id = uuid4().hex
-    await open_connections.add(connection_id, account_id=account_id, expires_at=expires_at, most=most)
-    return connection_id
+async def _add(account_id: str, expires_at: int, *, most: int | None = MOST, key_id: UUID | None = None) -> str:
+    record = ConnectionRecord(
+        connection_id=uuid4().hex,
+        account_id=account_id,
+        thread_id=uuid4(),
+        opened_at=time.time(),
+        credential_expires_at=expires_at,
+        key_id=key_id,
+    )
+    await open_connections.add(record, most=most)
+    return record.connection_id
 
 
 async def _items(table: str, account_id: str) -> int:
@@ -76,6 +84,16 @@ async def test_a_connection_whose_end_nobody_reports_counts_until_it_expires(acc
         await _add(account_id, soon)
     with pytest.raises(LimitExceededError):
         await _add(account_id, soon)
+
+
+@pytest.mark.usefixtures("subscriptions_table")
+async def test_those_of_a_key_are_found_without_a_limit_too(account_id: str, soon: int) -> None:
+    key_id = uuid4()
+    others = [await _add(account_id, soon, most=None, key_id=other) for other in (None, uuid4())]
+    expected = {await _add(account_id, soon, most=None, key_id=key_id) for _ in range(3)}
+    await _add(f"{account_id}-another", soon, most=None, key_id=key_id)
+    assert set(await open_connections.of_key(key_id, account_id=account_id)) == expected
+    assert expected.isdisjoint(others)
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ import pytest
 
 from functions.api.sender.main import Replay, _serve
 from shared.stream import events, log, sender, subscriptions, wake
+from shared.stream.audience import audience
 from shared.stream.delivery import Delivery
 from shared.stream.events import Logged
 from shared.stream.filters import Filter
@@ -63,14 +64,14 @@ async def appended(thread_id: UUID, first: int, last: int) -> list[Logged]:
     return told
 
 
-async def watching(thread_id: UUID, *, since: int = 0, account_id: str = ACCOUNT) -> str:
+async def watching(thread_id: UUID, *, since: int = 0, account_id: str = ACCOUNT, ends_at: float = 2**32) -> str:
     """A connection that watches the thread; its id."""
     record = ConnectionRecord(
         connection_id=f"{uuid4().hex[:15]}=",
         account_id=account_id,
         thread_id=thread_id,
         opened_at=time.time(),
-        credential_expires_at=2**32,
+        credential_expires_at=ends_at,
     )
     wanted = Filter(subscription_id=str(uuid4()), channels=frozenset({"custom", "values"}))
     await subscriptions.put_connection(record)
@@ -157,6 +158,33 @@ async def test_a_connection_that_is_gone_is_forgotten_with_everything(posts: Gat
     assert not await (await replay(thread_id)).run()
     assert await subscriptions.of_thread(thread_id, account_id=ACCOUNT) == []
     assert await subscriptions.get_connection(connection_id) is None
+
+
+async def test_a_connection_is_closed_where_its_credential_ends_in_the_middle_of_a_replay(
+    posts: Gateway, thread_id: UUID
+) -> None:
+    await appended(thread_id, 1, 3)
+    connection_id = await watching(thread_id, ends_at=time.time() + 1.5)
+    posts.open.clear()
+    replaying = asyncio.create_task((await replay(thread_id)).run())
+    await until(lambda: posts.posting.get(connection_id))
+    await asyncio.sleep(1.6)  # the credential's life
+    posts.open.set()
+    assert not await replaying
+    # The announcement of its end was on its way.
+    assert posts.seqs(connection_id) == [None]
+    assert connection_id in posts.closed
+    assert await subscriptions.of_thread(thread_id, account_id=ACCOUNT) == []
+
+
+async def test_whoever_looks_for_subscribers_closes_connections_that_are_over(posts: Gateway, thread_id: UUID) -> None:
+    over = [await watching(thread_id, ends_at=time.time() - 1) for _ in range(2)]
+    alive = await watching(thread_id)
+    posts.gone.add(over[1])  # ... and is no matter if somebody has done so
+    assert [one.connection_id for one in await audience(thread_id, account_id=ACCOUNT)] == [alive]
+    assert over[0] in posts.closed
+    [left] = await subscriptions.of_thread(thread_id, account_id=ACCOUNT)
+    assert left.connection_id == alive
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])

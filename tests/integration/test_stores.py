@@ -190,7 +190,7 @@ INSERTS = {
     # Tells of the default plan who has none.
     (plans, "request_rate"),
     (plans, "file_limits"),
-    (plans, "max_connections"),
+    (plans, "connection_limits"),
     (api_keys, "create"),
     (assistants, "create"),
     (tool_executions, "begin"),

@@ -12,7 +12,7 @@ from shared.aws.clients import dynamodb
 from shared.errors import InvalidRequestError
 from shared.stream import subscriptions
 from shared.stream.filters import Filter
-from shared.stream.subscriptions import ANNOUNCED_S, LIFE_S, MOST_FILTERS, ConnectionRecord, Subscription
+from shared.stream.subscriptions import ANNOUNCED_S, LIFE_S, ConnectionRecord, Subscription
 
 pytestmark = pytest.mark.usefixtures("subscriptions_table")
 
@@ -86,12 +86,13 @@ async def test_filters_that_are_changed_at_the_same_time_are_all_there(record: C
     assert set((await _only(record.thread_id)).filters) == filters
 
 
-async def test_a_connection_has_so_many_subscriptions_and_no_more(record: ConnectionRecord) -> None:
-    for _ in range(MOST_FILTERS):
+async def test_a_connection_has_so_many_subscriptions_and_no_more(thread_id: UUID) -> None:
+    record = _record(thread_id, max_subscriptions=4)
+    for _ in range(4):
         await subscriptions.add(record, _filter(), since=0)
-    with pytest.raises(InvalidRequestError, match=f"{MOST_FILTERS} subscriptions already"):
+    with pytest.raises(InvalidRequestError, match="4 subscriptions already"):
         await subscriptions.add(record, _filter(), since=0)
-    assert len((await _only(record.thread_id)).filters) == MOST_FILTERS
+    assert len((await _only(record.thread_id)).filters) == 4
 
 
 async def test_every_connection_of_the_thread_is_found(thread_id: UUID) -> None:
@@ -165,12 +166,12 @@ async def test_items_expire_with_the_connection_or_its_credential(
     assert (await _only(thread_id)).announce_at == record.opened_at + life_s - announced_s
 
 
-async def test_what_has_expired_is_not_there_even_before_dynamodb_removes_it(thread_id: UUID) -> None:
+async def test_what_has_expired_is_over_even_before_dynamodb_removes_it(thread_id: UUID) -> None:
     record = _record(thread_id, credential_expires_at=time.time() - 1)
     await subscriptions.put_connection(record)
     await subscriptions.add(record, _filter(), since=0)
     assert await subscriptions.get_connection(record.connection_id) is None
-    assert await subscriptions.of_thread(thread_id, account_id="account") == []
+    assert (await _only(thread_id)).is_over
     assert await subscriptions.get(thread_id=thread_id, connection_id=record.connection_id) is None
 
 

@@ -4,6 +4,7 @@ While a run of the thread is executed its executor does that, and this leaves it
 """
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from shared.process import at_init, run
 from shared.stream import log, wake
 from shared.stream.audience import audience
 from shared.stream.events import Logged
+from shared.stream.hang_up import hang_up
 from shared.stream.redis_client import open_redis
 from shared.stream.sender import Sender
 from shared.telemetry import bound, logger
@@ -56,7 +58,11 @@ class Replay:
 
 
 def handler(event: dict[str, Any], context: Any) -> None:
-    """Serve one thread: ``{"thread_id", "account_id"}``."""
+    """Serve one thread, ``{"thread_id", "account_id"}``, or close connections, ``{"close": [connection_id]}``."""
+    if "close" in event:
+        with bound(request_id=event.get("request_id")):
+            run(_close(event["close"]))
+        return
     remaining_s = context.get_remaining_time_in_millis() / 1000
     with bound(request_id=event.get("request_id"), thread_id=event["thread_id"]):
         run(
@@ -67,6 +73,12 @@ def handler(event: dict[str, Any], context: Any) -> None:
                 function=context.function_name,
             )
         )
+
+
+async def _close(connection_ids: Sequence[str]) -> None:
+    """End connections whose credential is good no more. Lambda invokes again if one could not be."""
+    await asyncio.gather(*(hang_up(connection_id) for connection_id in connection_ids))
+    logger.info("closed", extra={"connections": len(connection_ids)})
 
 
 async def _serve(thread_id: UUID, *, account_id: str, limit_s: float, function: str) -> None:

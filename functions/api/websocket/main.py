@@ -19,7 +19,7 @@ from shared.database.pool import open_pool
 from shared.domain import Json
 from shared.errors import InvalidRequestError, LimitExceededError, SunaError, UnauthenticatedError
 from shared.process import at_init, run
-from shared.stream import open_connections, subscriptions
+from shared.stream import open_connections, subscriptions, wake
 from shared.stream.subscriptions import ConnectionRecord
 from shared.telemetry import bound, logger
 
@@ -59,7 +59,7 @@ async def _connect(event: Json, connection_id: str) -> Json:
             owner = await threads.owner(taken, thread_id=thread_id, account_id=caller.account_id)
             account_id = caller.account_id if owner is None else owner
             position = await threads.stream_position(taken, thread_id=thread_id, account_id=account_id)
-            most = await plans.max_connections(taken, account_id=caller.account_id)
+            limits = await plans.connection_limits(taken, account_id=caller.account_id)
         record = ConnectionRecord(
             connection_id=connection_id,
             account_id=caller.account_id,
@@ -68,12 +68,11 @@ async def _connect(event: Json, connection_id: str) -> Json:
             credential_expires_at=caller.expires_at,
             scopes=caller.scopes,
             key_id=caller.key_id,
+            max_subscriptions=limits.max_subscriptions,
             owner_id=None if account_id == caller.account_id else account_id,
             begins_after=position.last_seq if position.begins_after is None else position.begins_after,
         )
-        await subscriptions.put_connection(record)
-        if most is not None:
-            await _count(record, most=most)
+        await _open(record, most=limits.max_connections)
     except SunaError as error:
         look = appearance(error)
         body = ErrorBody(code=look.code, message=error.message, detail=error.detail)
@@ -82,13 +81,15 @@ async def _connect(event: Json, connection_id: str) -> Json:
     return {"statusCode": 200}
 
 
-async def _count(record: ConnectionRecord, *, most: int) -> None:
-    """Count the connection, and forget it if it is one too many."""
+async def _open(record: ConnectionRecord, *, most: int | None) -> None:
+    """Remember the connection and count it, and forget it again if it is one too many."""
+    await subscriptions.put_connection(record)
     try:
-        await open_connections.add(
-            record.connection_id, account_id=record.account_id, expires_at=record.expires_at, most=most
-        )
-    except LimitExceededError:
+        await open_connections.add(record, most=most)
+        if record.key_id is not None:
+            # Whoever revokes the key from here on finds the connection; whoever did before is found here.
+            await keys().check(record.key_id, account_id=record.account_id, fresh=True)
+    except (LimitExceededError, UnauthenticatedError):
         await subscriptions.delete_connection(record.connection_id)
         raise
 
@@ -103,8 +104,18 @@ async def _caller(authorization: str | None, api_key: str | None, ticket: str | 
 async def _admit(record: ConnectionRecord) -> None:
     """See to it that the connection may send a command: its API key is good still, and it does not ask too often."""
     if record.key_id is not None:
-        await keys().check(record.key_id, account_id=record.account_id)
+        try:
+            await keys().check(record.key_id, account_id=record.account_id)
+        except UnauthenticatedError:
+            await _hang_up(record.connection_id)
+            raise
     await limiter().admit(record.account_id)
+
+
+async def _hang_up(connection_id: str) -> None:
+    """End a connection that its credential does not allow any more; the answer to its command goes before."""
+    await subscriptions.delete_connection(connection_id)
+    await wake.close([connection_id])
 
 
 def _thread_id(query: Json) -> UUID:
@@ -126,6 +137,7 @@ async def _message(body: str, connection_id: str) -> Json:
         expired = "this connection or its credential has expired: connect again, with a valid one"
         # Under the command's id, so that whoever waits for its answer connects again at once.
         answer = refuse(body, UnauthenticatedError(expired))
+        await _hang_up(connection_id)
     else:
         with bound(thread_id=str(record.thread_id)):
             answer = await execute(

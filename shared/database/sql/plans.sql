@@ -38,6 +38,6 @@ WHERE plan_id = coalesce((SELECT plan_id FROM accounts WHERE account_id = $1), '
 SELECT max_file_bytes, max_thread_files, file_types FROM plans
 WHERE plan_id = coalesce((SELECT plan_id FROM accounts WHERE account_id = $1), 'default')
 
--- name: max_connections
-SELECT max_connections FROM plans
+-- name: connection_limits
+SELECT max_connections, max_subscriptions FROM plans
 WHERE plan_id = coalesce((SELECT plan_id FROM accounts WHERE account_id = $1), 'default')
