@@ -7,6 +7,7 @@ import gc
 import json
 import os
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from shared.aws.secrets import forget, secret
@@ -60,8 +61,17 @@ _PASSING_STATUSES = frozenset({408, 409, 425, 429})
 REQUEST_TIMEOUT_S = 60.0
 
 
+@dataclass(frozen=True, kw_only=True)
+class Completion:
+    """A whole answer. ``usage``: see :func:`usage_of`, ``None`` where the provider does not tell."""
+
+    text: str
+    usage: Json | None
+    price_usd: float | None
+
+
 class Llm:
-    """Streams chat completions."""
+    """Chat completions: streamed, or whole."""
 
     def __init__(self, settings: ModelSettings) -> None:
         self._settings = settings
@@ -125,8 +135,8 @@ class Llm:
         max_tokens: int | None = None,
         timeout_s: float = REQUEST_TIMEOUT_S,
         provider_key: str | None = None,
-    ) -> str:
-        """The whole text of a completion; ``max_tokens`` and ``provider_key`` as in :meth:`stream`, raises as that."""
+    ) -> Completion:
+        """A completion in one piece; ``max_tokens`` and ``provider_key`` as in :meth:`stream`, raises as that."""
         await self.load_keys()
         answer = await self._call(
             model=model,
@@ -138,7 +148,12 @@ class Llm:
             **({} if max_tokens is None else {"max_tokens": max_tokens}),
             **await self._named_key(provider_key),
         )
-        return answer.choices[0].message.content or ""
+        reported = getattr(answer, "usage", None)
+        return Completion(
+            text=answer.choices[0].message.content or "",
+            usage=None if reported is None else usage_of(reported),
+            price_usd=None if reported is None else price_usd(model, reported),
+        )
 
     async def _call(self, **arguments: Any) -> Any:
         try:
@@ -169,6 +184,15 @@ class Llm:
         if name not in keys:
             raise UnknownProviderKeyError(f"the provider secret has no key {name!r}")
         return {"api_key": keys[name]}
+
+
+def usage_of(reported: Any) -> Json:
+    """A provider's token counts, ``{"input_tokens", "output_tokens", "total_tokens"}``, as the protocol names them."""
+    return {
+        "input_tokens": reported.prompt_tokens,
+        "output_tokens": reported.completion_tokens,
+        "total_tokens": reported.total_tokens,
+    }
 
 
 def price_usd(model: str, usage: Any) -> float | None:

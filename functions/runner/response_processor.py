@@ -11,6 +11,7 @@ from functions.runner.calls.xml import XmlCalls
 from functions.runner.tools.output import storable
 from shared.agent_config import ProcessorConfig
 from shared.domain import Json
+from shared.llm import usage_of
 from shared.stream import events
 from shared.stream.publisher import DeltaKind, Publisher
 
@@ -84,7 +85,7 @@ class ResponseProcessor:
         response = self.response
         async for chunk in chunks:
             if (usage := getattr(chunk, "usage", None)) is not None:
-                response.usage = _usage(usage)
+                response.usage = usage_of(usage)
                 response.reported = usage
             for choice in chunk.choices[:1]:
                 response.finish_reason = choice.finish_reason or response.finish_reason
@@ -181,13 +182,4 @@ def _wire_call(call: ToolCall) -> Json:
         "name": call.name,
         "args": call.raw[:_LONGEST_RAW],
         "error": call.problem,
-    }
-
-
-def _usage(usage: Any) -> Json:
-    """Token counts as the protocol names them."""
-    return {
-        "input_tokens": usage.prompt_tokens,
-        "output_tokens": usage.completion_tokens,
-        "total_tokens": usage.total_tokens,
     }

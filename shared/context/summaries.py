@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from uuid import UUID, uuid4
 
@@ -18,7 +18,7 @@ from shared.database import Connection, connection, context
 from shared.database.context import NewSummary, Row, Scope
 from shared.domain import Json
 from shared.errors import SunaError
-from shared.llm import Llm, ModelError, is_passing
+from shared.llm import Completion, Llm, ModelError, is_passing
 from shared.telemetry import logger
 
 type Writing = Callable[[], AbstractAsyncContextManager[Connection]]
@@ -68,6 +68,8 @@ class _Task:
     chunk_limit: int
     tail: Tail
     covered: Sequence[Sequence[Row]]
+    answers: list[Completion] = field(default_factory=list[Completion])
+    """What the model has answered so far, for what it costs."""
 
 
 class Summaries:
@@ -186,7 +188,8 @@ class Summaries:
                     raise SummaryFailedError(f"the model has made no summary: {error}") from error
                 logger.warning("the model failed to summarise; it is asked again", exc_info=True)
             else:
-                text = summary_text.clean(answer)
+                task.answers.append(answer)
+                text = summary_text.clean(answer.text)
                 if text:
                     return text
             if backoff_s is not None:
@@ -214,6 +217,7 @@ class Summaries:
             covers=last.place,
             last=last.message_id,
         )
+        metadata |= _used(task.answers)
         new = NewSummary(
             message_id=uuid4(),
             content=content,
@@ -238,6 +242,16 @@ async def _texts(reader: Reader, groups: Sequence[Sequence[Row]]) -> list[list[s
 
 def _summary_size(text: str, task: _Task) -> int:
     return count_message(summary_text.message(text), task.encoding)
+
+
+def _used(answers: Sequence[Completion]) -> Json:
+    """What the answers used, for a message's metadata; a price only where all of them have one."""
+    usages = [answer.usage for answer in answers if answer.usage is not None]
+    if not usages:
+        return {}
+    used: Json = {"usage": {name: sum(usage[name] for usage in usages) for name in usages[0]}}
+    prices = [answer.price_usd for answer in answers if answer.price_usd is not None]
+    return used | {"price_usd": sum(prices)} if len(prices) == len(answers) else used
 
 
 def _given_size(groups: Sequence[Sequence[Row]]) -> int:

@@ -10,6 +10,7 @@ from shared.context.counting import count_message
 from shared.context.manager import ContextManager
 from shared.context.summaries import SummaryFailedError
 from shared.context.summary_text import text_of
+from shared.database import budgets, transaction
 from shared.database.context import EndedRun, Scope
 from shared.errors import LeaseLostError
 from shared.llm import Llm
@@ -40,7 +41,7 @@ async def test_a_conversation_summarised_three_times_knows_a_fact_of_its_first_m
     claim = await thread.run("[[recall colour]]")
     built = await manager.build(claim, model=MODEL, system=None)
     assert not any("remember" in said for said in spoken(built.messages))
-    assert await llm.complete(model=MODEL, messages=built.messages) == "colour = blue"
+    assert (await llm.complete(model=MODEL, messages=built.messages)).text == "colour = blue"
 
 
 async def test_a_summary_stands_for_what_it_covers_and_the_recent_tail_is_verbatim(
@@ -228,7 +229,24 @@ async def test_a_message_longer_than_any_chunk_is_given_in_pieces(
     assert await manager.check_and_summarize_if_needed(claim, model=MODEL, force=True)
     assert len(model.calls()) > 4
     built = await manager.build(claim, model=MODEL, system=None)
-    assert await llm.complete(model=MODEL, messages=built.messages) == "shape = round"
+    assert (await llm.complete(model=MODEL, messages=built.messages)).text == "shape = round"
+
+
+@pytest.mark.usefixtures("model")
+async def test_what_a_summary_used_counts_in_the_budgets_of_its_run_and_of_the_day(
+    thread: GrowingThread, manager: ContextManager
+) -> None:
+    await thread.turns(120)
+    claim = await thread.run("go on")
+    assert await manager.check_and_summarize_if_needed(claim, model=MODEL, force=True)
+    [summary] = await thread.summaries()
+    used = json.loads(summary["metadata"])["usage"]
+    assert used["total_tokens"] == used["input_tokens"] + used["output_tokens"] > 0
+    async with transaction() as connection:
+        spent = await budgets.of_run(
+            connection, account_id=thread.account_id, thread_id=thread.thread_id, run_number=claim.number
+        )
+    assert spent.run.tokens == spent.day.budget.tokens == used["total_tokens"]
 
 
 async def test_a_summary_never_exceeds_its_target(
