@@ -1,6 +1,7 @@
 """Streams at once: how late their tokens come, how many pushes they cost, and whether any token is lost.
 
-``[[tokens 300 rate 50]]`` each. The lag of a token is its arrival at the WebSocket client minus the model's own time
+``[[tokens 300 rate 50]]`` each, after 2 to 4 seconds of the model's silence: it streams when all runs have begun, as models
+do that think before they speak. The lag of a token is its arrival at the WebSocket client minus the model's own time
 for it: token i is due at the model's first token plus (i - 1)/50 s, so what the model is late is in the lag, too. The
 oldest token of a delta gives the delta's lag. *One runner*: one invocation of the runner's function with a batch of N
 messages. *The stack*: N runs posted at once; the local stage executes four batches of up to ten, so fewer than N may
@@ -10,6 +11,7 @@ be streamed at a time. What counts is how many the model streamed at once, by it
 import asyncio
 import json
 import math
+import random
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -33,6 +35,7 @@ MOST_LAG_MS = 250.0
 PUSHES_AT = 10
 OPENINGS_AT_ONCE = 16
 PATIENCE_S = 180.0
+SILENCE_S = (2.0, 4.0)
 # What a client may still wait for when the runner's invocation has answered.
 AFTERWARDS_S = 10.0
 # Others' work on the machine only makes it worse: a rung is tried again. After so many failed rungs nobody climbs on.
@@ -181,7 +184,8 @@ async def _post_all(http: httpx.AsyncClient, streams: list[Stream], *, after_s: 
     slots = asyncio.Semaphore(OPENINGS_AT_ONCE)
 
     async def post(stream: Stream) -> None:
-        text = f"[[tokens {TOKENS} rate {RATE}]] {stream.mark}"
+        silence_s = random.uniform(*SILENCE_S)  # noqa: S311
+        text = f"[[first {silence_s:.2f}]] [[tokens {TOKENS} rate {RATE}]] {stream.mark}"
         body = {"assistant_id": "agent", "input": {"messages": [{"role": "user", "content": text}]}}
         async with slots:
             answer = await http.post(f"/threads/{stream.thread_id}/runs", json=body | {"after_seconds": after_s})
@@ -238,7 +242,7 @@ async def climb(bench: Bench, way: Way, count: int) -> Rung:
             task.cancel()
         await asyncio.gather(*(_stop(http, reading[task]) for task in late))
         await asyncio.gather(*(task for task in reading if task not in late))
-    calls = {call.text.split()[-1]: call for call in await model.calls("[[tokens")}
+    calls = {call.text.split()[-1]: call for call in await model.calls(f"[[tokens {TOKENS} rate {RATE}]]")}
     return rung_of(streams, {stream.mark: calls[stream.mark] for stream in streams if stream.mark in calls})
 
 
