@@ -1,22 +1,26 @@
 """Streams at once: how late their tokens come, how many pushes they cost, and whether any token is lost.
 
-``[[tokens 300 rate 50]]`` each, after 2 to 4 seconds of the model's silence: it streams when all runs have begun, as models
-do that think before they speak. The lag of a token is its arrival at the WebSocket client minus the model's own time
-for it: token i is due at the model's first token plus (i - 1)/50 s, so what the model is late is in the lag, too. The
-oldest token of a delta gives the delta's lag. *One runner*: one invocation of the runner's function with a batch of N
-messages. *The stack*: N runs posted at once; the local stage executes four batches of up to ten, so fewer than N may
-be streamed at a time. What counts is how many the model streamed at once, by its own record.
+``[[tokens 300 rate 50]]`` each, after 2 to 4 seconds of the model's silence: as models do that think before they speak,
+it streams when all runs have begun. The lag of a token is its arrival at the WebSocket client minus the model's own
+time for it: token i is due at the model's first token plus (i - 1)/50 s, so what the model is late is in the lag, too.
+The oldest token of a delta gives the delta's lag. *litellm alone*: N completions that this process reads, and does
+nothing with. *One runner*: one invocation of the runner's function with a batch of N messages. *The stack*: N runs
+posted at once; the local stage executes four batches of up to ten, so fewer than N may be streamed at a time. What
+counts is how many the model streamed at once, by its own record.
 """
 
 import asyncio
+import gc
 import json
 import math
+import os
 import random
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import httpx
@@ -27,7 +31,11 @@ from bench.model_calls import Call, Model
 from bench.report import distribution
 from bench.stream_part import Part
 
+os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
+import litellm
+
 TOKENS, RATE = 300, 50
+SCRIPT = f"[[tokens {TOKENS} rate {RATE}]]"
 LADDER = (5, 10, 20, 30, 40, 50, 60)
 MANY = 200
 MOST_LAG_MS = 250.0
@@ -137,12 +145,53 @@ def rung_of(streams: list[Stream], calls: dict[str, Call]) -> Rung:
         lost=sum(got.lost for got in heard.values()),
         pushes_per_s=[got.pushes_per_s for got in heard.values()],
         at_once=_at_once([calls[mark] for mark in heard if mark in calls]),
-        model_late_ms=[
-            (call.finished_at - call.first_token_at - (TOKENS - 1) / RATE) * 1000
-            for call in calls.values()
-            if call.finished_at is not None
-        ],
+        model_late_ms=_late_ms(calls.values()),
     )
+
+
+async def _alone(bench: Bench, count: int) -> Rung:
+    """``count`` streams that litellm reads from the model, here."""
+    model = Model(bench.fields["model_url"])
+    arrivals: dict[str, list[float]] = {uuid.uuid4().hex: [] for _ in range(count)}
+
+    async def read(mark: str) -> None:
+        answer = await litellm.acompletion(
+            model="openai/scripted",
+            api_base=f"{model.url}/v1",
+            api_key="scripted",
+            messages=[{"role": "user", "content": _question(mark)}],
+            stream=True,
+        )
+        async for chunk in answer:
+            if chunk.choices and chunk.choices[0].delta.content:
+                arrivals[mark].append(time.time())
+
+    await asyncio.gather(*map(read, arrivals))
+    calls = {call.text.split()[-1]: call for call in await model.calls(SCRIPT)}
+    return Rung(
+        lag_ms=[
+            (arrived - calls[mark].first_token_at - number / RATE) * 1000
+            for mark, times in arrivals.items()
+            for number, arrived in enumerate(times)
+        ],
+        lost=sum(TOKENS - len(times) for times in arrivals.values()),
+        pushes_per_s=[RATE],
+        at_once=_at_once([calls[mark] for mark in arrivals]),
+        model_late_ms=_late_ms(calls[mark] for mark in arrivals),
+    )
+
+
+def _late_ms(calls: Iterable[Call]) -> list[float]:
+    """How long after its own time the model said its last token."""
+    return [
+        (call.finished_at - call.first_token_at - (TOKENS - 1) / RATE) * 1000
+        for call in calls
+        if call.finished_at is not None
+    ]
+
+
+def _question(mark: str) -> str:
+    return f"[[first {random.uniform(*SILENCE_S):.2f}]] {SCRIPT} {mark}"
 
 
 def _at_once(calls: list[Call]) -> int:
@@ -184,9 +233,8 @@ async def _post_all(http: httpx.AsyncClient, streams: list[Stream], *, after_s: 
     slots = asyncio.Semaphore(OPENINGS_AT_ONCE)
 
     async def post(stream: Stream) -> None:
-        silence_s = random.uniform(*SILENCE_S)  # noqa: S311
-        text = f"[[first {silence_s:.2f}]] [[tokens {TOKENS} rate {RATE}]] {stream.mark}"
-        body = {"assistant_id": "agent", "input": {"messages": [{"role": "user", "content": text}]}}
+        said = [{"role": "user", "content": _question(stream.mark)}]
+        body = {"assistant_id": "agent", "input": {"messages": said}}
         async with slots:
             answer = await http.post(f"/threads/{stream.thread_id}/runs", json=body | {"after_seconds": after_s})
         answer.raise_for_status()
@@ -225,7 +273,7 @@ type Way = Callable[[Bench, httpx.AsyncClient, list[Stream]], Coroutine[Any, Any
 """Has the streams' runs executed; answers how many seconds more their clients may wait for their ends."""
 
 
-async def climb(bench: Bench, way: Way, count: int) -> Rung:
+async def climb(bench: Bench, count: int, way: Way) -> Rung:
     """``count`` streams that way. What has not come when the clients' patience ends is lost."""
     model = Model(bench.fields["model_url"])
     limits = httpx.Limits(max_connections=count, max_keepalive_connections=count)
@@ -242,7 +290,7 @@ async def climb(bench: Bench, way: Way, count: int) -> Rung:
             task.cancel()
         await asyncio.gather(*(_stop(http, reading[task]) for task in late))
         await asyncio.gather(*(task for task in reading if task not in late))
-    calls = {call.text.split()[-1]: call for call in await model.calls(f"[[tokens {TOKENS} rate {RATE}]]")}
+    calls = {call.text.split()[-1]: call for call in await model.calls(SCRIPT)}
     return rung_of(streams, {stream.mark: calls[stream.mark] for stream in streams if stream.mark in calls})
 
 
@@ -253,9 +301,14 @@ async def _stop(http: httpx.AsyncClient, stream: Stream) -> None:
 
 async def measure(bench: Bench) -> Part:
     """Both ways up the ladder, taking turns; then the many."""
-    ways: dict[str, Way] = {"one runner": _through_one_runner, "the stack": through_stack}
+    ways: dict[str, Callable[[Bench, int], Awaitable[Rung]]] = {
+        "litellm alone": _alone,
+        "one runner": partial(climb, way=_through_one_runner),
+        "the stack": partial(climb, way=through_stack),
+    }
+    gc.freeze()  # as the runner does: a full collection is a pause
     for way, count in ((through_stack, 40), (through_stack, 40), (_through_one_runner, 5)):  # warm
-        await climb(bench, way, count)
+        await climb(bench, count, way)
     rungs: dict[str, dict[int, Rung]] = {name: {} for name in ways}
     failed = dict.fromkeys(ways, 0)
     for count in LADDER:
@@ -263,13 +316,13 @@ async def measure(bench: Bench) -> Part:
             if failed[name] == FAILED_RUNGS:
                 continue
             for _ in range(TRIES):
-                rungs[name][count] = rung = await climb(bench, way, count)
+                rungs[name][count] = rung = await way(bench, count)
                 print(f"{name}, {count}: {', '.join(f'{key} {value:.1f}' for key, value in rung.row().items())}")
                 if rung.holds():
                     break
             else:
                 failed[name] += 1
-    many = await climb(bench, through_stack, MANY)
+    many = await climb(bench, MANY, through_stack)
 
     def largest(name: str) -> int:
         return max((rung.at_once for rung in rungs[name].values() if rung.holds()), default=0)
@@ -282,6 +335,7 @@ async def measure(bench: Bench) -> Part:
         figures={
             "streams_at_250ms": largest("the stack"),
             "streams_one_runner_at_250ms": largest("one runner"),
+            "streams_litellm_alone_at_250ms": largest("litellm alone"),
             "lag_ms_p99_at_10": round(distribution(rungs["the stack"][10].lag_ms)["p99"], 1),
             "lost_at_200": many.lost,
             "pushes_per_s_per_stream": round(pushes["mean"], 1),

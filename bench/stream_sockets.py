@@ -207,7 +207,7 @@ async def through_functions(bench: Bench) -> tuple[dict[str, float], Rung]:
     first, last = json.dumps(subscribe), json.dumps({"id": 2, "method": "ping"})
     async with crowd(urls, headers=bench.stack.headers, first=first, last=last, at_once=4) as connected:
         refused = sum(answer.get("type") != "success" for answer in connected.answers)
-        rung = await climb(bench, through_stack, STREAMS_BESIDE)
+        rung = await climb(bench, STREAMS_BESIDE, through_stack)
         told = await connected.tell()
     lag = distribution(rung.lag_ms)
     row = {

@@ -5,6 +5,7 @@ same one. ``asyncio.run`` would close it after the first invocation and is banne
 """
 
 import asyncio
+import gc
 from collections.abc import Callable, Coroutine
 from functools import cache
 
@@ -36,12 +37,14 @@ def at_init(connect: Callable[[], Coroutine[None, None, None]]) -> None:
     Not under SnapStart, whose snapshot would hold connections that are long dead. What cannot be reached now is
     looked for again by the invocation that needs it, which can say so to its caller.
     """
-    if not RuntimeSettings().connects_at_init:
-        return
-    try:
-        run(connect())
-    except Exception:
-        logger.warning("not everything could be reached while initialising", exc_info=True)
+    if RuntimeSettings().connects_at_init:
+        try:
+            run(connect())
+        except Exception:
+            logger.warning("not everything could be reached while initialising", exc_info=True)
+    # What is there now stays: a full collection would look through all of it, which takes a runner the better part of
+    # a second, in the middle of its streams.
+    gc.freeze()
 
 
 def run[T](coroutine: Coroutine[None, None, T]) -> T:
