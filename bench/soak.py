@@ -3,7 +3,8 @@
 Runs with answers, tools and failures, commands, requests and connections that come and go, at a bounded rate. Every ten
 seconds: memory and open files of each function's processes, connections to Redis and PostgreSQL. A function has more
 processes at times, and less at others, so its memory is that of a process on average. What counts is the slope after
-the warm-up.
+the warm-up, which begins with more conversations at once than come afterwards: pools of connections grow with the most
+that were ever needed at a time, and would reach that by chance, some time or other.
 """
 
 import argparse
@@ -31,6 +32,7 @@ from bench.report import keep, show
 ACCOUNTS = ("soak-a", "soak-b")
 EVERY_S = 10.0
 AT_ONCE = 4
+AT_FIRST = 40
 SCRIPTS = (
     "[[tokens 60 rate 60]]",
     "[[think 10]] [[tokens 20 rate 50]]",
@@ -173,6 +175,12 @@ async def measure(minutes: float) -> tuple[dict[str, Series], Load]:
         if time.monotonic() >= warm:
             await sample(benches[0], begun, series)
 
+    filled = await asyncio.gather(
+        *(converse(benches[number % 2], SCRIPTS[0]) for number in range(AT_FIRST)), return_exceptions=True
+    )
+    told.problems += [repr(problem)[:200] for problem in filled if problem is not None]
+    told.failed += len(told.problems)
+    told.done += AT_FIRST - told.failed
     async with asyncio.TaskGroup() as group:
         for _ in range(AT_ONCE):
             group.create_task(load(benches, until, told))

@@ -17,7 +17,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from tests.e2e.conftest import ROOT, RunningStack
-from tests.security.routes import Property
+from tests.security.routes import Property, property_of
 
 # They wait for a run's end, up to 20 s: the matrix has them.
 WAITING = r"/(wait|join)$"
@@ -35,6 +35,12 @@ api = (
 
 
 CONFORMANCE = (content_type_conformance, response_schema_conformance, status_code_conformance)
+
+
+@pytest.fixture(scope="module")
+async def owned(stack: RunningStack, secrets: Secrets) -> Property:
+    """Of an account of its own: made-up requests change it, and may even make its thread public."""
+    return await property_of(stack, secrets)
 
 
 def _no_fault(_context: CheckContext, response: Any, _case: Any) -> None:
