@@ -2,9 +2,9 @@
 
 Runs with answers, tools and failures, commands, requests and connections that come and go, at a bounded rate. Every ten
 seconds: memory and open files of each function's processes, connections to Redis and PostgreSQL. A function has more
-processes at times, and less at others, so its memory is that of a process on average. What counts is the slope after
-the warm-up, which begins with more conversations at once than come afterwards: pools of connections grow with the most
-that were ever needed at a time, and would reach that by chance, some time or other.
+processes at times, and less at others: its memory is that of those which live from the warm-up to the end, on average.
+What counts is the slope after the warm-up, which begins with more conversations at once than come afterwards: pools of
+connections grow with the most that were ever needed at a time, and would reach that by chance, some time or other.
 """
 
 import argparse
@@ -88,19 +88,38 @@ def processes(endpoint: str) -> dict[str, list[psutil.Process]]:
     return found
 
 
-async def sample(bench: Bench, begun: float, series: dict[str, Series]) -> None:
-    """One value of everything."""
-    at = time.monotonic() - begun
+@dataclass(frozen=True)
+class Look:
+    """What one look saw of the processes: by name of the value, by process."""
+
+    at: float
+    values: dict[str, dict[int, float]]
+
+
+def look_at_processes(bench: Bench, begun: float) -> Look:
+    """Memory and open files of every process there is now."""
+    values: dict[str, dict[int, float]] = defaultdict(dict)
     for service, ours in processes(bench.fields["aws_endpoint_url"]).items():
-        memory: list[float] = []
-        files: list[float] = []
         for process in ours:
             with contextlib.suppress(psutil.Error):
-                memory.append(process.memory_info().rss / 2**20)
-                files.append(process.num_fds())
-        if memory:
-            series[f"{service}: MiB a process"].add(at, statistics.fmean(memory))
-            series[f"{service}: open files a process"].add(at, statistics.fmean(files))
+                values[f"{service}: MiB a process"][process.pid] = process.memory_info().rss / 2**20
+                values[f"{service}: open files a process"][process.pid] = process.num_fds()
+    return Look(time.monotonic() - begun, values)
+
+
+def of_the_lasting(looks: list[Look]) -> dict[str, Series]:
+    """The average of the processes that were there at every look."""
+    found: dict[str, Series] = defaultdict(Series)
+    for name in looks[0].values:
+        lasting = set.intersection(*(set(look.values.get(name, {})) for look in looks))
+        for look in looks if lasting else []:
+            found[name].add(look.at, statistics.fmean(look.values[name][pid] for pid in lasting))
+    return found
+
+
+async def sample(bench: Bench, begun: float, series: dict[str, Series]) -> None:
+    """One value of each server's."""
+    at = time.monotonic() - begun
     redis: Any = RedisCluster.from_url(bench.fields["redis_url"], decode_responses=True)
     try:
         clients = await redis.info("clients", target_nodes=RedisCluster.RANDOM)
@@ -169,11 +188,13 @@ async def measure(minutes: float) -> tuple[dict[str, Series], Load]:
     until = begun + minutes * 60
     warm = begun + minutes * 12
     series: dict[str, Series] = defaultdict(Series)
+    looks: list[Look] = []
     told = Load()
 
     async def look() -> None:
         if time.monotonic() >= warm:
             await sample(benches[0], begun, series)
+            looks.append(look_at_processes(benches[0], begun))
 
     filled = await asyncio.gather(
         *(converse(benches[number % 2], SCRIPTS[0]) for number in range(AT_FIRST)), return_exceptions=True
@@ -185,7 +206,7 @@ async def measure(minutes: float) -> tuple[dict[str, Series], Load]:
         for _ in range(AT_ONCE):
             group.create_task(load(benches, until, told))
         group.create_task(every(EVERY_S, until, look))
-    return series, told
+    return series | of_the_lasting(looks), told
 
 
 def main() -> None:

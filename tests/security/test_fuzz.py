@@ -17,6 +17,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from tests.e2e.conftest import ROOT, RunningStack
+from tests.security.credentials import Secrets
 from tests.security.routes import Property, property_of
 
 # They wait for a run's end, up to 20 s: the matrix has them.
