@@ -41,8 +41,10 @@ SCRIPTS = (
     "[[status 500]]",
     "[[break after 5]]",
 )
-# Growth an hour, of what there is, beyond which something is not flat.
+# Growth an hour, of what there is, beyond which something is not flat; and what the series must have grown by for that:
+# less than one file, connection or MiB cannot be told from its coming and going.
 FLAT_SHARE_AN_HOUR = 0.25
+LEAST_GROWTH = 1.0
 # Events stay for 24 hours, of deleted threads too: what Redis holds follows what was said, and is printed only.
 KEPT = frozenset({"Redis: MiB"})
 
@@ -63,6 +65,12 @@ class Series:
     def slope_an_hour(self) -> float:
         """By least squares."""
         return statistics.linear_regression(self.at, self.values).slope * 3600
+
+    @property
+    def is_growing(self) -> bool:
+        """Whether it is not flat."""
+        growth = self.slope_an_hour * (self.at[-1] - self.at[0]) / 3600
+        return self.slope_an_hour > FLAT_SHARE_AN_HOUR * statistics.fmean(self.values) and growth >= LEAST_GROWTH
 
 
 @dataclass
@@ -230,7 +238,7 @@ def main() -> None:
             "slope/h": one.slope_an_hour,
             "%/h": 100 * one.slope_an_hour / mean if mean else 0.0,
         }
-        if name not in KEPT and mean and one.slope_an_hour > FLAT_SHARE_AN_HOUR * mean:
+        if name not in KEPT and one.is_growing:
             growing.append(name)
     show(f"{minutes:.0f} minutes, {told.done} conversations of two accounts, {told.failed} failed", rows)
     for problem in told.problems[:5]:
