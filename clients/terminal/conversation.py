@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
 from contextlib import AsyncExitStack, aclosing, contextmanager
 from typing import Any, Self, cast
@@ -167,7 +168,7 @@ class EventStream:
                             yield frame
                 reason = "the connection was closed"
             except (OSError, WebSocketException) as error:
-                reason = str(error) or type(error).__name__
+                reason = _why(error)
                 if attempt == _PATIENCE:
                     raise
             attempt += 1
@@ -212,6 +213,13 @@ class EventStream:
             return False
         self._since = seq
         return True
+
+
+def _why(error: Exception) -> str:
+    """What to tell of a connection that broke or did not come about, without the machinery's own words."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return os.strerror(error.errno).lower()
+    return str(error) or type(error).__name__
 
 
 def _title_of(text: str) -> str:

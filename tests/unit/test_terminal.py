@@ -1,13 +1,18 @@
-"""What the terminal makes of a run's events."""
+"""What the terminal makes of a run's events, and of their absence."""
 
+import asyncio
 import io
 from collections.abc import AsyncGenerator
 from typing import Any
 
+import httpx
 import pytest
+from langgraph_sdk.stream.transport import ProtocolWebSocketTransport
 from rich.console import Console
 
+from clients.terminal.conversation import EventStream
 from clients.terminal.rendering import Answer, Call, Said, Screen, Wanted, whole_blocks
+from tests.ports import free_port
 
 type Frame = dict[str, Any]
 
@@ -111,3 +116,13 @@ async def test_all_of_it_is_shown_once(*, is_terminal: bool) -> None:
     assert shown.rindex("First.") < shown.rindex("Second.") < shown.rindex("look") < shown.rindex("A cat.")
     assert is_terminal or shown.count("A cat.") == 1  # a terminal's lines are drawn, erased and drawn again
     assert "6 tokens read, 4 written" in shown
+
+
+async def test_why_there_is_no_connection_is_told_in_plain_words() -> None:
+    told: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{free_port()}") as http:
+        stream = EventStream(ProtocolWebSocketTransport(client=http, thread_id="t", headers={}))
+        stream.on_state = told.set_result
+        following = asyncio.ensure_future(anext(stream.of("r")))
+        assert await told == "connection refused"
+        following.cancel()

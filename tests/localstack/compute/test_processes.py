@@ -1,4 +1,4 @@
-"""LocalStack's processes: where they listen, and that none outlives it."""
+"""LocalStack's processes: where they listen, what they keep, and that none outlives it."""
 
 import threading
 from collections.abc import Callable
@@ -26,6 +26,25 @@ def test_everything_listens_on_the_loopback_interface(localstack: LocalStack, de
     assert (localstack.port) in {address.port for address in listening}
     assert len(listening) >= 2
     assert {address.ip for address in listening} == {"127.0.0.1"}
+
+
+def test_no_memory_is_kept_mapped_for_an_invocation_that_has_ended(
+    localstack: LocalStack, deploy: Callable[..., Function]
+) -> None:
+    function = deploy("functions.runtime.handler")
+    for _ in range(10):
+        function.invoke()
+    before = _maps(localstack)
+
+    for _ in range(100):
+        function.invoke()
+
+    eventually(lambda: _maps(localstack) < before + 100)
+
+
+def _maps(localstack: LocalStack) -> int:
+    """How many memory maps the process has: two for each stack of a thread."""
+    return len(Path(f"/proc/{localstack.process.pid}/maps").read_text().splitlines())
 
 
 @pytest.mark.parametrize("end", ["terminate", "kill"])

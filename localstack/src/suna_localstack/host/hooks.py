@@ -8,10 +8,11 @@ from localstack.runtime import hooks
 @hooks.on_runtime_create()
 def patch_host() -> None:
     """Patch the runtime before it is made."""
-    from suna_localstack.host import patches, warmup  # noqa: PLC0415
+    from suna_localstack.host import patches, threads, warmup  # noqa: PLC0415
 
     patches.serve_plain_http_on_configured_host()
     warmup.share_service_index()
+    threads.forget_ended()
 
 
 @hooks.on_infra_ready()
