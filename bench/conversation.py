@@ -17,6 +17,8 @@ TERMINAL = frozenset({"completed", "failed", "interrupted"})
 
 # The gateway ends a connection that is idle for ten minutes; control frames may not count.
 PING_S = 300.0
+# As long as API Gateway itself waits for `$connect`: of many at once, some wait for processes to start.
+CONNECT_S = 29.0
 
 
 class RefusedError(Exception):
@@ -41,7 +43,11 @@ class Conversation:
         if self._existing is None:
             await self._post("/threads", {"thread_id": self.thread_id})
         self._socket: ClientConnection = await self._exit.enter_async_context(
-            connect(self._stack.websocket_url(self.thread_id), additional_headers=self._stack.headers)
+            connect(
+                self._stack.websocket_url(self.thread_id),
+                additional_headers=self._stack.headers,
+                open_timeout=CONNECT_S,
+            )
         )
         await self._socket.send(
             json.dumps({"id": 1, "method": "subscription.subscribe", "params": {"channels": CHANNELS}})

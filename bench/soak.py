@@ -80,6 +80,12 @@ class Load:
     done: int = 0
     failed: int = 0
     problems: list[str] = field(default_factory=list[str])
+    begun: float = field(default_factory=time.monotonic)
+
+    def fail(self, error: BaseException) -> None:
+        """A conversation has failed."""
+        self.failed += 1
+        self.problems.append(f"after {time.monotonic() - self.begun:.0f} s: {error!r}"[:200])
 
 
 def processes(endpoint: str) -> dict[str, list[psutil.Process]]:
@@ -177,8 +183,7 @@ async def load(benches: list[Bench], until: float, told: Load) -> None:
             await converse(chance.choice(benches), script)
             told.done += 1
         except Exception as error:
-            told.failed += 1
-            told.problems.append(repr(error)[:200])
+            told.fail(error)
         await asyncio.sleep(chance.expovariate(1 / 0.3))
 
 
@@ -207,8 +212,9 @@ async def measure(minutes: float) -> tuple[dict[str, Series], Load]:
     filled = await asyncio.gather(
         *(converse(benches[number % 2], SCRIPTS[0]) for number in range(AT_FIRST)), return_exceptions=True
     )
-    told.problems += [repr(problem)[:200] for problem in filled if problem is not None]
-    told.failed += len(told.problems)
+    for problem in filled:
+        if problem is not None:
+            told.fail(problem)
     told.done += AT_FIRST - told.failed
     async with asyncio.TaskGroup() as group:
         for _ in range(AT_ONCE):

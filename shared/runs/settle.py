@@ -103,7 +103,8 @@ async def look_after(message: RunMessage, *, age_s: float) -> Done | LookAgain:
     async with connection() as taken:
         row = await taken.fetchrow(_SQL["watch"], message.agent_run_id, message.account_id)
     if row is None:
-        return Done() if age_s > _LONGEST_WAIT_S else LookAgain(patience_s())
+        # Most were deleted, with their threads: looked at as often as one that waits, they would be most of the work.
+        return Done() if age_s > _LONGEST_WAIT_S else LookAgain(_backoff_s(age_s))
     if row["status"] in TERMINAL:
         if row["settled_at"] is not None:
             return Done()

@@ -8,6 +8,7 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import takewhile
 from uuid import UUID
 
 from shared.stream.audience import audience
@@ -29,7 +30,6 @@ class Delivery:
         self._last_seq = last_seq
         self._tail: deque[Logged] = deque(maxlen=TAIL_EVENTS)
         self._closing = False
-        self._grown = asyncio.Condition()
         # By connection.
         self._senders: dict[str, tuple[Sender, asyncio.Task[bool]]] = {}
         self._refreshing: asyncio.Task[None] | None = None
@@ -45,10 +45,9 @@ class Delivery:
 
     async def offer(self, events: Sequence[Logged]) -> None:
         """Have events delivered that were just appended to the log. Returns at once."""
-        async with self._grown:
-            self._tail.extend(events)
-            self._last_seq = events[-1].seq
-            self._grown.notify_all()
+        self._tail.extend(events)
+        self._last_seq = events[-1].seq
+        self._have_looked()
 
     async def close(self, *, timeout_s: float) -> bool:
         """Look for subscriptions once more, and wait until every one has everything, but not for longer than this.
@@ -64,9 +63,8 @@ class Delivery:
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 read = await self._refresh()
-        async with self._grown:
-            self._closing = True
-            self._grown.notify_all()
+        self._closing = True
+        self._have_looked()
         tasks = [task for _, task in self._senders.values()]
         late: set[asyncio.Task[bool]] = set()
         if tasks:
@@ -79,10 +77,8 @@ class Delivery:
         return read and not late and all(_served(task) for task in tasks)
 
     async def newest_after(self, cursor: int) -> int | None:
-        """Wait for an event after ``cursor``; ``None`` if there will be none (``Source``)."""
-        async with self._grown:
-            await self._grown.wait_for(lambda: self._last_seq > cursor or self._closing)
-            return self._last_seq if self._last_seq > cursor else None
+        """The newest event's number, if there is one after ``cursor`` (``Source``)."""
+        return self._last_seq if self._last_seq > cursor else None
 
     @property
     def closing(self) -> bool:
@@ -95,7 +91,14 @@ class Delivery:
 
     def tail_after(self, cursor: int) -> list[Logged]:
         """The events after ``cursor`` that the tail has (``Source``)."""
-        return [event for event in self._tail if event.seq > cursor]
+        # From its end: it is long, and a sender that keeps up wants the last one or two.
+        newer = list(takewhile(lambda event: event.seq > cursor, reversed(self._tail)))
+        newer.reverse()
+        return newer
+
+    def _have_looked(self) -> None:
+        for sender, _ in self._senders.values():
+            sender.look()
 
     async def _keep_refreshing(self) -> None:
         while True:

@@ -39,10 +39,10 @@ _BACKOFF_S = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
 
 
 class Source(Protocol):
-    """Where a sender's events come from."""
+    """Where a sender's events come from. It calls :meth:`Sender.look` when it has more, or is closing."""
 
     async def newest_after(self, cursor: int) -> int | None:
-        """Wait for an event after ``cursor``: the newest one's number; ``None`` if there will be none."""
+        """The newest event's number, if there is one after ``cursor``."""
         ...
 
     def reaches(self, cursor: int) -> bool:
@@ -55,7 +55,7 @@ class Source(Protocol):
 
     @property
     def closing(self) -> bool:
-        """Whether to give up rather than to wait for the log."""
+        """Whether there will be no more events; then a sender gives up rather than to wait for the log."""
         ...
 
 
@@ -71,8 +71,8 @@ class Sender:
         self._leased_until = 0.0
         self._keeping = asyncio.Lock()
         self._changed = asyncio.Event()
-        # The cursor was moved from outside, or the lease is lost: whoever waits for events looks again.
-        self._moved = asyncio.Event()
+        # The source has more or is closing, the cursor was moved from outside, or the lease is lost.
+        self._look = asyncio.Event()
         self._moves = 0
         self._lost = False
 
@@ -84,6 +84,10 @@ class Sender:
     def change(self) -> None:
         """The subscription has changed: look at it now."""
         self._changed.set()
+
+    def look(self) -> None:
+        """The source has more, or is closing."""
+        self._look.set()
 
     async def run(self) -> bool:
         """Post what the subscription has not got yet, as it comes. False: it is gone, or another sender has it.
@@ -134,7 +138,7 @@ class Sender:
         if wanted_more or found.cursor != self._kept_cursor or self._leased_until == 0:
             self._cursor = self._kept_cursor = found.cursor
             self._moves += 1
-            self._moved.set()
+            self._look.set()
 
     async def _read(self) -> Subscription | None:
         return await subscriptions.get(
@@ -172,21 +176,15 @@ class Sender:
     async def _newest(self) -> int | None:
         """Wait for an event after the cursor, wherever that is moved meanwhile; ``None`` if there will be none."""
         while not self._lost:
-            self._moved.clear()
+            self._look.clear()
             if self._is_expiring() and not await self._announce():
                 return None
-            waits = [
-                asyncio.ensure_future(self._source.newest_after(self._cursor)),
-                asyncio.ensure_future(self._moved.wait()),
-            ]
-            try:
-                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-                if waits[0].done():
-                    return waits[0].result()
-            finally:
-                for wait in waits:
-                    wait.cancel()
-                await asyncio.gather(*waits, return_exceptions=True)
+            closing = self._source.closing
+            if (newest := await self._source.newest_after(self._cursor)) is not None:
+                return newest
+            if closing:
+                return None
+            await self._look.wait()
         return None
 
     async def _after(self, newest: int) -> Sequence[Logged]:
@@ -274,7 +272,7 @@ class Sender:
             except TimeoutError:
                 pass
             if self._is_expiring():
-                self._moved.set()
+                self._look.set()
             if (
                 self._changed.is_set()
                 or self._cursor != self._kept_cursor
@@ -310,7 +308,7 @@ class Sender:
 
     def _lose(self) -> None:
         self._lost = True
-        self._moved.set()
+        self._look.set()
 
     async def _release(self) -> bool:
         """End the lease; False if the subscription has changed meanwhile."""

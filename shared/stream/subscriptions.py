@@ -170,7 +170,8 @@ async def get_connection(connection_id: str) -> ConnectionRecord | None:
         scopes=scopes_of(item["scopes"].get("S", "")),
         key_id=UUID(key_id) if key_id else None,
         begins_after=int(item["begins_after"].get("N", 0)),
-        max_subscriptions=int(item["max_subscriptions"].get("N", 0)),
+        # A connection outlives a deployment: one that was opened before plans said how many has the default.
+        max_subscriptions=int(_number(item, "max_subscriptions")) or ConnectionRecord.max_subscriptions,
         owner_id=item["owner_id"].get("S") if "owner_id" in item else None,
     )
 

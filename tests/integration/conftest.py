@@ -15,6 +15,7 @@ from tests.integration import opened
 from tests.integration.databases import LEASE_S, Database, DatabaseServer
 from tests.integration.deployed import AUDIENCE, HS256_SECRET, ISSUER, Deployed
 from tests.integration.function_process import FunctionProcess, function_process
+from tests.integration.owned import Owned, own
 from tests.integration.queues import QueueName, Queues
 from tests.integration.servers import Servers, servers
 
@@ -154,6 +155,12 @@ async def files_bucket(_opened: None) -> str:
 def account_id() -> str:
     """An account of the test's own."""
     return f"account-{uuid4()}"
+
+
+@pytest.fixture
+async def owned(database: Database, account_id: str) -> Owned:
+    """What the account has: one of everything."""
+    return await own(database, account_id)
 
 
 @pytest.fixture(scope="session")

@@ -117,6 +117,18 @@ async def test_a_connection_survives_the_round_trip(record: ConnectionRecord) ->
     assert await subscriptions.of_thread(record.thread_id, account_id="account") == []
 
 
+async def test_a_connection_that_was_opened_before_plans_said_how_many_subscriptions_has_the_default(
+    record: ConnectionRecord, subscriptions_table: str
+) -> None:
+    await subscriptions.put_connection(record)
+    await (await dynamodb()).update_item(
+        TableName=subscriptions_table,
+        Key={"thread_id": {"S": f"connection#{record.connection_id}"}, "connection_id": {"S": "connection"}},
+        UpdateExpression="REMOVE max_subscriptions",
+    )
+    assert await subscriptions.get_connection(record.connection_id) == record
+
+
 async def test_a_connection_is_forgotten_with_what_it_watches_and_twice_is_as_well(record: ConnectionRecord) -> None:
     other = _record(record.thread_id)
     for one in (record, other):

@@ -17,7 +17,7 @@ from shared.aws import clients
 from shared.database import connection, plans, threads
 from shared.database.pool import open_pool
 from shared.domain import Json
-from shared.errors import InvalidRequestError, LimitExceededError, SunaError, UnauthenticatedError
+from shared.errors import InvalidRequestError, SunaError, UnauthenticatedError
 from shared.process import at_init, run
 from shared.stream import open_connections, subscriptions, wake
 from shared.stream.subscriptions import ConnectionRecord
@@ -82,14 +82,15 @@ async def _connect(event: Json, connection_id: str) -> Json:
 
 
 async def _open(record: ConnectionRecord, *, most: int | None) -> None:
-    """Remember the connection and count it, and forget it again if it is one too many."""
+    """Remember the connection and count it; forget it again if it is one too many, or its key was revoked."""
     await subscriptions.put_connection(record)
     try:
         await open_connections.add(record, most=most)
         if record.key_id is not None:
             # Whoever revokes the key from here on finds the connection; whoever did before is found here.
             await keys().check(record.key_id, account_id=record.account_id, fresh=True)
-    except (LimitExceededError, UnauthenticatedError):
+    except Exception:
+        # Whatever the reason, there is no connection, and none may count as one.
         await subscriptions.delete_connection(record.connection_id)
         raise
 
