@@ -32,7 +32,7 @@ from bench.report import keep, show
 ACCOUNTS = ("soak-a", "soak-b")
 EVERY_S = 10.0
 AT_ONCE = 4
-AT_FIRST = 40
+AT_FIRST = 12
 SCRIPTS = (
     "[[tokens 60 rate 60]]",
     "[[think 10]] [[tokens 20 rate 50]]",
@@ -247,7 +247,7 @@ def main() -> None:
         if name not in KEPT and one.is_growing:
             growing.append(name)
     show(f"{minutes:.0f} minutes, {told.done} conversations of two accounts, {told.failed} failed", rows)
-    for problem in told.problems[:5]:
+    for problem in told.problems[:20]:
         print(problem)
     figures = {
         "minutes": minutes,
