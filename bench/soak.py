@@ -2,7 +2,8 @@
 
 Runs with answers, tools and failures, commands, requests and connections that come and go, at a bounded rate. Every ten
 seconds: memory and open files of each function's processes, connections to Redis and PostgreSQL. A function has more
-processes at times, and less at others: its memory is that of those which live from the warm-up to the end, on average.
+processes at times, and less at others: its memory is that of those which live from the warm-up to the end, on average,
+and connections are counted a process.
 What counts is the slope after the warm-up, which begins with more conversations at once than come afterwards: pools of
 connections grow with the most that were ever needed at a time, and would reach that by chance, some time or other.
 """
@@ -41,18 +42,21 @@ SCRIPTS = (
     "[[status 500]]",
     "[[break after 5]]",
 )
-# Growth an hour, of what there is, beyond which something is not flat; and what the series must have grown by for that:
-# less than one file, connection or MiB cannot be told from its coming and going.
+# Growth an hour, of what there is, beyond which something is not flat.
 FLAT_SHARE_AN_HOUR = 0.25
-LEAST_GROWTH = 1.0
-# Events stay for 24 hours, of deleted threads too: what Redis holds follows what was said, and is printed only.
-KEPT = frozenset({"Redis: MiB"})
+# Printed only. Events stay for 24 hours, of deleted threads too: what Redis holds follows what was said. How many
+# processes there are, and all their connections, follows how many requests there were at a time at most.
+PRINTED_ONLY = frozenset({"Redis: MiB", "Redis: connections", "PostgreSQL: connections", "function processes"})
 
 
 @dataclass
 class Series:
-    """Values over time, in seconds since the beginning."""
+    """Values over time, in seconds since the beginning.
 
+    ``least``: what it must have grown by for that to be told from coming and going: one file, or MiB.
+    """
+
+    least: float = 1.0
     at: list[float] = field(default_factory=list[float])
     values: list[float] = field(default_factory=list[float])
 
@@ -70,7 +74,7 @@ class Series:
     def is_growing(self) -> bool:
         """Whether it is not flat."""
         growth = self.slope_an_hour * (self.at[-1] - self.at[0]) / 3600
-        return self.slope_an_hour > FLAT_SHARE_AN_HOUR * statistics.fmean(self.values) and growth >= LEAST_GROWTH
+        return self.slope_an_hour > FLAT_SHARE_AN_HOUR * statistics.fmean(self.values) and growth >= self.least
 
 
 @dataclass
@@ -131,16 +135,18 @@ def of_the_lasting(looks: list[Look]) -> dict[str, Series]:
     return found
 
 
-async def sample(bench: Bench, begun: float, series: dict[str, Series]) -> None:
-    """One value of each server's."""
-    at = time.monotonic() - begun
+async def sample(bench: Bench, look: Look, series: dict[str, Series]) -> None:
+    """One value of each server's, and of what processes there are."""
+    at = look.at
+    processes = len({pid for values in look.values.values() for pid in values})
+    series["function processes"].add(at, processes)
     redis: Any = RedisCluster.from_url(bench.fields["redis_url"], decode_responses=True)
     try:
         clients = await redis.info("clients", target_nodes=RedisCluster.RANDOM)
         memory_of_redis = await redis.info("memory", target_nodes=RedisCluster.RANDOM)
     finally:
         await redis.aclose()
-    series["Redis: connections"].add(at, clients["connected_clients"])
+    count(series, "Redis", at, clients["connected_clients"], processes)
     series["Redis: MiB"].add(at, memory_of_redis["used_memory"] / 2**20)
     database = await asyncpg.connect(bench.fields["database_url"])
     try:
@@ -149,7 +155,13 @@ async def sample(bench: Bench, begun: float, series: dict[str, Series]) -> None:
         )
     finally:
         await database.close()
-    series["PostgreSQL: connections"].add(at, connections)
+    count(series, "PostgreSQL", at, connections, processes)
+
+
+def count(series: dict[str, Series], server: str, at: float, connections: int, processes: int) -> None:
+    """Connections to a server: all, and a process."""
+    series[f"{server}: connections"].add(at, connections)
+    series.setdefault(f"{server}: connections a process", Series(least=0.1)).add(at, connections / processes)
 
 
 async def converse(bench: Bench, script: str) -> None:
@@ -206,8 +218,8 @@ async def measure(minutes: float) -> tuple[dict[str, Series], Load]:
 
     async def look() -> None:
         if time.monotonic() >= warm:
-            await sample(benches[0], begun, series)
             looks.append(look_at_processes(benches[0], begun))
+            await sample(benches[0], looks[-1], series)
 
     filled = await asyncio.gather(
         *(converse(benches[number % 2], SCRIPTS[0]) for number in range(AT_FIRST)), return_exceptions=True
@@ -244,7 +256,7 @@ def main() -> None:
             "slope/h": one.slope_an_hour,
             "%/h": 100 * one.slope_an_hour / mean if mean else 0.0,
         }
-        if name not in KEPT and one.is_growing:
+        if name not in PRINTED_ONLY and one.is_growing:
             growing.append(name)
     show(f"{minutes:.0f} minutes, {told.done} conversations of two accounts, {told.failed} failed", rows)
     for problem in told.problems[:20]:
