@@ -9,6 +9,8 @@ import functools
 import threading
 from collections.abc import Coroutine
 
+_starting = threading.Lock()
+
 
 @functools.cache
 def _loop() -> asyncio.AbstractEventLoop:
@@ -19,4 +21,7 @@ def _loop() -> asyncio.AbstractEventLoop:
 
 def run[T](coroutine: Coroutine[object, object, T]) -> T:
     """Run a coroutine on the loop from any other thread, and wait for its result."""
-    return asyncio.run_coroutine_threadsafe(coroutine, _loop()).result()
+    # The cache alone would let those who come first, at the same time, make a loop each.
+    with _starting:
+        loop = _loop()
+    return asyncio.run_coroutine_threadsafe(coroutine, loop).result()
