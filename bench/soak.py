@@ -2,8 +2,7 @@
 
 Runs with answers, tools and failures, commands, requests and connections that come and go, at a bounded rate. Every ten
 seconds: memory and open files of each function's processes, connections to Redis and PostgreSQL. A function has more
-processes at times, and less at others: its memory is that of those which live from the warm-up to the end, on average,
-and connections are counted a process.
+processes at times, and less at others: its memory is that of those which live from the warm-up to the end, on average.
 What counts is the slope after the warm-up, which begins with more conversations at once than come afterwards: pools of
 connections grow with the most that were ever needed at a time, and would reach that by chance, some time or other.
 """
@@ -33,7 +32,10 @@ from bench.report import keep, show
 ACCOUNTS = ("soak-a", "soak-b")
 EVERY_S = 10.0
 AT_ONCE = 4
-AT_FIRST = 12
+# Before that: all open together at the end, but not begun together, which is a hundred processes that start.
+AT_FIRST = 40
+FILL_EVERY_S = 0.5
+FILLING = "[[tokens 60 rate 3]]"
 SCRIPTS = (
     "[[tokens 60 rate 60]]",
     "[[think 10]] [[tokens 20 rate 50]]",
@@ -42,21 +44,18 @@ SCRIPTS = (
     "[[status 500]]",
     "[[break after 5]]",
 )
-# Growth an hour, of what there is, beyond which something is not flat.
+# Growth an hour, of what there is, beyond which something is not flat; and what the series must have grown by for that:
+# less than one file, connection or MiB cannot be told from its coming and going.
 FLAT_SHARE_AN_HOUR = 0.25
-# Printed only. Events stay for 24 hours, of deleted threads too: what Redis holds follows what was said. How many
-# processes there are, and all their connections, follows how many requests there were at a time at most.
-PRINTED_ONLY = frozenset({"Redis: MiB", "Redis: connections", "PostgreSQL: connections", "function processes"})
+LEAST_GROWTH = 1.0
+# Printed only: events stay for 24 hours, of deleted threads too, so what Redis holds follows what was said.
+PRINTED_ONLY = frozenset({"Redis: MiB"})
 
 
 @dataclass
 class Series:
-    """Values over time, in seconds since the beginning.
+    """Values over time, in seconds since the beginning."""
 
-    ``least``: what it must have grown by for that to be told from coming and going: one file, or MiB.
-    """
-
-    least: float = 1.0
     at: list[float] = field(default_factory=list[float])
     values: list[float] = field(default_factory=list[float])
 
@@ -74,7 +73,7 @@ class Series:
     def is_growing(self) -> bool:
         """Whether it is not flat."""
         growth = self.slope_an_hour * (self.at[-1] - self.at[0]) / 3600
-        return self.slope_an_hour > FLAT_SHARE_AN_HOUR * statistics.fmean(self.values) and growth >= self.least
+        return self.slope_an_hour > FLAT_SHARE_AN_HOUR * statistics.fmean(self.values) and growth >= LEAST_GROWTH
 
 
 @dataclass
@@ -138,15 +137,14 @@ def of_the_lasting(looks: list[Look]) -> dict[str, Series]:
 async def sample(bench: Bench, look: Look, series: dict[str, Series]) -> None:
     """One value of each server's, and of what processes there are."""
     at = look.at
-    processes = len({pid for values in look.values.values() for pid in values})
-    series["function processes"].add(at, processes)
+    series["function processes"].add(at, len({pid for values in look.values.values() for pid in values}))
     redis: Any = RedisCluster.from_url(bench.fields["redis_url"], decode_responses=True)
     try:
         clients = await redis.info("clients", target_nodes=RedisCluster.RANDOM)
         memory_of_redis = await redis.info("memory", target_nodes=RedisCluster.RANDOM)
     finally:
         await redis.aclose()
-    count(series, "Redis", at, clients["connected_clients"], processes)
+    series["Redis: connections"].add(at, clients["connected_clients"])
     series["Redis: MiB"].add(at, memory_of_redis["used_memory"] / 2**20)
     database = await asyncpg.connect(bench.fields["database_url"])
     try:
@@ -155,13 +153,7 @@ async def sample(bench: Bench, look: Look, series: dict[str, Series]) -> None:
         )
     finally:
         await database.close()
-    count(series, "PostgreSQL", at, connections, processes)
-
-
-def count(series: dict[str, Series], server: str, at: float, connections: int, processes: int) -> None:
-    """Connections to a server: all, and a process."""
-    series[f"{server}: connections"].add(at, connections)
-    series.setdefault(f"{server}: connections a process", Series(least=0.1)).add(at, connections / processes)
+    series["PostgreSQL: connections"].add(at, connections)
 
 
 async def converse(bench: Bench, script: str) -> None:
@@ -221,9 +213,11 @@ async def measure(minutes: float) -> tuple[dict[str, Series], Load]:
             looks.append(look_at_processes(benches[0], begun))
             await sample(benches[0], looks[-1], series)
 
-    filled = await asyncio.gather(
-        *(converse(benches[number % 2], SCRIPTS[0]) for number in range(AT_FIRST)), return_exceptions=True
-    )
+    async def fill(number: int) -> None:
+        await asyncio.sleep(number * FILL_EVERY_S)
+        await converse(benches[number % 2], FILLING)
+
+    filled = await asyncio.gather(*(fill(number) for number in range(AT_FIRST)), return_exceptions=True)
     for problem in filled:
         if problem is not None:
             told.fail(problem)
