@@ -10,6 +10,9 @@ HOST = "127.0.0.1"
 # must not find it taken by somebody's connection.
 _PORTS = range(10_000, 32_000)
 
+# A port is chosen before its server listens: meanwhile it looks free, and is not to be chosen for another server.
+_chosen: set[int] = set()
+
 
 def is_free(port: int) -> bool:
     """Whether a server could listen on ``port`` now."""
@@ -32,7 +35,7 @@ def is_open(port: int) -> bool:
 
 
 def free_port() -> int:
-    """A port that nobody listens on; another process may take it before its user does, so starters retry."""
+    """A port that nobody listens on, and a new one each time; another process may take it before its user does."""
     return free_port_with_offset(0)
 
 
@@ -40,6 +43,8 @@ def free_port_with_offset(offset: int) -> int:
     """A port ``p`` such that both ``p`` and ``p + offset`` are free and valid."""
     for _ in range(200):
         port = random.choice(_PORTS[: len(_PORTS) - offset])  # noqa: S311
-        if is_free(port) and is_free(port + offset):
+        both = {port, port + offset}
+        if not both & _chosen and all(is_free(one) for one in both):
+            _chosen.update(both)
             return port
     raise OSError(errno.EADDRINUSE, f"no pair of free ports {offset} apart")
