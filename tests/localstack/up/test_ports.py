@@ -15,5 +15,5 @@ def test_no_port_is_chosen_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ports, "_chosen", set())
 
     assert {ports.free_port() for _ in few} == set(few)
-    with pytest.raises(OSError, match="no .* free"):
+    with pytest.raises(OSError, match="free ports"):
         ports.free_port()
