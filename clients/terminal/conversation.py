@@ -217,7 +217,8 @@ class EventStream:
 
 def _why(error: Exception) -> str:
     """What to tell of a connection that broke or did not come about, without the machinery's own words."""
-    if isinstance(error, OSError) and error.errno is not None:
+    # Other errors' numbers are not the system's: those of names that are not found, and of TLS.
+    if isinstance(error, ConnectionError | TimeoutError) and error.errno is not None:
         return os.strerror(error.errno).lower()
     return str(error) or type(error).__name__
 

@@ -25,6 +25,8 @@ _SQL = queries("runs")
 # Beyond the end of the lease that was seen, so that the claim finds it ended.
 _MARGIN_S = 1.0
 _LONGEST_WAIT_S = 300.0
+# The HTTP function's time limit: what records a run ends with it.
+_LONGEST_RECORDING_S = 30.0
 
 
 async def settle(*, agent_run_id: UUID, thread_id: UUID, account_id: str) -> bool:
@@ -103,8 +105,7 @@ async def look_after(message: RunMessage, *, age_s: float) -> Done | LookAgain:
     async with connection() as taken:
         row = await taken.fetchrow(_SQL["watch"], message.agent_run_id, message.account_id)
     if row is None:
-        # Most were deleted, with their threads: looked at as often as one that waits, they would be most of the work.
-        return Done() if age_s > _LONGEST_WAIT_S else LookAgain(_backoff_s(age_s))
+        return _look_for_missing(age_s)
     if row["status"] in TERMINAL:
         if row["settled_at"] is not None:
             return Done()
@@ -116,6 +117,13 @@ async def look_after(message: RunMessage, *, age_s: float) -> Done | LookAgain:
     if row["status"] == "queued":
         return await _look_after_queued(message, row["due_in_s"], row["blocked"], row["since_dispatch_s"] or 0.0)
     return await _look_after_running(message, row)
+
+
+def _look_for_missing(age_s: float) -> Done | LookAgain:
+    if age_s > _LONGEST_WAIT_S:
+        return Done()
+    # Beyond that nobody can be recording it: it was deleted with its thread, as many are, and is looked for in vain.
+    return LookAgain(patience_s() if age_s < _LONGEST_RECORDING_S else _backoff_s(age_s))
 
 
 async def _look_after_queued(message: RunMessage, due_in_s: float, blocked: bool, since_dispatch_s: float) -> LookAgain:

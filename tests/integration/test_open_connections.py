@@ -7,13 +7,16 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from functions.api.websocket import main
 from shared.aws.clients import dynamodb
-from shared.errors import LimitExceededError
-from shared.stream import open_connections
+from shared.errors import DatabaseUnavailableError, LimitExceededError
+from shared.stream import open_connections, subscriptions
 from shared.stream.subscriptions import ConnectionRecord
-from tests.integration.conftest import StartFunction
+from tests.integration.conftest import StartFunction, using
+from tests.integration.databases import Database
 from tests.integration.deployed import Deployed, WebSocketApi, token
 from tests.integration.function_process import FunctionProcess
+from tests.ports import free_port
 
 MOST = 3
 
@@ -46,6 +49,24 @@ async def _items(table: str, account_id: str) -> int:
         ConsistentRead=True,
     )
     return answer["Count"]
+
+
+async def test_a_connection_whose_key_could_not_be_checked_is_not_counted(
+    database: Database, subscriptions_table: str, account_id: str, soon: int
+) -> None:
+    record = ConnectionRecord(
+        connection_id=uuid4().hex,
+        account_id=account_id,
+        thread_id=uuid4(),
+        opened_at=time.time(),
+        credential_expires_at=soon,
+        key_id=uuid4(),
+    )
+    async with using(database.secret(port=free_port())):
+        with pytest.raises(DatabaseUnavailableError):
+            await main._open(record, most=MOST)
+    assert await _items(subscriptions_table, account_id) == 0
+    assert await subscriptions.get_connection(record.connection_id) is None
 
 
 async def test_one_too_many_is_refused_until_another_has_ended(

@@ -1,11 +1,13 @@
 """Settling, and the watch: what is done for runs whose executor did not do it."""
 
+from itertools import pairwise
 from uuid import UUID, uuid4
 
 import pytest
 
 from shared.aws.queue import RunMessage
 from shared.runs import transitions
+from shared.runs.patience import patience_s
 from shared.runs.settle import Done, LookAgain, look_after, settle
 from tests.integration import opened
 from tests.integration.databases import LEASE_S, Database
@@ -102,16 +104,23 @@ async def test_an_end_that_nobody_settled_is_settled(
     assert await _dispatched(queues) == NOTHING
 
 
-async def test_a_run_that_is_not_there_is_looked_for_less_and_less_often_for_five_minutes(
-    database: Database, queues: Queues, watch: Watch
+@pytest.mark.parametrize(("age_s", "over"), [(0.0, False), (299.0, False), (301.0, True)])
+async def test_a_run_that_is_not_there_may_still_be_being_recorded(
+    database: Database, queues: Queues, watch: Watch, age_s: float, over: bool
 ) -> None:
-    age_s, looks = 0.0, 0
-    while (outcome := await watch.look(uuid4(), age_s=age_s)) != Done():
-        age_s += _after_s(outcome)
-        looks += 1
-    assert age_s > 300
-    assert looks <= 6
+    assert (await watch.look(uuid4(), age_s=age_s) == Done()) == over
     assert await _dispatched(queues) == NOTHING
+
+
+async def test_what_nobody_can_be_recording_any_more_is_looked_for_less_and_less_often(
+    database: Database, watch: Watch
+) -> None:
+    ages = [0.0]
+    while (outcome := await watch.look(uuid4(), age_s=ages[-1])) != Done():
+        ages.append(ages[-1] + _after_s(outcome))
+    early = [age for age in ages if age <= 30.0]
+    assert max(later - earlier for earlier, later in pairwise(early)) == patience_s()
+    assert len(ages) - len(early) <= 4
 
 
 async def test_a_forged_account_finds_no_run(database: Database, queues: Queues, thread_id: UUID, watch: Watch) -> None:

@@ -118,11 +118,25 @@ async def test_all_of_it_is_shown_once(*, is_terminal: bool) -> None:
     assert "6 tokens read, 4 written" in shown
 
 
-async def test_why_there_is_no_connection_is_told_in_plain_words() -> None:
+async def _plain_http(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+    writer.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("http://127.0.0.1:{closed}", "connection refused"),
+        ("https://127.0.0.1:{plain}", "SSL"),
+    ],
+)
+async def test_why_there_is_no_connection_is_told_in_plain_words(url: str, reason: str) -> None:
     told: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{free_port()}") as http:
-        stream = EventStream(ProtocolWebSocketTransport(client=http, thread_id="t", headers={}))
-        stream.on_state = told.set_result
-        following = asyncio.ensure_future(anext(stream.of("r")))
-        assert await told == "connection refused"
-        following.cancel()
+    async with await asyncio.start_server(_plain_http, "127.0.0.1", 0) as plain:
+        where = url.format(closed=free_port(), plain=plain.sockets[0].getsockname()[1])
+        async with httpx.AsyncClient(base_url=where) as http:
+            stream = EventStream(ProtocolWebSocketTransport(client=http, thread_id="t", headers={}))
+            stream.on_state = told.set_result
+            following = asyncio.ensure_future(anext(stream.of("r")))
+            assert reason in str(await asyncio.wait_for(told, 10))
+            following.cancel()

@@ -7,6 +7,7 @@ limit of memory maps after some 30,000 invocations, and could start no thread an
 
 import threading
 import time
+from contextlib import suppress
 
 from localstack.utils.threads import TMP_THREADS
 
@@ -21,7 +22,8 @@ def forget_ended() -> None:
 def _sweep() -> None:
     while True:
         time.sleep(_INTERVAL_S)
-        # Others append meanwhile: the list stays the same, and only single entries go.
+        # Others append meanwhile, or clear it at the end: the list stays the same, and only single entries go.
         for thread in list(TMP_THREADS):
             if isinstance(thread, threading.Thread) and thread.ident is not None and not thread.is_alive():
-                TMP_THREADS.remove(thread)
+                with suppress(ValueError):
+                    TMP_THREADS.remove(thread)
