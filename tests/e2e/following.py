@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from langchain_protocol import protocol
 from pydantic import TypeAdapter
@@ -19,6 +21,8 @@ _TYPES: dict[str | None, TypeAdapter[Any]] = {
     "success": TypeAdapter(protocol.CommandResponse),
     "error": TypeAdapter(protocol.ErrorResponse),
 }
+# Events that came before the answer to a command: answers and events take two ways to the gateway.
+_early: WeakKeyDictionary[ClientConnection, deque[dict[str, Any]]] = WeakKeyDictionary()
 
 
 @asynccontextmanager
@@ -34,13 +38,25 @@ async def subscribed(
 
 
 async def command(socket: ClientConnection, method: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Send a command; its answer."""
+    """Send a command; its answer. Events that come before it are what :func:`next_frame` gives next."""
     await socket.send(json.dumps({"id": 7, "method": method, "params": params or {}}))
-    return await next_frame(socket)
+    while (frame := await _received(socket)).get("type") == "event":
+        _early.setdefault(socket, deque()).append(frame)
+    return frame
 
 
 async def next_frame(socket: ClientConnection) -> dict[str, Any]:
     """The next frame, which is as the protocol's types say, or a failure that says so."""
+    early = _early.get(socket)
+    return early.popleft() if early else await _received(socket)
+
+
+def nothing_came_early(socket: ClientConnection) -> bool:
+    """Whether the answers to commands were all that came since the last :func:`next_frame`."""
+    return not _early.get(socket)
+
+
+async def _received(socket: ClientConnection) -> dict[str, Any]:
     async with asyncio.timeout(PATIENCE_S):
         frame = json.loads(await socket.recv())
     if kind := _TYPES.get(frame.get("type")):  # API Gateway's own frames have none

@@ -4,7 +4,7 @@ import httpx
 
 from clients.terminal.stack import Stack
 from tests.e2e.conftest import RunningStack
-from tests.e2e.following import command, events_of_run, subscribed
+from tests.e2e.following import command, events_of_run, nothing_came_early, subscribed
 from tests.e2e.threads import ended_run, new_thread, start_run
 
 
@@ -43,8 +43,9 @@ async def test_who_watches_gets_nothing_once_it_is_private(
         run = await start_run(http, thread_id, "[[say second]]")
         await ended_run(http, run)
         assert "second" in str(await events_of_run(own))
-        # THEN the next frame is the answer to what was asked last: nothing came before it
+        # THEN nothing comes before the answer to what is asked last
         answer = await command(others, "subscription.subscribe", {"channels": ["messages"], "since": 0})
         assert answer["type"] == "success"
+        assert nothing_came_early(others)
     async with subscribed(stack.client_of("another reader"), thread_id) as late:
         assert (await command(late, "ping"))["result"] == {}

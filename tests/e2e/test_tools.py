@@ -9,7 +9,7 @@ from websockets.asyncio.client import ClientConnection
 
 from clients.terminal.stack import Stack
 from tests.e2e.conftest import RunningStack
-from tests.e2e.following import events_of_run, next_frame, subscribed, text_of
+from tests.e2e.following import command, events_of_run, next_frame, subscribed, text_of
 from tests.e2e.threads import ended_run, new_assistant, new_thread, start_run, stored_messages
 
 NATIVE = {"native_tool_calling": True, "xml_tool_calling": False}
@@ -200,19 +200,21 @@ async def test_an_answer_is_given_by_command(http: httpx.AsyncClient, client: St
         run = await start_run(http, thread_id, script, assistant_id=assistant)
         asked = await _next_request(socket)
         assert (await ended_run(http, run))["status"] == "interrupted"
-        wrong = await _commanded(socket, {"interrupt_id": "another", "response": True})
+        wrong = await command(socket, "input.respond", {"interrupt_id": "another", "response": True})
         assert (wrong["type"], wrong["error"]) == ("error", "no_such_interrupt")
-        approved = await _commanded(socket, {"interrupt_id": asked["interrupt_id"], "response": True})
+        approved = await command(socket, "input.respond", {"interrupt_id": asked["interrupt_id"], "response": True})
         assert approved["type"] == "success"
 
         # The next one is a question: its answer is said to the agent.
         asked = await _next_request(socket)
         second = {"thread_id": thread_id, "run_id": approved["result"]["run_id"]}
         assert (await ended_run(http, second))["status"] == "interrupted"
-        answered = await _commanded(socket, {"interrupt_id": asked["interrupt_id"], "response": "quite sure"})
+        answered = await command(
+            socket, "input.respond", {"interrupt_id": asked["interrupt_id"], "response": "quite sure"}
+        )
         third = {"thread_id": thread_id, "run_id": answered["result"]["run_id"]}
         assert (await ended_run(http, third))["status"] == "success"
-        late = await _commanded(socket, {"interrupt_id": asked["interrupt_id"], "response": "again"})
+        late = await command(socket, "input.respond", {"interrupt_id": asked["interrupt_id"], "response": "again"})
         assert late["error"] == "no_such_interrupt"
     said = [message["content"]["content"] for message in await stored_messages(http, thread_id)]
     assert "launched at mars" in str(said)
@@ -223,14 +225,6 @@ async def _next_request(socket: ClientConnection) -> dict[str, Any]:
     while (frame := await next_frame(socket)).get("method") != "input.requested":
         pass
     return frame["params"]["data"]
-
-
-async def _commanded(socket: ClientConnection, params: dict[str, Any]) -> dict[str, Any]:
-    """The answer to ``input.respond``, whatever events come before it."""
-    await socket.send(json.dumps({"id": 5, "method": "input.respond", "params": params}))
-    while (frame := await next_frame(socket))["type"] == "event":
-        pass
-    return frame
 
 
 async def test_what_does_not_exist_is_refused_by_name(stack: RunningStack, http: httpx.AsyncClient) -> None:

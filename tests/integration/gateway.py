@@ -15,7 +15,7 @@ class Gateway:
     """``sent``: the frames by connection, as they arrived; ``answers``: statuses in place of the next 200s.
 
     ``gone``: connections that answer 410; ``closed``: those that were ended from here; a post waits while ``open`` is
-    not set.
+    not set, which it no longer is once a connection has got ``closes_at`` frames.
     """
 
     url: str = ""
@@ -24,6 +24,7 @@ class Gateway:
     gone: set[str] = field(default_factory=set[str])
     closed: list[str] = field(default_factory=list[str])
     open: asyncio.Event = field(default_factory=asyncio.Event)
+    closes_at: int | None = None
     posting: dict[str, int] = field(default_factory=dict[str, int])
     most_at_once: int = 0
 
@@ -43,7 +44,10 @@ class Gateway:
                 return web.Response(status=410)
             if self.answers and (status := self.answers.pop(0)) != 200:
                 return web.Response(status=status)
-            self.sent.setdefault(connection_id, []).append(json.loads(body))
+            sent = self.sent.setdefault(connection_id, [])
+            sent.append(json.loads(body))
+            if len(sent) == self.closes_at:
+                self.open.clear()
             return web.Response()
         finally:
             self.posting[connection_id] -= 1

@@ -44,6 +44,7 @@ def posts(running_gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> Gateway:
     monkeypatch.setenv("CONNECTIONS_URL", running_gateway.url)
     opened.forget_settings()
     running_gateway.most_at_once = 0
+    running_gateway.closes_at = None
     running_gateway.open.set()
     return running_gateway
 
@@ -255,22 +256,26 @@ async def test_a_sender_that_is_killed_is_followed_by_one_that_goes_on_from_its_
     posts: Gateway, deployed: Deployed, start_function: StartFunction, thread_id: UUID
 ) -> None:
     del deployed
-    told = await appended(thread_id, 1, 2000)
+    told = await appended(thread_id, 1, 600)
     connection_id = await watching(thread_id)
     killed, heir = (start_function("functions.api.sender.main.handler", CONNECTIONS_URL=posts.url) for _ in range(2))
     # GIVEN a sender that has written its cursor back, and has posted more
+    posts.closes_at = 300
     _send(killed, thread_id)
 
-    async def ahead() -> bool:
-        cursor = await cursor_of(thread_id, connection_id)
-        return 0 < cursor < len(posts.sent.get(connection_id, []))
+    async def written_back() -> bool:
+        return await cursor_of(thread_id, connection_id) == 300
 
-    await until(ahead)
-    # WHEN it dies
+    await until(written_back)
+    posts.closes_at = 320
+    posts.open.set()
+    await until(lambda: len(posts.sent[connection_id]) == 320 and posts.posting[connection_id])
+    # WHEN it dies in the middle of a post
     killed.kill()
+    posts.open.set()
     await until(lambda: not posts.posting[connection_id])
     kept, before = await cursor_of(thread_id, connection_id), len(posts.sent[connection_id])
-    assert before < len(told)
+    assert before == 321
     # THEN the next one waits for the end of its lease, and goes on behind what was written back
     _send(heir, thread_id)
     await until(lambda: len(posts.sent[connection_id]) == before + len(told) - kept, timeout_s=30)

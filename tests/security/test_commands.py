@@ -11,7 +11,7 @@ from websockets.exceptions import InvalidStatus
 from clients.terminal.stack import Stack
 from functions.api.command_types import COMMANDS
 from tests.e2e.conftest import RunningStack
-from tests.e2e.following import command, next_frame
+from tests.e2e.following import command, nothing_came_early
 from tests.security.credentials import UNKNOWN, Secrets
 from tests.security.routes import Property
 
@@ -79,8 +79,8 @@ async def test_another_account_reaches_nothing(stack: RunningStack, owned: Prope
         async with connect(_url(stack, owned), additional_headers=headers) as socket:
             answer = await command(socket, method, _params(method, owned))
             assert (answer["type"] == "success") == (method in HARMLESS), answer
-            # Nothing comes before this answer that is not one.
             assert (await command(socket, "ping"))["type"] == "success"
+            assert nothing_came_early(socket)
             assert "private" not in str(answer)
     except InvalidStatus as refused:
         assert refused.response.status_code == 404
@@ -90,8 +90,6 @@ async def test_another_account_reaches_nothing(stack: RunningStack, owned: Prope
 async def test_who_may_read_does_not_write(stack: RunningStack, owned: Property, method: str) -> None:
     async with connect(_url(stack, owned), additional_headers=owned.reading) as socket:
         answer = await command(socket, method, _params(method, owned))
-        while answer["type"] == "event":
-            answer = await next_frame(socket)
     if COMMANDS[method].scope == "write" and method != "ping":
         assert (answer["type"], answer["error"]) == ("error", "permission_denied"), answer
     else:

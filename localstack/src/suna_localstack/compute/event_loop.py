@@ -5,14 +5,13 @@ environments share this loop instead of a server and several threads each.
 """
 
 import asyncio
-import functools
 import threading
 from collections.abc import Coroutine
 
-_starting = threading.Lock()
+from suna_localstack.once import once
 
 
-@functools.cache
+@once
 def _loop() -> asyncio.AbstractEventLoop:
     loop = asyncio.new_event_loop()
     threading.Thread(target=loop.run_forever, name="lambda-workers", daemon=True).start()
@@ -21,7 +20,4 @@ def _loop() -> asyncio.AbstractEventLoop:
 
 def run[T](coroutine: Coroutine[object, object, T]) -> T:
     """Run a coroutine on the loop from any other thread, and wait for its result."""
-    # The cache alone would let those who come first, at the same time, make a loop each.
-    with _starting:
-        loop = _loop()
-    return asyncio.run_coroutine_threadsafe(coroutine, loop).result()
+    return asyncio.run_coroutine_threadsafe(coroutine, _loop()).result()

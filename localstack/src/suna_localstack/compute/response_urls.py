@@ -1,7 +1,6 @@
 """The ResponseURLs of custom resources: paths of LocalStack's own endpoint that take one PUT each."""
 
 import contextlib
-import functools
 import threading
 import uuid
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from localstack.http import Request, Response, route
 from localstack.services.edge import ROUTER
 
 from localstack import config
+from suna_localstack.once import once
 
 _PATH = "/_suna/cloudformation-response"
 
@@ -48,7 +48,7 @@ class ResponseUrls:
         return Response(status=200)
 
 
-@functools.cache
+@once
 def response_urls() -> ResponseUrls:
     """The one instance, registered with LocalStack's router."""
     urls = ResponseUrls()

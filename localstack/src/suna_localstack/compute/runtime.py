@@ -7,6 +7,7 @@ from importlib import metadata
 from pathlib import Path
 
 from localstack import config
+from suna_localstack.once import once
 
 _DISTRIBUTIONS = ("awslambdaric", "simplejson", "snapshot-restore-py")
 
@@ -25,7 +26,7 @@ def interpreter() -> Path:
     return Path(sys.base_prefix, "bin", RUNTIME)
 
 
-@functools.cache
+@once
 def runtime_client_dir() -> Path:
     """Make a folder with AWS's runtime client and nothing else, the part /var/runtime plays on AWS; return its path."""
     folder = state_dir() / "runtime"

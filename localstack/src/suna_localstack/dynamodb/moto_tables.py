@@ -1,6 +1,5 @@
 """What moto's tables and streams lack, patched into moto's own classes."""
 
-import functools
 import uuid
 from typing import Any
 
@@ -9,9 +8,10 @@ from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.models.table import StreamRecord, StreamShard, Table
 
 from suna_localstack.dynamodb import moto_transactions
+from suna_localstack.once import once
 
 
-@functools.cache
+@once
 def patch() -> None:
     """Patch moto, once."""
     _patch_tables()

@@ -12,6 +12,7 @@ def patch_host() -> None:
 
     patches.serve_plain_http_on_configured_host()
     warmup.share_service_index()
+    warmup.load_one_service_at_a_time()
     threads.forget_ended()
 
 

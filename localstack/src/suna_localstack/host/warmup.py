@@ -2,11 +2,13 @@
 
 import os
 import sys
+import threading
 import time
 from pathlib import Path
 
 from localstack.aws import spec
-from localstack.services.plugins import SERVICE_PLUGINS
+from localstack.services.plugins import SERVICE_PLUGINS, ServicePluginManager
+from localstack.utils.sync import SynchronizedDefaultDict
 
 from localstack import config
 
@@ -30,6 +32,16 @@ _IN_ORDER_OF_USE = (
 def share_service_index() -> None:
     """Keep the index of all AWS services in the environment's folder: it takes seconds to build, for each new state."""
     config.dirs.static_libs = str(Path(sys.prefix, "share", "localstack"))
+
+
+def load_one_service_at_a_time(services: ServicePluginManager = SERVICE_PLUGINS) -> None:
+    """Give all services one lock to be loaded under, where the original has one for each.
+
+    moto's packages import their own parts: of two threads, one that loads the package and one that loads a part, each
+    waits for the other. Python lets one fail with "deadlock detected"; its service would stay broken.
+    """
+    lock = threading.RLock()
+    services._plugin_load_locks = SynchronizedDefaultDict(lambda: lock)
 
 
 def load_services() -> None:
