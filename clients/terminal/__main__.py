@@ -15,7 +15,7 @@ from clients.terminal.rendering import Screen
 from clients.terminal.stack import NoStackError, Stack
 
 
-async def ask_once(question: str, console: Console, thread_id: str | None, *, assistant: str) -> int:
+async def ask_once(question: str, console: Console, thread_id: str | None, *, assistant: str | None) -> int:
     """One question, one answer; the exit code says whether the run completed."""
     async with Conversation(Stack.running(), thread_id, assistant=assistant) as conversation:
         console.print(Text.assemble(("You: ", "bold"), question))
@@ -30,7 +30,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m clients.terminal", description=__doc__)
     parser.add_argument("--once", metavar="MESSAGE", help="ask one question, print the answer, end")
     parser.add_argument("--thread", metavar="UUID", help="go on with an existing thread")
-    parser.add_argument("--assistant", metavar="ID", default="agent", help="who answers (default: agent)")
+    parser.add_argument("--assistant", metavar="ID", help="who answers (default: as before in the thread)")
     arguments = parser.parse_args()
     console = Console()
     try:

@@ -32,8 +32,8 @@ _YES = {"y": True, "yes": True, "n": False, "no": False}
 class Chat:
     """What is typed, and what comes of it."""
 
-    def __init__(self, stack: Stack, console: Console, *, assistant: str) -> None:
-        """``assistant``: who answers."""
+    def __init__(self, stack: Stack, console: Console, *, assistant: str | None) -> None:
+        """``assistant``: who answers, as for :class:`Conversation`."""
         self._stack = stack
         self._console = console
         self._assistant = assistant

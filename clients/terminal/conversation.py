@@ -22,6 +22,8 @@ CHANNELS = ["lifecycle", "messages", "tools", "input", "custom"]
 TERMINAL = frozenset({"completed", "failed", "interrupted"})
 UNFINISHED = frozenset({"pending", "running"})
 
+_DEFAULT_ASSISTANT = "agent"
+
 # What a connection that ended is followed by: soon at first, then less and less often.
 _LONGEST_PAUSE_S = 5.0
 _PATIENCE = 20
@@ -37,8 +39,11 @@ class RefusedError(Exception):
 class Conversation:
     """A thread, seen from a client. Use as an async context manager."""
 
-    def __init__(self, stack: Stack, thread_id: str | None = None, *, assistant: str = "agent") -> None:
-        """``thread_id``: an existing thread to go on with; without it a new one begins. ``assistant``: who answers."""
+    def __init__(self, stack: Stack, thread_id: str | None = None, *, assistant: str | None = None) -> None:
+        """``thread_id``: an existing thread to go on with; without it a new one begins.
+
+        ``assistant``: who answers messages; without it who answered last in the thread, or the one that all have.
+        """
         self._stack = stack
         self._existing = thread_id
         self._assistant = assistant
@@ -99,7 +104,9 @@ class Conversation:
 
     async def ask(self, text: str) -> str:
         """Send a message; the run that answers it. Its events are in `follow`."""
-        run_id = await self._start(input={"messages": [{"role": "user", "content": text}]})
+        if self._assistant is None:
+            self._assistant = await self._last_assistant() if self._existing else _DEFAULT_ASSISTANT
+        run_id = await self._start(self._assistant, input={"messages": [{"role": "user", "content": text}]})
         if self._is_untitled:
             self._is_untitled = False
             with _refusals():
@@ -107,8 +114,11 @@ class Conversation:
         return run_id
 
     async def answer(self, answers: dict[str, Any] | str) -> str:
-        """Answer what the thread waits for: by call whether it may be executed, or a question; the next run."""
-        return await self._start(command={"resume": answers})
+        """Answer what the thread waits for: by call whether it may be executed, or a question; the next run.
+
+        Who has asked goes on, whoever answers messages: it has the tool.
+        """
+        return await self._start(await self._last_assistant(), command={"resume": answers})
 
     async def stop(self, run_id: str) -> None:
         """Have a run end as soon as possible; its events tell when it has."""
@@ -123,10 +133,15 @@ class Conversation:
                 if event["method"] == "lifecycle" and event["params"]["data"]["event"] in TERMINAL:
                     return
 
-    async def _start(self, **what: Any) -> str:
+    async def _last_assistant(self) -> str:
+        with _refusals():
+            runs = await self._sdk.runs.list(self.thread_id, limit=1)
+        return runs[0]["assistant_id"] if runs else _DEFAULT_ASSISTANT
+
+    async def _start(self, assistant: str, **what: Any) -> str:
         await self._events.subscribed()
         with _refusals():
-            run = await self._sdk.runs.create(self.thread_id, self._assistant, **what)
+            run = await self._sdk.runs.create(self.thread_id, assistant, **what)
         return run["run_id"]
 
 

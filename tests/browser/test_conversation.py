@@ -3,9 +3,11 @@
 import asyncio
 import base64
 import re
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 
 import httpx
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from tests.browser.conftest import Visitor, answers_of, field_of
 from tests.e2e.conftest import RunningStack
@@ -107,6 +109,37 @@ async def test_stop(user: Visitor) -> None:
     await expect(answers_of(page).last).to_have_text(re.compile("I am here."))
 
 
+@asynccontextmanager
+async def without_assistants(page: Page) -> AsyncGenerator[None]:
+    """The page does not get its list of assistants meanwhile."""
+    over = asyncio.Event()
+
+    async def late(route: Route) -> None:
+        await over.wait()
+        await route.continue_()
+
+    await page.route("**/assistants/search", late)
+    yield
+    over.set()
+    await page.unroute_all(behavior="wait")
+
+
+async def test_a_thread_keeps_its_assistant(user: Visitor) -> None:
+    page = user.page
+    await user.choose_assistant("Poet", system_prompt="You write verse.")
+    await user.say("[[say One.]]")
+    await expect(answers_of(page)).to_contain_text("One.")
+    await expect(page).to_have_title(re.compile("say One"))
+    async with without_assistants(page):
+        await page.reload()
+        await user.say("[[say Two.]]")
+        await expect(answers_of(page).last).to_contain_text("Two.")
+    async with user.api() as api:
+        runs = (await api.get(f"/threads/{page.url.rsplit('/', 1)[1]}/runs")).json()
+    first, second = (run["assistant_id"] for run in runs)
+    assert first == second != "agent"
+
+
 async def approving(user: Visitor) -> Page:
     """A thread in which the agent asks to launch."""
     await user.choose_assistant("Launcher", tools=["probe"])
@@ -117,12 +150,13 @@ async def approving(user: Visitor) -> Page:
 
 async def test_approve(probed: RunningStack, user: Visitor) -> None:
     page = await approving(user)
-    # What waits is told by the database as well as by the events.
-    await page.reload()
-    await page.get_by_role("button", name="Approve").click()
+    # What waits is told by the database as well as by the events. Who asked goes on, whoever is chosen in the page.
+    async with without_assistants(page):
+        await page.reload()
+        await page.get_by_role("button", name="Approve").click()
+        await expect(page.locator("details.call")).to_have_attribute("data-status", "done")
 
     call = page.locator("details.call")
-    await expect(call).to_have_attribute("data-status", "done")
     await call.locator("summary").click()
     await expect(call).to_contain_text("launched at the moon")
     await expect(answers_of(page).last).to_contain_text("So be it.")

@@ -92,6 +92,9 @@ async def test_a_call_is_approved_or_declined(
         await chat.shows("Type a message")
         chat.type('[[tool launch {"target": "mars"}]] [[tool ask {"text": "which colour?"}]] [[say thank you]]')
         await chat.shows("May it execute launch")
+    # Whoever asked goes on, also for somebody who comes back and does not name it.
+    async with terminal("--thread", await _only_thread(http)) as chat:
+        await chat.shows("May it execute launch")
         chat.type("perhaps")
         await chat.shows("yes or no:")
         chat.type(typed)

@@ -120,7 +120,7 @@ async def test_what_fails_while_holding_is_not_kept(database: Database, held: Cl
 
 async def test_a_takeover_waits_for_a_write_that_has_begun(database: Database, account_id: str) -> None:
     # GIVEN a write that was begun under a live lease, which ends before the write does
-    held = await _claimed(database, account_id, lease_s=0.5)
+    held = await _claimed(database, account_id, lease_s=2)
     async with holding(held) as connection:
         await until(
             lambda: database.connection.fetchval(

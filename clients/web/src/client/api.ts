@@ -69,6 +69,7 @@ export class Api {
     return this.ask("POST", `/threads/${threadId}/runs`, { ...request, if_not_exists: "create" }, key);
   }
 
+  /** The thread's runs, newest first. */
   runs(threadId: string, limit = 100): Promise<Run[]> {
     return this.ask("GET", `/threads/${threadId}/runs?limit=${limit}`);
   }

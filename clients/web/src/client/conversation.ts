@@ -8,7 +8,7 @@ import { fromRun, fromStored, withStored } from "./history";
 import type { ContentPart, EventFrame, JsonObject, NewMessage, RunRequest, StoredMessage, Thread } from "./protocol";
 import { type StreamState, ThreadStream } from "./stream";
 import type { Block, Message, View } from "./view";
-import { activeRun, EMPTY_VIEW, withMessage, withRun } from "./view";
+import { activeRun, EMPTY_VIEW, text as textOf, withMessage, withRun } from "./view";
 
 export interface Snapshot {
   readonly view: View;
@@ -30,6 +30,8 @@ export interface ConversationOptions {
   now?: () => number;
 }
 
+/** The assistant that every account has. */
+export const DEFAULT_ASSISTANT = "agent";
 /** Messages that are asked for again after a run, at the most. */
 const TAIL = 60;
 /** An unfinished run that says nothing for so long is asked about: its end may have been announced to nobody. */
@@ -94,8 +96,8 @@ export class Conversation {
     this.stream.wake();
   }
 
-  /** Say something: the thread's next run. */
-  async send(text: string, images: readonly string[], assistantId: string): Promise<void> {
+  /** Say something: the thread's next run. Without `assistantId` whoever answers in this thread. */
+  async send(text: string, images: readonly string[], assistantId?: string): Promise<void> {
     const id = crypto.randomUUID();
     const blocks: Block[] = images.map((url) => ({ kind: "image", url }));
     if (text) blocks.push({ kind: "text", text });
@@ -105,18 +107,20 @@ export class Conversation {
   }
 
   /** Say again what could not be said. */
-  async resend(messageId: string, assistantId: string): Promise<void> {
+  async resend(messageId: string, assistantId?: string): Promise<void> {
     const message = this.snapshot.view.messages.find((one) => one.id === messageId);
     if (message?.phase !== "unsent") return;
     this.show(withMessage(this.snapshot.view, messageId, (one) => ({ ...one, phase: "sending" })));
     await this.deliver(message, assistantId);
   }
 
-  /** Answer what waits for approval: call id -> whether it may be executed. */
-  async decide(decisions: Readonly<Record<string, boolean>>, assistantId: string): Promise<void> {
+  /** Answer what waits for approval: call id -> whether it may be executed. Who has asked goes on: it has the tool. */
+  async decide(decisions: Readonly<Record<string, boolean>>): Promise<void> {
     const before = this.snapshot.view.awaiting;
     this.show({ ...this.snapshot.view, awaiting: [] });
     try {
+      const [newest] = await this.api.runs(this.threadId, 1);
+      const assistantId = newest?.assistant_id ?? DEFAULT_ASSISTANT;
       await this.start({ assistant_id: assistantId, command: { resume: { ...decisions } } }, crypto.randomUUID());
     } catch (error) {
       this.show({ ...this.snapshot.view, awaiting: before });
@@ -142,9 +146,10 @@ export class Conversation {
     this.update({ problem: null });
   }
 
-  private async deliver(message: Message, assistantId: string): Promise<void> {
+  private async deliver(message: Message, chosen: string | undefined): Promise<void> {
     const isFirst = !this.snapshot.view.messages.some((one) => one.id !== message.id && one.role === "user");
     try {
+      const assistantId = chosen ?? (await this.usualAssistant());
       const input: NewMessage = { id: message.id, role: "user", content: contentOf(message.blocks) };
       const request = { assistant_id: assistantId, input: { messages: [input] } };
       const runId = await this.start(request, message.id);
@@ -155,6 +160,12 @@ export class Conversation {
       this.show(withMessage(this.snapshot.view, message.id, (one) => ({ ...one, phase: "unsent", error: reason })));
       if (error instanceof SignedOutError) this.options.onSignedOut();
     }
+  }
+
+  /** Who answers in this thread, about which nothing may be known yet. */
+  private async usualAssistant(): Promise<string> {
+    if (!this.snapshot.thread) await this.load();
+    return textOf(this.snapshot.thread?.metadata["assistant_id"]) || DEFAULT_ASSISTANT;
   }
 
   private async start(request: RunRequest, key: string): Promise<string> {

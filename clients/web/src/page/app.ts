@@ -1,7 +1,7 @@
 /** The page once somebody is signed in: threads on the left, one of them open. */
 
 import type { Api } from "../client/api";
-import { Conversation } from "../client/conversation";
+import { Conversation, DEFAULT_ASSISTANT } from "../client/conversation";
 import { RefusedError, SignedOutError } from "../client/errors";
 import type { Account } from "../client/oidc";
 import type { Assistant, Thread } from "../client/protocol";
@@ -20,9 +20,17 @@ export interface AppActions {
 
 const THREADS_PAGE = 200;
 const MOST_THREADS = 1000;
-/** The assistant that every account has. */
-const DEFAULT_ASSISTANT = "agent";
 const ROUTE = /^#\/t\/([0-9a-f-]{36})$/;
+
+interface Open {
+  conversation: Conversation;
+  pane: Pane;
+  busy: boolean;
+  /** The address names the thread. */
+  named: boolean;
+  /** Who was chosen to answer, if somebody was. */
+  assistant: string | undefined;
+}
 
 export class App {
   readonly element: HTMLElement;
@@ -35,7 +43,7 @@ export class App {
   private readonly abort = new AbortController();
   private threads: Thread[] = [];
   private assistants: Assistant[] = [];
-  private open: { conversation: Conversation; pane: Pane; busy: boolean } | null = null;
+  private open: Open | null = null;
   private listing = false;
 
   constructor(
@@ -53,6 +61,9 @@ export class App {
       this.accountMenu(account),
     );
     this.assistantSelect = h("select", { "aria-label": "Assistant", hidden: true });
+    this.assistantSelect.addEventListener("change", () => {
+      if (this.open) this.open.assistant = this.assistantSelect.value;
+    });
     this.remove = iconButton("trash", "Delete this thread", () => {
       const thread = this.threads.find((one) => one.thread_id === this.open?.conversation.threadId);
       if (thread) void this.removeThread(thread);
@@ -124,8 +135,8 @@ export class App {
 
   private create(): void {
     this.showSidebar(false);
-    if (location.hash === "" || location.hash === "#/") this.enter(crypto.randomUUID(), true);
-    else location.hash = "#/";
+    if (ROUTE.test(location.hash)) history.pushState(null, "", "#/");
+    this.enter(crypto.randomUUID(), true);
   }
 
   private route(): void {
@@ -143,8 +154,9 @@ export class App {
       onThreadChanged: () => void this.list(),
       onSignedOut: () => this.actions.onSignedOut(),
     });
-    const pane = new Pane(conversation, () => this.assistantSelect.value || DEFAULT_ASSISTANT, this.announcer);
-    this.open = { conversation, pane, busy: false };
+    const pane = new Pane(conversation, () => this.open?.assistant, this.announcer);
+    const assistant = fresh ? this.assistantSelect.value || undefined : undefined;
+    this.open = { conversation, pane, busy: false, named: !fresh, assistant };
     this.main.append(pane.element);
     this.chooseAssistant(undefined);
     this.sidebar.select(threadId);
@@ -173,7 +185,8 @@ export class App {
     document.title = `${title} · Suna`;
     this.remove.hidden = current.thread === null;
     // The address names the thread once there is something in it.
-    if (current.view.messages.length > 0 && !ROUTE.test(location.hash)) {
+    if (current.view.messages.length > 0 && !this.open.named) {
+      this.open.named = true;
       history.replaceState(null, "", `#/t/${conversation.threadId}`);
       this.sidebar.select(conversation.threadId);
     }
@@ -242,7 +255,7 @@ export class App {
     this.threads = this.threads.filter((one) => one.thread_id !== thread.thread_id);
     this.sidebar.setThreads(this.threads);
     this.announcer.say(`“${name}” is deleted.`);
-    if (this.open?.conversation.threadId === thread.thread_id) location.hash = "#/";
+    if (this.open?.conversation.threadId === thread.thread_id) this.create();
     else this.sidebar.focusAfterRemoval();
   }
 

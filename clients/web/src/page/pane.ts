@@ -47,7 +47,7 @@ export class Pane {
 
   constructor(
     private readonly conversation: Conversation,
-    private readonly assistant: () => string,
+    private readonly assistant: () => string | undefined,
     private readonly announcer: Announcer,
   ) {
     this.composer = new Composer({
@@ -166,7 +166,7 @@ export class Pane {
     const element = approvals(view.awaiting, (decisions) => {
       this.follows = true;
       this.composer.focus();
-      void this.conversation.decide(decisions, this.assistant());
+      void this.conversation.decide(decisions);
     });
     this.approval = { key, element };
     this.announcer.say("The agent asks for your approval.");
