@@ -258,9 +258,28 @@ async def test_threads_are_found_and_deleted(user: Visitor) -> None:
     await page.get_by_role("button", name="Delete this thread").click()
     await page.get_by_role("dialog").get_by_role("button", name="Delete").click()
 
+    await expect(page.locator("article")).to_have_count(0)
+    await expect(field_of(page)).to_be_focused()
     await page.get_by_label("Search threads").fill("")
     await expect(threads).to_have_text(["Pears"])
-    await expect(page.locator("article")).to_have_count(0)
+
+
+async def test_a_list_of_threads_that_comes_late_is_asked_for_again(user: Visitor) -> None:
+    page = user.page
+    ended = asyncio.Event()
+
+    async def late(route: Route) -> None:
+        response = await route.fetch()
+        await ended.wait()
+        await route.fulfill(response=response)
+
+    await page.route("**/threads/search", late)
+    await user.say("[[tokens 20 rate 20]]")
+    await expect(page.locator(".run-foot")).to_be_visible()
+    ended.set()
+    # What was asked for while the run went on says that it does.
+    await expect(page.locator(".thread-mark")).to_have_text("")
+    await page.unroute_all(behavior="wait")
 
 
 async def test_a_failed_run_says_why(user: Visitor) -> None:

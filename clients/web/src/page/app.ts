@@ -45,6 +45,7 @@ export class App {
   private assistants: Assistant[] = [];
   private open: Open | null = null;
   private listing = false;
+  private listAgain = false;
 
   constructor(
     private readonly api: Api,
@@ -203,23 +204,32 @@ export class App {
     return words[phase ?? ""] ?? "The answer is complete.";
   }
 
+  /** Ask for the threads; at most once at a time, and once more if something changed meanwhile. */
   private async list(): Promise<void> {
+    this.listAgain = true;
     if (this.listing) return;
     this.listing = true;
     try {
-      const all: Thread[] = [];
-      while (all.length < MOST_THREADS) {
-        const page = await this.api.searchThreads(THREADS_PAGE, all.length);
-        all.push(...page);
-        if (page.length < THREADS_PAGE) break;
+      while (this.listAgain) {
+        this.listAgain = false;
+        this.threads = await this.allThreads();
+        this.sidebar.setThreads(this.threads);
       }
-      this.threads = all;
-      this.sidebar.setThreads(all);
     } catch (error) {
       this.failed(error);
     } finally {
       this.listing = false;
     }
+  }
+
+  private async allThreads(): Promise<Thread[]> {
+    const all: Thread[] = [];
+    while (all.length < MOST_THREADS) {
+      const page = await this.api.searchThreads(THREADS_PAGE, all.length);
+      all.push(...page);
+      if (page.length < THREADS_PAGE) break;
+    }
+    return all;
   }
 
   private async listAssistants(): Promise<void> {
@@ -254,6 +264,8 @@ export class App {
     }
     this.threads = this.threads.filter((one) => one.thread_id !== thread.thread_id);
     this.sidebar.setThreads(this.threads);
+    // A list that was asked for before still has it.
+    if (this.listing) this.listAgain = true;
     this.announcer.say(`“${name}” is deleted.`);
     if (this.open?.conversation.threadId === thread.thread_id) this.create();
     else this.sidebar.focusAfterRemoval();
