@@ -1,7 +1,10 @@
 """A conversation in the terminal, until Ctrl-D."""
 
 import asyncio
+import os
 import signal
+import sys
+import termios
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -42,15 +45,11 @@ class Chat:
 
     async def run(self, thread_id: str | None) -> None:
         """Have conversations until there is no more input; ``thread_id``: the first one's thread."""
-        is_new = thread_id is None
-        while True:
-            try:
+        with suppress(EOFError), _ctrl_d_kept():
+            while True:
                 async with Conversation(self._stack, thread_id, assistant=self._assistant) as conversation:
-                    await self._open(conversation, is_new=is_new)
+                    await self._open(conversation, is_new=thread_id is None)
                     thread_id = await self._converse(conversation)
-            except EOFError:
-                return
-            is_new = thread_id is None
 
     async def _open(self, conversation: Conversation, *, is_new: bool) -> None:
         hint = "Type a message, or /help." if is_new else f"Thread {conversation.thread_id}."
@@ -172,6 +171,25 @@ class Chat:
             yield
         except RefusedError as error:
             self._console.print(Text(f"The service refused: {error}", style="red"))
+
+
+@contextmanager
+def _ctrl_d_kept() -> Generator[None]:
+    """Keep a Ctrl-D that is typed before there is a prompt to take it.
+
+    Between prompts the terminal is in its line mode, which swallows the key as an end of input that nobody reads.
+    """
+    if not sys.stdin.isatty():
+        yield
+        return
+    terminal = sys.stdin.fileno()
+    before, changed = termios.tcgetattr(terminal), termios.tcgetattr(terminal)
+    changed[6][termios.VEOF] = bytes([os.fpathconf(terminal, "PC_VDISABLE")])
+    termios.tcsetattr(terminal, termios.TCSANOW, changed)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(terminal, termios.TCSANOW, before)
 
 
 @contextmanager

@@ -70,6 +70,20 @@ async def test_ctrl_c_stops_the_run_and_not_the_program(
     assert sorted(run["status"] for run in runs) == ["interrupted", "success"]
 
 
+async def test_ctrl_d_that_is_pressed_too_early_ends_the_program_after_the_answer(
+    terminal: Callable[..., Terminal], http: httpx.AsyncClient
+) -> None:
+    async with terminal() as chat:
+        await chat.shows("Type a message")
+        chat.type("[[tokens 40 rate 20]]")
+        await chat.shows("token5")
+        chat.press(CTRL_D)
+        await chat.shows("first token after")
+        assert await chat.ended() == 0
+    [run] = (await http.get(f"/threads/{await _only_thread(http)}/runs")).json()
+    assert run["status"] == "success"
+
+
 async def test_a_restarted_gateway_is_connected_to_again(
     terminal: Callable[..., Terminal], stack: RunningStack
 ) -> None:
