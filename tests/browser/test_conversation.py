@@ -140,6 +140,23 @@ async def test_a_thread_keeps_its_assistant(user: Visitor) -> None:
     assert first == second != "agent"
 
 
+async def test_a_message_to_a_thread_that_cannot_be_asked_about_waits(user: Visitor) -> None:
+    page = user.page
+    user.forgiven = re.compile("503")
+    await user.choose_assistant("Poet", system_prompt="You write verse.")
+    await user.say("[[say One.]]")
+    await expect(page).to_have_title(re.compile("say One"))
+    thread_id = page.url.rsplit("/", 1)[1]
+    await page.route(f"**/threads/{thread_id}", lambda route: route.fulfill(status=503))
+    async with without_assistants(page):
+        await page.reload()
+        await user.say("[[say Two.]]")
+        await expect(page.get_by_role("alert").filter(has_text="Not sent")).to_be_visible()
+    # Neither sent to somebody else, nor lost.
+    async with user.api() as api:
+        assert len((await api.get(f"/threads/{thread_id}/runs")).json()) == 1
+
+
 async def approving(user: Visitor) -> Page:
     """A thread in which the agent asks to launch."""
     await user.choose_assistant("Launcher", tools=["probe"])

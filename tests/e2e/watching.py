@@ -1,7 +1,6 @@
 """A client that watches a thread, is cut off, and comes back with the last number that it has seen."""
 
 import asyncio
-import json
 import random
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -10,7 +9,7 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection, connect
 
 from clients.terminal.stack import Stack
-from tests.e2e.following import ALL_CHANNELS, PATIENCE_S, next_frame
+from tests.e2e.following import ALL_CHANNELS, PATIENCE_S, command, next_frame, nothing_came_early
 
 type Frame = dict[str, Any]
 
@@ -52,10 +51,10 @@ class Watcher:
 
     async def ask(self, at: ClientConnection, method: str, params: dict[str, Any] | None = None) -> Frame:
         """Send a command; its answer. Events that overtake it are taken."""
-        await at.send(json.dumps({"id": 1, "method": method, "params": params or {}}))
-        while (frame := await next_frame(at))["type"] == "event":
-            self._take(frame)
-        return frame
+        answer = await command(at, method, params)
+        while not nothing_came_early(at):
+            self._take(await next_frame(at))
+        return answer
 
     async def until(self, at: ClientConnection, reached: Callable[["Watcher"], bool]) -> None:
         """Take events until ``reached``."""

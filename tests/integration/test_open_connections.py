@@ -27,8 +27,8 @@ def soon() -> int:
     return int(time.time()) + 600
 
 
-async def _add(account_id: str, expires_at: int, *, most: int | None = MOST, key_id: UUID | None = None) -> str:
-    record = ConnectionRecord(
+def _record(account_id: str, expires_at: int, key_id: UUID | None = None) -> ConnectionRecord:
+    return ConnectionRecord(
         connection_id=uuid4().hex,
         account_id=account_id,
         thread_id=uuid4(),
@@ -36,6 +36,10 @@ async def _add(account_id: str, expires_at: int, *, most: int | None = MOST, key
         credential_expires_at=expires_at,
         key_id=key_id,
     )
+
+
+async def _add(account_id: str, expires_at: int, *, most: int | None = MOST, key_id: UUID | None = None) -> str:
+    record = _record(account_id, expires_at, key_id)
     await open_connections.add(record, most=most)
     return record.connection_id
 
@@ -54,14 +58,7 @@ async def _items(table: str, account_id: str) -> int:
 async def test_a_connection_whose_key_could_not_be_checked_is_not_counted(
     database: Database, subscriptions_table: str, account_id: str, soon: int
 ) -> None:
-    record = ConnectionRecord(
-        connection_id=uuid4().hex,
-        account_id=account_id,
-        thread_id=uuid4(),
-        opened_at=time.time(),
-        credential_expires_at=soon,
-        key_id=uuid4(),
-    )
+    record = _record(account_id, soon, key_id=uuid4())
     async with using(database.secret(port=free_port())):
         with pytest.raises(DatabaseUnavailableError):
             await main._open(record, most=MOST)

@@ -165,11 +165,12 @@ async def test_a_connection_is_closed_where_its_credential_ends_in_the_middle_of
     posts: Gateway, thread_id: UUID
 ) -> None:
     await appended(thread_id, 1, 3)
-    connection_id = await watching(thread_id, ends_at=time.time() + 2.5)
+    ends_at = time.time() + 2.5
+    connection_id = await watching(thread_id, ends_at=ends_at)
     posts.open.clear()
     replaying = asyncio.create_task((await replay(thread_id)).run())
     await until(lambda: posts.posting.get(connection_id))
-    await asyncio.sleep(2.6)  # the credential's life
+    await until(lambda: time.time() > ends_at)
     posts.open.set()
     assert not await replaying
     # What was on its way at the end, the first event or the announcement of the end, is the last.

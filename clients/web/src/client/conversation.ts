@@ -162,10 +162,10 @@ export class Conversation {
     }
   }
 
-  /** Who answers in this thread, about which nothing may be known yet. */
+  /** Who answers in this thread. A thread that cannot be asked about is not answered by just anybody: it throws. */
   private async usualAssistant(): Promise<string> {
-    if (!this.snapshot.thread) await this.load();
-    return textOf(this.snapshot.thread?.metadata["assistant_id"]) || DEFAULT_ASSISTANT;
+    const thread = this.snapshot.thread ?? (this.fresh ? null : await this.api.getThread(this.threadId));
+    return textOf(thread?.metadata["assistant_id"]) || DEFAULT_ASSISTANT;
   }
 
   private async start(request: RunRequest, key: string): Promise<string> {
