@@ -27,10 +27,11 @@ from uuid import uuid4
 from redis.asyncio import Redis
 
 from bench.report import distribution, report
+from shared import events
 from shared.database import facts
 from shared.domain import LogHold
 from shared.settings import stream_settings
-from shared.stream import connections, events, redis_client, subscriptions
+from shared.stream import connections, redis_client, subscriptions
 from shared.stream.appender import Appender
 from shared.stream.delivery import Delivery
 from shared.stream.publisher import Publisher

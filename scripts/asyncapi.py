@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 
 from functions.api.command_types import COMMANDS
 from functions.api.errors import COMMAND_ERRORS
-from shared.stream.events import CHANNELS, CUSTOM, RunUsage
+from shared.events import CHANNELS, CUSTOM, RunUsage
 
 type Json = dict[str, Any]
 

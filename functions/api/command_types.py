@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from functions.api.stops import CancelAction
 from functions.api.wire import Body, RunCreate, WireRunStatus
 from shared.domain import Scope
-from shared.stream.events import CHANNELS
+from shared.events import CHANNELS
 
 
 class Command(BaseModel):

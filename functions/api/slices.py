@@ -20,7 +20,7 @@ from shared.database import checkpoints, connection, run_ends
 from shared.database.run_ends import RunEnd
 from shared.domain import AgentRun, Json
 from shared.errors import InvalidRequestError, NotFoundError
-from shared.stream.events import Logged
+from shared.events import Logged
 from shared.telemetry import logger
 
 SLICE_S = 20.0

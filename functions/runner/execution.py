@@ -13,6 +13,7 @@ from functions.runner.budget import Budget
 from functions.runner.outcome import Outcome
 from functions.runner.thread_manager import ThreadManager
 from functions.runner.tools.errors import UnknownToolError
+from shared import events
 from shared.aws import clients
 from shared.aws.queue import RunMessage
 from shared.context.manager import ContextManager
@@ -20,14 +21,14 @@ from shared.database.pool import open_pool
 from shared.domain import Claim, Executor, RunStatus, StopKind
 from shared.errors import LeaseLostError
 from shared.llm import Llm
-from shared.runs import log_hold, transitions
+from shared.runs import transitions
 from shared.runs.holding import holding_run
 from shared.runs.lease import LeaseKeeper
 from shared.runs.settle import dispatch_next, settle
 from shared.runs.step import NextStep
 from shared.runs.stopping import stop_error
 from shared.settings import queue_settings
-from shared.stream import events
+from shared.stream import log_hold
 from shared.stream.publisher import Publisher
 from shared.stream.redis_client import open_redis
 from shared.telemetry import ids, logger

@@ -9,10 +9,10 @@ from functions.runner.calls.model import ToolCall
 from functions.runner.calls.native import NativeCalls
 from functions.runner.calls.xml import XmlCalls
 from functions.runner.tools.output import storable
+from shared import events
 from shared.agent_config import ProcessorConfig
 from shared.domain import Json
 from shared.llm import usage_of
-from shared.stream import events
 from shared.stream.publisher import DeltaKind, Publisher
 
 # Characters of a malformed call that clients are shown; the model is told what is wrong with it.

@@ -16,11 +16,11 @@ from functions.runner.pending_calls import PendingCalls
 from functions.runner.tool_execution import ToolExecutor
 from functions.runner.transcript import Transcript
 from functions.runner.turn import Turn, TurnEnd
+from shared import events
 from shared.context.manager import Context, ContextManager
 from shared.database import budgets, connection, messages, tool_executions
 from shared.domain import Claim, Json
 from shared.llm import Llm
-from shared.stream import events
 from shared.stream.publisher import Publisher
 from shared.telemetry import logger
 

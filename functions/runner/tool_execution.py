@@ -12,10 +12,10 @@ from functions.runner.tools.invoke import invoke
 from functions.runner.tools.registry import ToolRegistry
 from functions.runner.tools.result import ToolResult
 from functions.runner.transcript import Transcript
+from shared import events
 from shared.agent_config import AgentConfig
 from shared.database.tool_executions import ToolExecution
 from shared.domain import Claim
-from shared.stream import events
 from shared.stream.publisher import Publisher
 from shared.telemetry import logger
 

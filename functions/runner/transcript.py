@@ -7,9 +7,9 @@ from uuid import UUID
 from functions.runner.tools.result import ToolResult
 from shared.agent_config import XmlAddingStrategy
 from shared.database import Connection, messages, tool_executions, tool_results
+from shared.database.run_hold import holding
 from shared.database.tool_executions import ToolExecution
 from shared.domain import Claim, Json
-from shared.runs.transitions import holding
 
 
 class Transcript:

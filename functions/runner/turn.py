@@ -10,10 +10,10 @@ from functions.runner.model_call import Failure, chunks_of, model_time
 from functions.runner.response_processor import Response, ResponseProcessor
 from functions.runner.tool_execution import ToolExecutionContext, ToolExecutor
 from functions.runner.transcript import Transcript
+from shared import events
 from shared.database.tool_executions import ExecutionStatus, ToolExecution
 from shared.domain import Claim, Json
 from shared.llm import Llm, price_usd
-from shared.stream import events
 from shared.stream.publisher import Publisher
 
 _EMPTY = Failure({"code": "model_empty", "message": "the model has answered nothing"}, passing=True)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from shared import events
 from shared.agent_config import AgentConfig, RunConfig
 from shared.context.manager import ContextManager
 from shared.context.summaries import Summary, SummaryFailedError
@@ -19,7 +20,6 @@ from shared.runs import transitions
 from shared.runs.holding import holding_run
 from shared.runs.lease import LeaseKeeper
 from shared.runs.step import NextStep, Step
-from shared.stream import events
 from shared.stream.publisher import Publisher
 from shared.telemetry import logger
 

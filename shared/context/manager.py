@@ -12,9 +12,9 @@ from shared.context.summaries import FEWEST_MESSAGES, Summaries, Summary, Writin
 from shared.database import context
 from shared.database.context import EndedRun, Scope
 from shared.database.pool import connection, transaction
+from shared.database.run_hold import holding
 from shared.domain import Claim, Json
 from shared.llm import Llm
-from shared.runs.transitions import holding
 
 type ShouldStop = Callable[[], Awaitable[bool]]
 

@@ -12,12 +12,12 @@ from uuid import UUID
 
 import asyncpg
 
+from shared import events
 from shared.database.pool import Connection, connection, transaction
 from shared.database.queries import queries
 from shared.domain import LogHold
 from shared.errors import LeaseLostError
-from shared.stream import events
-from shared.stream.events import Channel, Event, Logged
+from shared.events import Channel, Event, Logged
 
 _SQL = queries("facts")
 

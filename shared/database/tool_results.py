@@ -2,13 +2,13 @@
 
 from uuid import UUID, uuid4
 
+from shared import events
 from shared.agent_config import XmlAddingStrategy
 from shared.database import facts, messages, tool_executions
 from shared.database.pool import Connection
 from shared.database.tool_executions import ToolExecution
 from shared.domain import Json
-from shared.stream import events
-from shared.stream.events import Event
+from shared.events import Event
 
 UNKNOWN_OUTCOME = (
     "The outcome of this call is unknown: the process that executed it died. It may have had its effects; "

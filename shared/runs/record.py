@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
+from shared import events
 from shared.aws import queue
 from shared.aws.queue import RunMessage
 from shared.database import Connection, budgets, facts, files, messages, plans, runs, threads, transaction, webhooks
@@ -14,7 +15,6 @@ from shared.database.idempotency import Once
 from shared.domain import AgentRun, Json, MessageType, MultitaskStrategy, Thread
 from shared.errors import ConflictError, NotFoundError, QueueUnavailableError
 from shared.runs.patience import patience_s
-from shared.stream import events
 from shared.telemetry import logger
 
 if TYPE_CHECKING:

@@ -14,9 +14,8 @@ from shared.database import connection, facts, webhooks
 from shared.database.queries import queries
 from shared.domain import TERMINAL
 from shared.errors import LeaseLostError, QueueUnavailableError
-from shared.runs import log_hold
 from shared.runs.patience import patience_s
-from shared.stream import control, wake
+from shared.stream import control, log_hold, wake
 from shared.stream.session import draining
 from shared.telemetry import logger
 

@@ -13,20 +13,19 @@ Terminal states are final: no statement here leaves one.
 """
 
 import json
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from uuid import UUID
 
 import asyncpg
 
-from shared.database import Connection, connection, facts, transaction
+from shared import events
+from shared.database import connection, facts, transaction
 from shared.database.facts import Fact
 from shared.database.queries import queries
 from shared.domain import Claim, Executor, Json, RunStatus
 from shared.errors import LeaseLostError
-from shared.runs.log_hold import SEQ_BLOCK
-from shared.stream import events
-from shared.stream.events import Event
+from shared.events import Event
+from shared.stream.log_hold import SEQ_BLOCK
 
 _SQL = queries("runs")
 
@@ -78,19 +77,6 @@ def _claim(row: asyncpg.Record, *, lease_s: float) -> Claim:
         running_s=row["running_s"],
         stop_requested=row["stop_requested"],
     )
-
-
-@asynccontextmanager
-async def holding(held: Claim) -> AsyncGenerator[Connection]:
-    """A transaction in which nothing commits unless the claim still holds the run (``hold`` in ``runs.sql``).
-
-    Raises:
-        LeaseLostError: the lease has ended or another attempt holds the run.
-    """
-    async with transaction() as connection:
-        if await connection.fetchval(_SQL["hold"], held.agent_run_id, held.attempt) is None:
-            raise LeaseLostError
-        yield connection
 
 
 async def finish(

@@ -5,13 +5,13 @@ from uuid import UUID
 
 from pydantic import ValidationError
 
+from shared import events
 from shared.agent_config import RunConfig, XmlAddingStrategy
 from shared.database import Connection, facts, runs, tool_executions, tool_results
 from shared.database.queries import queries
 from shared.database.tool_results import UNKNOWN_OUTCOME
 from shared.domain import AgentRun, Executor, Json, RunStatus
-from shared.runs import log_hold
-from shared.stream import events
+from shared.stream import log_hold
 
 _SQL = queries("runs")
 

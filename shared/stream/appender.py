@@ -11,12 +11,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 from uuid import UUID
 
+from shared import events
 from shared.database import facts
 from shared.database.facts import Fact
 from shared.domain import Json, LogHold
 from shared.errors import DatabaseUnavailableError, LeaseLostError
-from shared.stream import events, log
-from shared.stream.events import Event, Logged
+from shared.events import Event, Logged
+from shared.stream import log
 from shared.stream.snapshot import snapshot
 from shared.telemetry import logger
 

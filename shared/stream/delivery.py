@@ -11,8 +11,8 @@ from contextlib import suppress
 from itertools import takewhile
 from uuid import UUID
 
+from shared.events import Logged
 from shared.stream.audience import audience
-from shared.stream.events import Logged
 from shared.stream.sender import Sender
 from shared.telemetry import logger
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.domain import Json
-from shared.stream.events import TO_ALL, Logged
+from shared.events import TO_ALL, Logged
 
 _CUSTOM = "custom"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 from uuid import UUID
 
-from shared.stream.events import Logged
+from shared.events import Logged
 from shared.stream.redis_client import RedisError, redis
 
 Answer = Literal["ok", "fenced", "unknown", "tail_lost"]

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 from uuid import UUID
 
+from shared import events
 from shared.database.facts import Fact
 from shared.domain import Json
 from shared.errors import DatabaseUnavailableError, LeaseLostError
-from shared.stream import events
+from shared.events import Event, Logged
 from shared.stream.appender import Appender
-from shared.stream.events import Event, Logged
 from shared.telemetry import logger
 
 MERGE_S = 0.1

@@ -16,11 +16,12 @@ from uuid import uuid4
 import aiohttp
 from botocore.exceptions import BotoCoreError, ClientError
 
+from shared import events
 from shared.errors import DatabaseUnavailableError
-from shared.stream import connections, events, log, subscriptions
+from shared.events import Event, Logged
+from shared.stream import connections, log, subscriptions
 from shared.stream.audience import dismiss
 from shared.stream.connections import GoneError, ThrottledError
-from shared.stream.events import Event, Logged
 from shared.stream.filters import wanted
 from shared.stream.snapshot import snapshot
 from shared.stream.subscriptions import SENDER_LEASE_S, Subscription

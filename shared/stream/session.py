@@ -5,8 +5,7 @@ from contextlib import asynccontextmanager
 from uuid import UUID
 
 from shared.domain import LogHold
-from shared.runs import log_hold
-from shared.stream import wake
+from shared.stream import log_hold, wake
 from shared.stream.appender import Appender
 from shared.stream.delivery import Delivery, NoDelivery
 from shared.stream.publisher import Publisher

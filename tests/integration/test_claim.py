@@ -6,8 +6,9 @@ from uuid import UUID, uuid4
 import pytest
 
 from shared.domain import Claim, Executor
-from shared.runs import log_hold, transitions
-from shared.runs.log_hold import SEQ_BLOCK
+from shared.runs import transitions
+from shared.stream import log_hold
+from shared.stream.log_hold import SEQ_BLOCK
 from tests.integration.databases import LEASE_S, Database
 
 FUTURE = "clock_timestamp() + interval '1 min'"

@@ -6,9 +6,10 @@ from uuid import UUID
 
 import pytest
 
+from shared import events
 from shared.aws.queue import RunMessage
 from shared.runs.failing import fail_handed_over
-from shared.stream import events, log
+from shared.stream import log
 from tests.integration import opened
 from tests.integration.databases import Database
 from tests.integration.queues import Queues

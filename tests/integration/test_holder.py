@@ -9,12 +9,13 @@ import pytest
 
 from shared.database import messages, transaction
 from shared.database.queries import queries
+from shared.database.run_hold import holding
 from shared.domain import AgentRun, Claim, Executor, RunStatus
 from shared.errors import LeaseLostError
-from shared.runs import log_hold, transitions
-from shared.runs.log_hold import SEQ_BLOCK
-from shared.runs.transitions import holding
+from shared.runs import transitions
 from shared.runs.unheld import end_unheld
+from shared.stream import log_hold
+from shared.stream.log_hold import SEQ_BLOCK
 from tests.integration.databases import LEASE_S, Database
 from tests.integration.waiting import until
 

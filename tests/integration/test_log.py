@@ -7,8 +7,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from shared.stream import events, log
-from shared.stream.events import Logged
+from shared import events
+from shared.events import Logged
+from shared.stream import log
 from shared.stream.log import TTL_MS, Answer, Appended
 from shared.stream.redis_client import redis
 

@@ -15,13 +15,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from shared import events
 from shared.database import facts, transaction
 from shared.errors import LeaseLostError
-from shared.runs import log_hold
+from shared.events import Logged
 from shared.stream import appender as appending
-from shared.stream import events, log
+from shared.stream import log, log_hold
 from shared.stream.appender import Appender
-from shared.stream.events import Logged
 from shared.stream.redis_client import redis
 from tests.integration.databases import Database
 

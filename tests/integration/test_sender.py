@@ -11,10 +11,11 @@ from uuid import UUID, uuid4
 import pytest
 
 from functions.api.sender.main import Replay, _serve
-from shared.stream import events, log, sender, subscriptions, wake
+from shared import events
+from shared.events import Logged
+from shared.stream import log, sender, subscriptions, wake
 from shared.stream.audience import audience
 from shared.stream.delivery import Delivery
-from shared.stream.events import Logged
 from shared.stream.filters import Filter
 from shared.stream.redis_client import redis
 from shared.stream.sender import Sender

@@ -11,9 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from functions.api.sender.main import Replay
-from shared.stream import events, log, sender, subscriptions
+from shared import events
+from shared.events import Logged
+from shared.stream import log, sender, subscriptions
 from shared.stream.delivery import Delivery
-from shared.stream.events import Logged
 from shared.stream.filters import Filter
 from shared.stream.sender import Sender
 from shared.stream.subscriptions import ConnectionRecord

@@ -12,10 +12,11 @@ import pytest
 
 from functions.api.slices import Slice
 from functions.api.stream_modes import STREAM_MODES
+from shared import events
 from shared.database import connection, messages, runs
 from shared.errors import InvalidRequestError, NotFoundError
-from shared.stream import events, log
-from shared.stream.events import Event
+from shared.events import Event
+from shared.stream import log
 from shared.stream.redis_client import redis
 from tests.integration.conftest import StartFunction
 from tests.integration.databases import Database

@@ -6,12 +6,12 @@ from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
+from shared import events as stream_events
 from shared.database import facts
 from shared.database.facts import Fact
 from shared.domain import Json, LogHold
+from shared.events import Event, Logged
 from shared.stream import appender, log
-from shared.stream import events as stream_events
-from shared.stream.events import Event, Logged
 from shared.stream.log import Appended
 
 # More turns than any of the publisher's tasks needs to come to rest.

@@ -8,12 +8,12 @@ from uuid import uuid4
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from shared import events
 from shared.domain import Claim
 from shared.errors import LeaseLostError
+from shared.events import TO_ALL, Logged
 from shared.stream import appender as appending
-from shared.stream import events
 from shared.stream.appender import Appender
-from shared.stream.events import TO_ALL, Logged
 from tests.unit.stream_log import MemoryLog, Reservations
 
 

@@ -14,7 +14,7 @@ import pytest
 from functions.api import commands
 from functions.api.command_types import COMMANDS
 from scripts import asyncapi
-from shared.stream.events import CHANNELS, CUSTOM, Event
+from shared.events import CHANNELS, CUSTOM, Event
 from tests.unit.test_events import BUILT, _frame
 
 ROOT = Path(__file__).parents[2]

@@ -11,8 +11,8 @@ from langchain_protocol import protocol
 from pydantic import ConfigDict, TypeAdapter, with_config
 
 from scripts.asyncapi import LifecycleData
-from shared.stream import events
-from shared.stream.events import CHANNELS, Channel, Event
+from shared import events
+from shared.events import CHANNELS, Channel, Event
 
 # Some of the protocol's types are open: there `_strict` forbids nothing, as the protocol wants it.
 pytestmark = pytest.mark.filterwarnings("ignore::pydantic.warnings.TypedDictExtraConfigWarning")

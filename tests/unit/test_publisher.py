@@ -9,11 +9,11 @@ from uuid import UUID
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from shared import events
 from shared.domain import Claim, Json
 from shared.errors import DatabaseUnavailableError, LeaseLostError
-from shared.stream import events
+from shared.events import TO_ALL, Logged
 from shared.stream.appender import Appender
-from shared.stream.events import TO_ALL, Logged
 from shared.stream.publisher import MERGE_S, Publisher
 from tests.unit.stream_log import LoopClock, MemoryLog, Reservations, stopped_clock, text_by_block
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from shared.stream import events
+from shared import events
 from shared.stream.appender import Appender
 from shared.stream.publisher import Publisher
 from tests.unit.claims import new_claim

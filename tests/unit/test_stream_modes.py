@@ -8,9 +8,9 @@ from uuid import UUID, uuid4
 import pytest
 
 from functions.api.stream_modes import STREAM_MODES, Part, RunMessages, StateAt, StreamModes, is_head
+from shared import events
 from shared.domain import AgentRun
-from shared.stream import events
-from shared.stream.events import Event
+from shared.events import Event
 
 NOW = datetime(2025, 1, 1, tzinfo=UTC)
 RUN_ID, THREAD_ID, MESSAGE_ID = uuid4(), uuid4(), uuid4()

@@ -9,9 +9,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from shared.events import Logged
 from shared.stream import connections, log, sender, subscriptions
 from shared.stream.connections import GoneError, ThrottledError
-from shared.stream.events import Logged
 from shared.stream.filters import Filter
 from shared.stream.subscriptions import Subscription
 

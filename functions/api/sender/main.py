@@ -11,10 +11,10 @@ from uuid import UUID
 from shared.aws import clients
 from shared.database import connection, threads
 from shared.database.pool import open_pool
+from shared.events import Logged
 from shared.process import at_init, run
 from shared.stream import log, wake
 from shared.stream.audience import audience
-from shared.stream.events import Logged
 from shared.stream.hang_up import hang_up
 from shared.stream.redis_client import open_redis
 from shared.stream.sender import Sender

@@ -16,9 +16,9 @@ from functions.runner import agent, execution, model_call
 from shared.aws import clients, queue
 from shared.database import pool
 from shared.domain import Json
-from shared.runs import holding, log_hold, transitions
-from shared.stream import log, subscriptions
-from shared.stream.events import Logged
+from shared.events import Logged
+from shared.runs import holding, transitions
+from shared.stream import log, log_hold, subscriptions
 from tests.integration.databases import Database
 from tests.integration.loop import faults, invariants
 from tests.integration.loop.effects import Effects, Ledger

@@ -17,12 +17,12 @@ from shared.context.manager import ContextManager
 from shared.database import tool_executions, transaction
 from shared.domain import TERMINAL, AgentRun, Json
 from shared.errors import DatabaseUnavailableError
+from shared.events import Logged
 from shared.runs import transitions
 from shared.runs.lease import Lease, LeaseKeeper
 from shared.runs.record import NewMessage, NewRun, record_run
 from shared.runs.settle import look_after
 from shared.stream import log
-from shared.stream.events import Logged
 from tests.integration.loop import faults, wellformed
 from tests.integration.loop.effects import Ledger
 from tests.integration.loop.faults import Attempt
