@@ -7,23 +7,24 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.e2e.conftest import LOCAL_DIR, RunningStack, make_room, up
-from tests.faults.journey import Journey
+from tests.faults.journey import Case, Journey
 from tests.faults.kinds import KINDS, WARM_UP, Kind
 from tests.faults.rounds import play, rounds
 from tests.faults.stand import Stand, standing
 
 
-async def _matrix(stand: Stand, kinds: list[Kind], points: list[str]) -> list[Journey]:
+async def _matrix(stand: Stand, kinds: list[Kind], select: Callable[[Kind], list[Case]]) -> list[Journey]:
     played: list[Journey] = []
     for last in (False, False, True):
         wrong = [journey for journey in await play(stand, WARM_UP, WARM_UP.cases()) if journey.problems]
         if last and wrong:
             raise SystemExit("\n".join(f"without any fault: {journey.case}: {journey.problems}" for journey in wrong))
     for kind in kinds:
-        cases = [case for case in kind.cases() if not points or case.point in points]
+        cases = select(kind)
         with kind.around(stand):
             if kind.restarts_functions:
                 await play(stand, WARM_UP, WARM_UP.cases())
@@ -58,11 +59,20 @@ def main() -> int:
     """Play the matrix (or the kinds and points that are named); fails unless every case survived."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kind", action="append", default=[], help="only this kind, as the table names it")
-    parser.add_argument("--point", action="append", default=[], help="only this point")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--point", action="append", default=[], help="only this point")
+    which.add_argument("--once", action="store_true", help="of each kind one case a path, in the middle of a run")
     arguments = parser.parse_args()
     kinds = [kind for kind in KINDS if not arguments.kind or kind.name in arguments.kind]
     if not kinds:
         parser.error(f"the kinds are: {', '.join(kind.name for kind in KINDS)}")
+    points: list[str] = arguments.point
+
+    def select(kind: Kind) -> list[Case]:
+        if arguments.once:
+            return kind.middle()
+        return [case for case in kind.cases() if not points or case.point in points]
+
     started = up("up")
     if started.returncode != 0:
         print(started.stdout + started.stderr)
@@ -71,7 +81,7 @@ def main() -> int:
         stack = RunningStack(json.loads((LOCAL_DIR / "stack.json").read_text(encoding="utf-8")))
         asyncio.run(make_room(stack))
         with tempfile.TemporaryDirectory(dir=LOCAL_DIR) as folder, standing(stack, Path(folder)) as stand:
-            played = asyncio.run(_matrix(stand, kinds, arguments.point))
+            played = asyncio.run(_matrix(stand, kinds, select))
     finally:
         up("down")
     _table(played)

@@ -34,6 +34,8 @@ from tests.faults.stand import Stand
 _HOLDING = ["stream", "called", "tool note", "finished", "tool charge", "end", "ended"]
 _RUNNER = ["claim", *_HOLDING]
 _ANYWHERE = ["dispatch", *_RUNNER, "summary_ask"]
+# In the middle of a run, where a kind is done there at all.
+_MIDDLE = ("tool charge", "summary_told", "dispatch")
 _SUMMARIZER = [
     "summary_claim",
     "summary_ask",
@@ -63,6 +65,11 @@ class Kind:
         """Its cases."""
         by_path: list[tuple[Path, list[str]]] = [("queue", self.queue), ("workflow", self.workflow)]
         return [Case(self.name, point, path) for path, points in by_path for point in points]
+
+    def middle(self) -> list[Case]:
+        """Of its cases one a path, in the middle of a run."""
+        cases = self.cases()
+        return next(found for point in _MIDDLE if (found := [case for case in cases if case.point == point]))
 
 
 WARM_UP = Kind(
