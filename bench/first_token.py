@@ -16,6 +16,7 @@ import time
 import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from bench.conversation import Conversation
 from bench.model_calls import Model
@@ -68,7 +69,7 @@ async def measure_bare(model: Model) -> float:
     """One completion by litellm, straight from the model."""
     mark = uuid.uuid4().hex
     begun = time.perf_counter()
-    answer = await litellm.acompletion(
+    answer: Any = await litellm.acompletion(
         model="openai/scripted",
         api_base=f"{model.url}/v1",
         api_key="scripted",

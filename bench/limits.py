@@ -38,7 +38,7 @@ class Sent:
             self.count += 1
             await send(connection, command, *arguments, **more)
 
-        AbstractConnection.send_packed_command = counting
+        AbstractConnection.send_packed_command = counting  # pyright: ignore[reportAttributeAccessIssue] - it counts, then does the same
 
 
 def limiter(account_id: str, limit: Limit) -> RateLimiter:

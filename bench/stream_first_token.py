@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 from bench import stream_peers
 from bench.account import Bench
@@ -131,7 +132,7 @@ async def _ours(bench: Bench, text: str) -> float:
 async def _bare(model: Model, text: str) -> float:
     first: float | None = None
     begun = time.perf_counter()
-    answer = await litellm.acompletion(
+    answer: Any = await litellm.acompletion(
         model="openai/scripted",
         api_base=f"{model.url}/v1",
         api_key="scripted",

@@ -67,10 +67,11 @@ class Stream:
     async def read(self) -> None:
         """Until the run's end."""
         async for raw in self.socket:
-            self.frames.append((time.time(), str(raw)))
-            if '"lifecycle"' not in raw:
+            frame = str(raw)
+            self.frames.append((time.time(), frame))
+            if '"lifecycle"' not in frame:
                 continue
-            said = json.loads(raw)
+            said = json.loads(frame)
             if said.get("method") == "lifecycle" and said["params"]["data"]["event"] in TERMINAL:
                 return
         raise RuntimeError("the connection was closed before the run ended")
@@ -155,7 +156,7 @@ async def _alone(bench: Bench, count: int) -> Rung:
     arrivals: dict[str, list[float]] = {uuid.uuid4().hex: [] for _ in range(count)}
 
     async def read(mark: str) -> None:
-        answer = await litellm.acompletion(
+        answer: Any = await litellm.acompletion(
             model="openai/scripted",
             api_base=f"{model.url}/v1",
             api_key="scripted",

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from aws_cdk import CfnOutput, CfnParameter, DefaultStackSynthesizer, Stack
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
 from infra.bundling import native_machine
@@ -145,9 +149,9 @@ class SunaStack(Stack):
             functions,
             Resources(
                 database_secret=database.secret,
-                auth_secret=secrets.auth,
-                provider_secret=secrets.provider,
-                webhook_secret=secrets.webhooks,
+                auth_secret=cast("secretsmanager.ISecret", secrets.auth),
+                provider_secret=cast("secretsmanager.ISecret", secrets.provider),
+                webhook_secret=cast("secretsmanager.ISecret", secrets.webhooks),
                 queues=queues,
                 storage=storage,
                 websocket=websocket,
@@ -177,7 +181,7 @@ class SunaStack(Stack):
         migration = DeployStep(
             self,
             "Migration",
-            function=functions["Migrate"].function,
+            function=cast("lambda_.IFunction", functions["Migrate"].function),
             files_hash=migrations_hash(),
             after=[*database.ready, *reachable],
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 from aws_cdk import CfnParameter, Duration, RemovalPolicy, SecretValue
 from aws_cdk import aws_ec2 as ec2
@@ -90,7 +91,7 @@ class GivenDatabase(Construct):
             secret_string_value=SecretValue.cfn_parameter(secret),
             removal_policy=RemovalPolicy.DESTROY,
         )
-        self.access = DatabaseAccess(secret=stored, host=None, ready=(stored,))
+        self.access = DatabaseAccess(secret=cast("secretsmanager.ISecret", stored), host=None, ready=(stored,))
 
 
 def _seconds(value: int | None) -> Duration | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from aws_cdk import CustomResource, Duration
 from aws_cdk import aws_lambda as lambda_
-from constructs import Construct, IConstruct
+from constructs import Construct, IDependable
 
 ROOT = Path(__file__).resolve().parents[2]
 MIGRATIONS = ROOT / "shared" / "migrations"
@@ -30,7 +30,7 @@ class DeployStep(Construct):
         *,
         function: lambda_.IFunction,
         files_hash: str,
-        after: Sequence[IConstruct],
+        after: Sequence[IDependable],
     ) -> None:
         """construct_id: also its type, `Custom::<construct_id>`. after: what must exist first."""
         super().__init__(scope, construct_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum, auto
+from typing import cast
 
 from aws_cdk import Annotations, Duration, RemovalPolicy
 from aws_cdk import aws_iam as iam
@@ -161,7 +162,9 @@ class Function(Construct):
         """environment: what every function is told; the service name is added here. name: unless CloudFormation's."""
         super().__init__(scope, construct_id)
         log_group = logs.LogGroup(self, "Logs", retention=retention, removal_policy=RemovalPolicy.DESTROY)
-        self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
+        self.role = iam.Role(
+            self, "Role", assumed_by=cast("iam.IPrincipal", iam.ServicePrincipal("lambda.amazonaws.com"))
+        )
         log_group.grant(self.role, "logs:CreateLogStream", "logs:PutLogEvents")
         if network is not None:
             self.role.add_to_policy(_network_interface_statement())
@@ -179,17 +182,18 @@ class Function(Construct):
             recursive_loop=lambda_.RecursiveLoop.ALLOW if spec.loops else None,
             snap_start=lambda_.SnapStartConf.ON_PUBLISHED_VERSIONS if settings.snap_start else None,
             environment={**environment, "POWERTOOLS_SERVICE_NAME": spec.service},
-            role=self.role,
+            role=cast("iam.IRole", self.role),
             log_group=log_group,
             vpc=network.vpc if network else None,
             security_groups=[network.functions] if network else None,
         )
-        self.target: lambda_.IFunction = self.function
+        self.target = cast("lambda_.IFunction", self.function)
         if settings.snap_start:
             Annotations.of(self.function).acknowledge_warning(
                 "@aws-cdk/aws-lambda:snapStartRequirePublish", "the alias below publishes each version"
             )
-            self.target = lambda_.Alias(self, "Live", alias_name=ALIAS, version=self.function.current_version)
+            version = cast("lambda_.IVersion", self.function.current_version)
+            self.target = cast("lambda_.IFunction", lambda_.Alias(self, "Live", alias_name=ALIAS, version=version))
 
 
 class Functions(Construct):

@@ -29,7 +29,7 @@ async def test_a_key_from_its_making_to_its_end(
 ) -> None:
     key, reader = await _made(http), await _made(http, scopes=["read"])
 
-    said = {"messages": [{"role": "user", "content": "[[say with a key]]"}]}
+    said: dict[str, Any] = {"messages": [{"role": "user", "content": "[[say with a key]]"}]}
     async with get_client(url=stack.base_url, api_key=key["secret"]) as sdk:
         thread_id = (await sdk.threads.create())["thread_id"]
         reading = {"x-api-key": reader["secret"]}

@@ -1,6 +1,7 @@
 """Budgets of tokens and money, as clients of the deployed stack meet them."""
 
 from datetime import datetime
+from typing import Any
 from uuid import uuid4
 
 import httpx
@@ -38,7 +39,7 @@ async def test_money_is_counted_where_the_price_is_known(
 ) -> None:
     await give_plan(stack, account_id, max_run_cost_usd=0.0000001)
     thread_id = await new_thread(http)
-    priced = {"config": {"configurable": {"model": "openai/gpt-4o"}}}
+    priced: dict[str, Any] = {"config": {"configurable": {"model": "openai/gpt-4o"}}}
 
     ended = await ended_run(http, await start_run(http, thread_id, LONG, **priced))
 

@@ -18,7 +18,9 @@ LogLines = Callable[[], list[dict[str, Any]]]
 async def _row(stack: RunningStack, run_id: str) -> dict[str, Any]:
     connection = await asyncpg.connect(stack.fields["database_url"])
     try:
-        return dict(await connection.fetchrow("SELECT * FROM agent_runs WHERE agent_run_id = $1", uuid.UUID(run_id)))
+        row = await connection.fetchrow("SELECT * FROM agent_runs WHERE agent_run_id = $1", uuid.UUID(run_id))
+        assert row is not None
+        return dict(row)
     finally:
         await connection.close()
 

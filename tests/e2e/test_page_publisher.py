@@ -29,7 +29,7 @@ def told() -> Generator[tuple[str, list[dict[str, Any]]]]:
             self.send_response(200)
             self.end_headers()
 
-        def log_message(self, *_: object) -> None:
+        def log_message(self, format: str, *args: object) -> None:
             pass
 
     server = HTTPServer(("127.0.0.1", 0), CloudFormation)

@@ -1,7 +1,7 @@
 """The unmodified ``langgraph-sdk`` against the deployed stack: what docs/sdk.md says, method by method."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 import httpx
@@ -9,8 +9,9 @@ import pytest
 from langgraph_sdk import get_client
 from langgraph_sdk.client import LangGraphClient
 from langgraph_sdk.errors import ConflictError, InternalServerError, NotFoundError
-from langgraph_sdk.schema import StreamPart
+from langgraph_sdk.schema import RunCreate, StreamPart
 
+from shared.domain import Json
 from tests.e2e.conftest import RunningStack
 from tests.e2e.following import eventually
 from tests.unit.test_sdk_table import sdk_table
@@ -124,10 +125,11 @@ async def _states(sdk: LangGraphClient) -> None:
     assert state["checkpoint"] == updated["checkpoint"]
     await sdk.runs.wait(thread_id, AGENT, input=said("[[say noted]]"))
     history = await sdk.threads.get_history(thread_id, limit=5)
-    assert [len(past["values"]["messages"]) for past in history] == [3, 2, 1]
+    assert [len(cast("Json", past["values"])["messages"]) for past in history] == [3, 2, 1]
     [first] = await sdk.threads.get_history(thread_id, before=history[1]["checkpoint"])
     assert first["checkpoint"] == state["checkpoint"]
-    for arguments in ({"checkpoint": first["checkpoint"]}, {"checkpoint_id": first["checkpoint"]["checkpoint_id"]}):
+    named: list[Json] = [{"checkpoint": first["checkpoint"]}, {"checkpoint_id": first["checkpoint"]["checkpoint_id"]}]
+    for arguments in named:
         assert _texts((await sdk.threads.get_state(thread_id, **arguments))["values"]) == ["remember this"]
     assert (await sdk.threads.get_state(thread_id, select=["values.messages"])).keys() == {"values"}
 
@@ -172,7 +174,7 @@ async def _wait(sdk: LangGraphClient) -> None:
     assert (await sdk.runs.get(thread_id, created[0]["run_id"]))["status"] == "success"
     with pytest.raises(Exception, match="model"):
         await sdk.runs.wait(thread_id, AGENT, input=said("[[status 400]]"))
-    asked = await sdk.runs.wait(
+    asked: Any = await sdk.runs.wait(
         thread_id,
         AGENT,
         input=said('[[tool ask {"text": "Which?"}]]'),
@@ -255,7 +257,7 @@ def _refused(sdk: LangGraphClient) -> dict[str, Awaitable[Any]]:
         "threads.copy": sdk.threads.copy(some),
         "threads.join_stream": _joined(sdk, some),
         "threads.prune": sdk.threads.prune([some]),
-        "runs.create_batch": sdk.runs.create_batch([{"assistant_id": AGENT}]),
+        "runs.create_batch": sdk.runs.create_batch([RunCreate(assistant_id=AGENT)]),
         "crons.count": sdk.crons.count(),
         "crons.create": sdk.crons.create(AGENT, schedule="* * * * *"),
         "crons.create_for_thread": sdk.crons.create_for_thread(some, AGENT, schedule="* * * * *"),
@@ -381,11 +383,12 @@ async def test_a_stranger_follows_nobodys_run(sdk: LangGraphClient, stack: Runni
 
 async def test_what_a_run_cannot_do_is_said(sdk: LangGraphClient) -> None:
     thread_id = await _thread(sdk)
-    for unsupported in (
+    unsupported_fields: list[Json] = [
         {"interrupt_before": ["agent"]},
         {"checkpoint_id": str(uuid4())},
         {"context": {"a": 1}},
-    ):
+    ]
+    for unsupported in unsupported_fields:
         with pytest.raises(InternalServerError) as refused:
             await sdk.runs.create(thread_id, AGENT, input=said("x"), **unsupported)
         assert refused.value.code == "not_supported"

@@ -6,6 +6,7 @@ Run by `test_bundles.py` in a process of its own, with the bundle as the only th
 import asyncio
 import json
 import sys
+from typing import Any, cast
 
 import aioboto3
 import aiohttp
@@ -20,6 +21,7 @@ import redis.asyncio.cluster
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.batch import BatchProcessor
 from fastapi import FastAPI
+from jwt.algorithms import has_crypto
 from mangum import Mangum
 
 SERVICES = ("apigatewaymanagementapi", "dynamodb", "lambda", "s3", "secretsmanager", "sqs", "stepfunctions", "sts")
@@ -50,14 +52,14 @@ def main() -> None:
         return {"ok": True}
 
     asyncio.set_event_loop(asyncio.new_event_loop())
-    answer = Mangum(app, lifespan="off")(request("/ok"), None)
+    answer = Mangum(app, lifespan="off")(request("/ok"), cast("Any", None))
     key = "k" * 32
     sys.stdout.write(
         json.dumps(
             {
                 "status": answer["statusCode"],
                 "token": jwt.decode(jwt.encode({"sub": "a"}, key, "HS256"), key, ["HS256"])["sub"],
-                "rsa": jwt.algorithms.has_crypto,
+                "rsa": has_crypto,
                 "services": asyncio.new_event_loop().run_until_complete(open_clients()),
                 "boto3": boto3.client("sqs", region_name="us-east-1").meta.region_name,
                 "modules": sorted(

@@ -40,7 +40,7 @@ TOOLS = [
 
 async def stream(base_url: str, messages: list[dict[str, str]]) -> str:
     """Text of a streamed answer."""
-    chunks = await litellm.acompletion(
+    chunks: Any = await litellm.acompletion(
         model="openai/scripted", api_base=base_url, api_key="k", messages=messages, tools=TOOLS, stream=True
     )
     return "".join([chunk.choices[0].delta.content or "" async for chunk in chunks])
@@ -50,7 +50,9 @@ def main(base_url: str) -> None:
     """Call the server with and without streaming, count tokens, and print what came of it."""
     litellm.disable_hf_tokenizer_download = True
     messages = [{"role": "user", "content": "What is 1 + 2?"}]
-    answer = litellm.completion(model="openai/scripted", api_base=base_url, api_key="k", messages=messages, tools=TOOLS)
+    answer: Any = litellm.completion(
+        model="openai/scripted", api_base=base_url, api_key="k", messages=messages, tools=TOOLS
+    )
     sys.stdout.write(
         json.dumps(
             {

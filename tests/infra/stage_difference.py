@@ -77,7 +77,7 @@ def _normalised(template: Template) -> dict[str, Json]:
         name = "the database's secret" if target == database_secret else names[target]
         return {"Function" if is_function else attribute: name}
 
-    resources = {
+    resources: dict[str, Json] = {
         names[key]: {
             name: sorted(names[item] for item in value) if name == "DependsOn" else rename(value)
             for name, value in resource.items()

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import CodeType
+from typing import Any
 
 import pytest
 
@@ -36,7 +37,7 @@ def native(group: str) -> Path:
     return build(group, native_machine()).path
 
 
-def run_isolated(bundle: Path, script: str, *arguments: str) -> dict[str, object]:
+def run_isolated(bundle: Path, script: str, *arguments: str) -> dict[str, Any]:
     """What a script prints as JSON, run with nothing but a bundle and the standard library on its path."""
     done = subprocess.run(
         [str(Path(sys.base_prefix) / "bin" / "python3.13"), "-S", str(Path(__file__).with_name(script)), *arguments],

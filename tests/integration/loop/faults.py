@@ -196,7 +196,7 @@ async def reach(kind: Kind) -> None:
 class FaultyConnection(ProxiedConnection):
     """A connection whose transactions are points."""
 
-    def transaction(self, **options: Any) -> "FaultyTransaction":
+    def transaction(self, **options: Any) -> "FaultyTransaction":  # pyright: ignore[reportIncompatibleMethodOverride] - what the product uses of it
         """The transaction."""
         return FaultyTransaction(super().transaction(**options), self)
 

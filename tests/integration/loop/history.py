@@ -112,7 +112,7 @@ class History:
         if queue != "watch":
             self._queued.append(message)
 
-    async def start_workflow(self, *, name: str, **_: Any) -> None:
+    async def start_workflow(self, *, name: str, **__: Any) -> None:
         """A StartExecution: the workflow will advance the run."""
         await faults.reach("send")
         run_id, _, handover_no = name.rpartition("-")

@@ -18,7 +18,7 @@ _LONGER = os.environ.get("LOOP_EXAMPLES")
     deadline=None,
     print_blob=True,
     phases=(Phase.explicit, Phase.generate, Phase.shrink),
-    suppress_health_check=list(HealthCheck),
+    suppress_health_check=[*HealthCheck],
 )
 @given(scenario=scenarios)
 async def test_every_history_keeps_its_promises(play: Play, scenario: Scenario) -> None:
