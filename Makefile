@@ -55,8 +55,9 @@ check: $(DEV_STAMP) ## Lint, types, import contracts, unit tests; under one minu
 lint: $(DEV_STAMP)
 	@$(DEV) -m ruff check && $(DEV) -m ruff format --check
 
-types: $(DEV_STAMP)
-	@PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(DEV) -m pyright
+# Each part with the environment that it runs in. What runs in that of the benches' peers is checked once that is there.
+types: $(DEV_STAMP) $(LOCAL_STAMP)
+	@PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(DEV) -m scripts.types
 
 contracts: $(DEV_STAMP)
 	@.local/venvs/dev/bin/lint-imports
@@ -65,11 +66,18 @@ api: $(DEV_STAMP)
 	@$(DEV) -m scripts.api_docs --check
 
 unit: $(DEV_STAMP)
-	@$(DEV) -m pytest tests/unit
+	@$(DEV) -m pytest tests/unit --junit-xml=.local/reports/check.xml
 
 test: ## Everything: check, infrastructure, LocalStack plugins, integration, end to end
 	@$(MAKE) -j2 $(DEV_STAMP) $(LOCAL_STAMP) $(NODE_STAMP) $(MCP_STAMP)
-	@status=0; $(MAKE) check || status=1; scripts/test.sh || status=1; exit $$status
+	@exec scripts/test.sh
+
+.PHONY: lane-plugins lane-integration
+lane-plugins:
+	@scripts/test_step.sh infra localstack
+
+lane-integration:
+	@scripts/test_step.sh integration
 
 .PHONY: bench-first-token bench-context bench-log bench-limits bench-stream soak
 bench-first-token: setup ## Added latency from POST to the first token at the client

@@ -1,29 +1,25 @@
 #!/bin/sh
-# Every test after `make check`, fast ones first. All of them run, even after a failure; the exit code says if any failed.
+# Every test, whatever fails before; the exit code says if any failed. What each step took, and which tests were the
+# slowest, is printed at the end and kept in .local/reports.
+#
+# Two lanes go on at the same time: the tests of the infrastructure and of LocalStack's plugins wait for child processes
+# for much of their time, and so do those of the integration. What drives the deployed stack has the machine for itself.
 set -u
 cd "$(dirname "$0")/.."
-dev=.local/venvs/dev/bin/python
-local=.local/venvs/localstack/bin/python
-failed=""
+reports=.local/reports
+node=$(scripts/find-node.sh) || exit 1
+export PATH="$node:$PATH"
+began=$(date +%s)
+rm -rf "$reports"
+mkdir -p "$reports"
 
-step() {
-    name=$1
-    shift
-    started=$(date +%s)
-    printf '\n=== %s\n' "$name"
-    "$@" </dev/null || failed="$failed $name"
-    printf '=== %s: %s s\n' "$name" "$(($(date +%s) - started))"
-}
+scripts/test_step.sh check
+make --no-print-directory -j2 --output-sync=target lane-plugins lane-integration || touch "$reports/failed.lanes"
+scripts/test_step.sh e2e web browser
 
-step infra "$dev" -m pytest tests/infra
-step localstack "$local" -m pytest tests/localstack
-step integration "$local" -m suna_localstack.up with-services -- "$dev" -m pytest tests/integration
-step e2e "$dev" -m pytest tests/e2e
-step web sh -c 'scripts/web.sh && cd clients/web && npm run --silent test'
-step browser "$dev" -m pytest tests/browser
-
+.local/venvs/dev/bin/python -m scripts.test_report "$reports" $(($(date +%s) - began)) || touch "$reports/failed.report"
+failed=$(cd "$reports" && ls failed.* 2>/dev/null | sed 's/^failed\.//' | tr '\n' ' ')
 if [ -n "$failed" ]; then
-    printf '\nFAILED:%s\n' "$failed"
+    printf 'FAILED: %s\n' "$failed"
     exit 1
 fi
-printf '\nall tests passed\n'

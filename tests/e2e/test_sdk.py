@@ -257,7 +257,7 @@ def _refused(sdk: LangGraphClient) -> dict[str, Awaitable[Any]]:
         "threads.copy": sdk.threads.copy(some),
         "threads.join_stream": _joined(sdk, some),
         "threads.prune": sdk.threads.prune([some]),
-        "runs.create_batch": sdk.runs.create_batch([RunCreate(assistant_id=AGENT)]),
+        "runs.create_batch": sdk.runs.create_batch([cast("RunCreate", {"assistant_id": AGENT})]),
         "crons.count": sdk.crons.count(),
         "crons.create": sdk.crons.create(AGENT, schedule="* * * * *"),
         "crons.create_for_thread": sdk.crons.create_for_thread(some, AGENT, schedule="* * * * *"),

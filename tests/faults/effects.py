@@ -1,7 +1,7 @@
 """Tools whose effects the ledger counts: put beside the custom tools."""
 
 from functions.runner.tools import Tool, ToolContext, tool_function
-from shared.fault_points import effect, reached
+from shared.fault_points import effect, reached  # pyright: ignore[reportMissingImports] - `points.py`, put there
 
 
 class Effects(Tool):

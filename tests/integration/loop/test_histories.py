@@ -1,6 +1,7 @@
 """The loop under faults: whatever dies, sleeps, hangs or is asked for, every history keeps its promises."""
 
 import os
+from typing import cast
 
 from hypothesis import HealthCheck, Phase, given, settings
 
@@ -18,7 +19,7 @@ _LONGER = os.environ.get("LOOP_EXAMPLES")
     deadline=None,
     print_blob=True,
     phases=(Phase.explicit, Phase.generate, Phase.shrink),
-    suppress_health_check=[*HealthCheck],
+    suppress_health_check=cast("list[HealthCheck]", list(HealthCheck)),
 )
 @given(scenario=scenarios)
 async def test_every_history_keeps_its_promises(play: Play, scenario: Scenario) -> None:

@@ -47,6 +47,7 @@ async def test_a_stage_without_automatic_deployment_serves_what_was_deployed(
             return response.status
 
     async def becomes(path: str, wanted: int) -> None:
+        got: int | None = None
         for _ in range(250):
             if (got := await status(path)) == wanted:
                 return

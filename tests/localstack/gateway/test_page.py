@@ -5,6 +5,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from tests.localstack.gateway.conftest import StartGateway
 
@@ -67,7 +68,7 @@ async def test_the_folder_s_address_gets_its_slash(page: str, http: Http) -> Non
     "path", ["/app/none.js", "/app/..%2fsecret.txt", "/app/%2e%2e/secret.txt", "/app/a%00b", "/app/assets"]
 )
 async def test_nothing_else_is(page: str, http: Http, path: str) -> None:
-    async with http.get(aiohttp.client.URL(page + path, encoded=True)) as response:
+    async with http.get(URL(page + path, encoded=True)) as response:
         assert response.status == 404
         assert "secret" not in await response.text()
 

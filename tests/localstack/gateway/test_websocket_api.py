@@ -251,6 +251,7 @@ async def test_a_client_that_does_not_read_blocks_only_itself(
             slow.transport.pause_reading()
             prefix = f"{url}/@connections"
             statuses: list[int] = []
+            kind: str | None = None
             while 429 not in statuses:
                 assert len(statuses) < 500, "the buffer of the slow client is not bounded"
                 async with http.post(f"{prefix}/{slow_id}", data=b"x" * 100_000, headers=SIGNED) as response:

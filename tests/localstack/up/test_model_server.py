@@ -119,7 +119,8 @@ async def test_whole_answers(session: aiohttp.ClientSession, base: str) -> None:
 
 async def test_a_counted_failure_goes_away(session: aiohttp.ClientSession, base: str) -> None:
     text = "[[status 429 times 2 key k retry 1]] [[say through]]"
-    statuses = []
+    statuses: list[tuple[int, str | None]] = []
+    answer: dict[str, Any] = {}
     for _ in range(3):
         async with session.post(f"{base}/v1/chat/completions", json=body(text)) as response:
             statuses.append((response.status, response.headers.get("retry-after")))

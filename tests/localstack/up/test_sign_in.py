@@ -74,10 +74,14 @@ def for_code(code: str, /, **changes: str) -> dict[str, str]:
     }
 
 
-async def verified(session: aiohttp.ClientSession, base: str, token: str, **expected: str) -> dict[str, Any]:
+async def verified(
+    session: aiohttp.ClientSession, base: str, token: str, *, audience: str, issuer: str
+) -> dict[str, Any]:
     async with session.get(f"{base}/jwks.json") as response:
         keys = jwt.PyJWKSet.from_dict(await response.json())
-    return jwt.decode(token, keys[jwt.get_unverified_header(token)["kid"]], algorithms=["RS256"], **expected)
+    return jwt.decode(
+        token, keys[jwt.get_unverified_header(token)["kid"]], algorithms=["RS256"], audience=audience, issuer=issuer
+    )
 
 
 async def test_a_name_becomes_the_account_of_tokens_that_verify(session: aiohttp.ClientSession, base: str) -> None:

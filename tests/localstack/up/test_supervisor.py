@@ -7,7 +7,6 @@ import signal
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +50,7 @@ def part(stack: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def stack(local_dir: Path) -> Iterator[dict[str, Any]]:
+def stack(local_dir: Path) -> dict[str, Any]:
     """A stack started by `up`."""
     result = up(local_dir, "up")
     assert result.returncode == 0, result.stderr

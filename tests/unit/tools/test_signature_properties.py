@@ -3,7 +3,7 @@
 import inspect
 import json
 from keyword import iskeyword
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -51,7 +51,7 @@ def models(draw: st.DrawFn, inner: st.SearchStrategy[Hint]) -> Hint:
     model: type[BaseModel] = create_model(
         "Model",
         __config__=ConfigDict(extra="forbid", allow_inf_nan=False),
-        **{name: (kind, ...) for name, (kind, _) in fields.items()},  # pyright: ignore[reportArgumentType]
+        **cast("dict[str, Any]", {name: (kind, ...) for name, (kind, _) in fields.items()}),
     )
     return model, st.fixed_dictionaries({name: values for name, (_, values) in fields.items()})
 
