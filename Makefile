@@ -48,9 +48,9 @@ status: $(LOCAL_STAMP) ## What runs where
 
 ##@ Checks and tests
 
-.PHONY: check lint types contracts api unit test
+.PHONY: check lint types contracts errors api unit test
 check: $(DEV_STAMP) ## Lint, types, import contracts, unit tests; under one minute
-	@$(MAKE) -j2 --keep-going --output-sync=target lint contracts types api unit
+	@$(MAKE) -j2 --keep-going --output-sync=target lint contracts errors types api unit
 
 lint: $(DEV_STAMP)
 	@$(DEV) -m ruff check && $(DEV) -m ruff format --check
@@ -61,6 +61,9 @@ types: $(DEV_STAMP) $(LOCAL_STAMP)
 
 contracts: $(DEV_STAMP)
 	@.local/venvs/dev/bin/lint-imports
+
+errors: $(DEV_STAMP)
+	@$(DEV) -m scripts.raw_errors
 
 api: $(DEV_STAMP)
 	@$(DEV) -m scripts.api_docs --check

@@ -68,16 +68,40 @@ class UnknownCommandError(SunaError):
     """There is no such command."""
 
 
-class DatabaseUnavailableError(SunaError):
+class UnavailableError(SunaError):
+    """Something that this needs cannot be reached; try again shortly."""
+
+
+class DatabaseUnavailableError(UnavailableError):
     """The database cannot be reached; try again shortly."""
 
 
-class QueueUnavailableError(SunaError):
+class QueueUnavailableError(UnavailableError):
     """The queue does not take messages for now; try again shortly."""
 
 
-class FilesUnavailableError(SunaError):
+class FilesUnavailableError(UnavailableError):
     """The store of files cannot be reached; try again shortly."""
+
+
+class SubscriptionsUnavailableError(UnavailableError):
+    """The table of tickets, connections and subscriptions cannot be reached; try again shortly."""
+
+
+class EventLogUnavailableError(UnavailableError):
+    """The event log cannot be reached; try again shortly."""
+
+
+class SecretsUnavailableError(UnavailableError):
+    """A secret cannot be read for now; try again shortly."""
+
+
+class FunctionsUnavailableError(UnavailableError):
+    """Another function cannot be invoked for now; try again shortly."""
+
+
+class WorkflowUnavailableError(UnavailableError):
+    """The workflow cannot be started for now; try again shortly."""
 
 
 class MigrationError(SunaError):

@@ -14,7 +14,7 @@ import jwt
 from functions.api.keys import keys
 from shared.aws.secrets import secret
 from shared.domain import SCOPES, Scope
-from shared.errors import ForbiddenError, SunaError, UnauthenticatedError
+from shared.errors import ForbiddenError, UnauthenticatedError, UnavailableError
 from shared.settings import AuthSettings, auth_settings
 from shared.telemetry import logger
 
@@ -60,7 +60,7 @@ def check_scope(scope: Scope, allowed: frozenset[Scope]) -> None:
         raise ForbiddenError(f"this API key may {' and '.join(sorted(allowed))}: this needs one that may {scope}")
 
 
-class KeysUnavailableError(SunaError):
+class KeysUnavailableError(UnavailableError):
     """The token issuer's keys cannot be fetched; try again shortly."""
 
 

@@ -2,14 +2,11 @@
 
 from dataclasses import dataclass
 
-from functions.api.auth import KeysUnavailableError
 from functions.api.endings import StillRunningError
 from shared.errors import (
     BodyTooLargeError,
     BudgetExceededError,
     ConflictError,
-    DatabaseUnavailableError,
-    FilesUnavailableError,
     ForbiddenError,
     InvalidRequestError,
     LimitExceededError,
@@ -17,10 +14,10 @@ from shared.errors import (
     NoSuchNamespaceError,
     NotFoundError,
     NotSupportedError,
-    QueueUnavailableError,
     RateLimitedError,
     SunaError,
     UnauthenticatedError,
+    UnavailableError,
     UnknownCommandError,
 )
 
@@ -56,11 +53,9 @@ _TABLE: dict[type[SunaError], Appearance] = {
     RateLimitedError: Appearance(429, "rate_limited", "invalid_argument", (("retry-after", "1"),)),
     NotSupportedError: Appearance(501, "not_supported", "not_supported"),
     UnknownCommandError: Appearance(400, "unknown_command", "unknown_command"),
-    DatabaseUnavailableError: Appearance(503, "unavailable", headers=(("retry-after", "2"),)),
-    QueueUnavailableError: Appearance(503, "unavailable", headers=(("retry-after", "2"),)),
-    FilesUnavailableError: Appearance(503, "unavailable", headers=(("retry-after", "2"),)),
+    # Whatever it is, its message says so.
+    UnavailableError: Appearance(503, "unavailable", headers=(("retry-after", "2"),)),
     StillRunningError: Appearance(504, "still_running"),
-    KeysUnavailableError: Appearance(503, "unavailable", headers=(("retry-after", "2"),)),
 }
 
 INTERNAL = Appearance(500, "internal")

@@ -19,7 +19,7 @@ from functions.api.wire_state import langchain_message, values
 from shared.database import checkpoints, connection, run_ends
 from shared.database.run_ends import RunEnd
 from shared.domain import AgentRun, Json
-from shared.errors import InvalidRequestError, NotFoundError
+from shared.errors import EventLogUnavailableError, InvalidRequestError, NotFoundError
 from shared.events import Logged
 from shared.telemetry import logger
 
@@ -227,7 +227,7 @@ class Slice:
             return await log.wait(
                 self._run.thread_id, after_seq=self._position, limit=_PAGE, block_ms=min(left_ms, _BLOCK_MS)
             )
-        except log.RedisError:
+        except EventLogUnavailableError:
             logger.warning("the event log cannot be read", exc_info=True)
             if block:
                 await asyncio.sleep(min(_BLOCK_MS, max(left_ms, 1)) / 1000)
@@ -238,7 +238,7 @@ class Slice:
 
         try:
             return await log.read_back(self._run.thread_id, limit=_PAGE, up_to_seq=up_to_seq)
-        except log.RedisError:
+        except EventLogUnavailableError:
             logger.warning("the event log cannot be read", exc_info=True)
             return []
 

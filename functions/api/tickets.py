@@ -24,7 +24,11 @@ _TICKET = "ticket"
 
 
 async def issue(caller: Principal) -> str:
-    """A new ticket that stands for ``caller``."""
+    """A new ticket that stands for ``caller``.
+
+    Raises:
+        SubscriptionsUnavailableError: DynamoDB is away; there is no ticket that anybody knows.
+    """
     ticket = secrets.token_urlsafe(32)
     await (await dynamodb()).put_item(
         TableName=stream_settings().subscriptions_table,
@@ -45,6 +49,7 @@ async def redeem(ticket: str) -> Principal:
 
     Raises:
         UnauthenticatedError: it was never issued, has expired, or was used.
+        SubscriptionsUnavailableError: DynamoDB is away; whether the ticket is used up is not known.
     """
     # A deletion gives the item to one caller only, whoever else asks at the same time.
     answer = await (await dynamodb()).delete_item(

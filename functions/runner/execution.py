@@ -15,6 +15,7 @@ from functions.runner.thread_manager import ThreadManager
 from functions.runner.tools.errors import UnknownToolError
 from shared import events
 from shared.aws import clients
+from shared.aws.faults import RefusedError
 from shared.aws.queue import RunMessage
 from shared.context.manager import ContextManager
 from shared.database.pool import open_pool
@@ -239,7 +240,11 @@ class Execution:
 
 
 async def _start_workflow(claim: Claim, *, handover_no: int, next_step: NextStep) -> None:
-    """Start the execution that is named by run and hand-over; one that exists already is this one."""
+    """Start the execution that is named by run and hand-over; one that exists already is this one.
+
+    Raises:
+        WorkflowUnavailableError: Step Functions is away, or refuses for now.
+    """
     client = await clients.step_functions()
     try:
         await client.start_execution(
@@ -256,5 +261,5 @@ async def _start_workflow(claim: Claim, *, handover_no: int, next_step: NextStep
                 }
             ),
         )
-    except client.exceptions.ExecutionAlreadyExists:
+    except RefusedError:
         logger.info("the workflow was started already")

@@ -1,4 +1,7 @@
-"""aioboto3 clients, opened when first needed and kept for the life of the process."""
+"""aioboto3 clients, opened when first needed and kept for the life of the process.
+
+What a call raises is ours already (:mod:`shared.aws.faults`).
+"""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -7,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import aioboto3
 from aiobotocore.config import AioConfig
+
+from shared.aws.faults import Translating, translated
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient
@@ -29,6 +34,7 @@ class _Clients:
 
     def __init__(self) -> None:
         self._session: Any = aioboto3.Session()
+        self._session.events.register("creating-client-class", _translating)
         self._stack = AsyncExitStack()
         self._opening = asyncio.Lock()
         self._open: dict[str, Any] = {}
@@ -39,9 +45,16 @@ class _Clients:
             async with self._opening:
                 if service not in self._open:
                     config = _S3_CONFIG if service == "s3" else _CONFIG
-                    client = self._session.client(service, config=config)
-                    self._open[service] = await self._stack.enter_async_context(client)
+                    # Credentials may have to be asked for.
+                    with translated(service):
+                        client = self._session.client(service, config=config)
+                        self._open[service] = await self._stack.enter_async_context(client)
         return self._open[service]
+
+
+def _translating(base_classes: list[type], **_: Any) -> None:
+    """How the SDK has its clients extended."""
+    base_classes.insert(0, Translating)
 
 
 @cache

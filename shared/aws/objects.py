@@ -4,12 +4,11 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 from urllib.parse import quote
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from shared.aws.clients import s3
+from shared.aws.faults import RefusedError, translated
 from shared.errors import FilesUnavailableError
 from shared.settings import file_settings
 
@@ -17,8 +16,6 @@ from shared.settings import file_settings
 UPLOAD_S = 900
 DOWNLOAD_S = 300
 
-# Without leave to list the bucket, S3 calls it forbidden to see what is not there.
-_ABSENT = frozenset({"404", "403", "NoSuchKey", "NotFound", "AccessDenied", "Forbidden"})
 _AT_ONCE = 10
 # A request that S3 keeps waiting must still be answered.
 _PATIENCE_S = 12.0
@@ -42,10 +39,12 @@ class Upload:
 
 @asynccontextmanager
 async def _reaching() -> AsyncGenerator[None]:
+    """Signing and reading a body are no calls: what they raise is translated here."""
     try:
-        async with asyncio.timeout(_PATIENCE_S):
-            yield
-    except (BotoCoreError, ClientError, OSError, TimeoutError) as error:
+        with translated("s3"):
+            async with asyncio.timeout(_PATIENCE_S):
+                yield
+    except RefusedError as error:
         raise FilesUnavailableError from error
 
 
@@ -83,10 +82,8 @@ async def head(key: str) -> Seen | None:
     async with _reaching():
         try:
             answer: Any = await (await s3()).head_object(Bucket=file_settings().files_bucket, Key=key)
-        except ClientError as error:
-            if _is_absent(error):
-                return None
-            raise
+        except RefusedError:
+            return None
     return Seen(answer["ContentLength"], answer["ContentType"])
 
 
@@ -108,10 +105,8 @@ async def read(key: str, *, limit: int) -> bytes | None:
             answer: Any = await (await s3()).get_object(
                 Bucket=file_settings().files_bucket, Key=key, Range=f"bytes=0-{limit - 1}"
             )
-        except ClientError as error:
-            if _is_absent(error):
-                return None
-            raise
+        except RefusedError:
+            return None
         async with answer["Body"] as body:
             return await body.read()
 
@@ -133,8 +128,3 @@ async def delete(keys: Sequence[str]) -> list[str]:
         )
     failed = {error["Key"] for error in answer.get("Errors", [])}
     return [key for key in keys if key not in failed]
-
-
-def _is_absent(error: ClientError) -> bool:
-    code = cast("dict[str, Any]", error.response).get("Error", {}).get("Code")
-    return code in _ABSENT

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from shared.aws.clients import sqs
 from shared.domain import Json
 from shared.errors import QueueUnavailableError
@@ -97,7 +95,7 @@ async def show_again(record: Json, *, after_s: float) -> None:
             ReceiptHandle=record["receiptHandle"],
             VisibilityTimeout=min(math.ceil(after_s), LONGEST_VISIBILITY_S),
         )
-    except (ClientError, BotoCoreError):
+    except QueueUnavailableError:
         # It comes back later, by its queue's own visibility.
         logger.warning("a message could not be made visible", exc_info=True)
 
@@ -117,11 +115,8 @@ async def send(
     """
     urls = queue_settings()
     url = {"runs": urls.runs_queue_url, "retry": urls.retry_queue_url, "watch": urls.watch_queue_url}[queue]
-    try:
-        await (await sqs()).send_message(
-            QueueUrl=url,
-            MessageBody=message.body(),
-            DelaySeconds=min(math.ceil(delay_s), LONGEST_DELAY_S),
-        )
-    except (ClientError, BotoCoreError) as error:
-        raise QueueUnavailableError from error
+    await (await sqs()).send_message(
+        QueueUrl=url,
+        MessageBody=message.body(),
+        DelaySeconds=min(math.ceil(delay_s), LONGEST_DELAY_S),
+    )

@@ -6,7 +6,11 @@ _fetched: dict[str, str] = {}
 
 
 async def secret(arn: str) -> str:
-    """The string that the secret ``arn`` holds (JSON, in all of ours)."""
+    """The string that the secret ``arn`` holds (JSON, in all of ours).
+
+    Raises:
+        SecretsUnavailableError: it is not known yet, and Secrets Manager is away.
+    """
     if arn not in _fetched:
         answer = await (await secrets_manager()).get_secret_value(SecretId=arn)
         _fetched[arn] = answer["SecretString"]

@@ -11,7 +11,7 @@ import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
 from shared.aws.secrets import forget, secret
-from shared.errors import DatabaseUnavailableError
+from shared.errors import DatabaseUnavailableError, SecretsUnavailableError
 from shared.settings import settings
 
 # Aliases, because asyncpg's classes are generic for type checkers only.
@@ -35,7 +35,8 @@ _UNAVAILABLE = (
     asyncpg.LockNotAvailableError,
     asyncpg.QueryCanceledError,
 )
-_UNREACHABLE = (*_UNAVAILABLE, OSError, TimeoutError)
+# Without its secret it cannot be reached either.
+_UNREACHABLE = (*_UNAVAILABLE, OSError, TimeoutError, SecretsUnavailableError)
 
 
 class ProxiedConnection(asyncpg.Connection):  # pyright: ignore[reportMissingTypeArgument]

@@ -15,7 +15,7 @@ from shared import events
 from shared.database import facts
 from shared.database.facts import Fact
 from shared.domain import Json, LogHold
-from shared.errors import DatabaseUnavailableError, LeaseLostError
+from shared.errors import DatabaseUnavailableError, EventLogUnavailableError, LeaseLostError
 from shared.events import Event, Logged
 from shared.stream import log
 from shared.stream.snapshot import snapshot
@@ -134,7 +134,7 @@ class Appender:
         if given and loop.time() >= self._away_until:
             try:
                 given = await self._append(given)
-            except log.RedisError:
+            except EventLogUnavailableError:
                 self._away_until = loop.time() + _AWAY_S
                 logger.warning("the event log is away; the run goes on without it", exc_info=True)
             else:
@@ -157,7 +157,7 @@ class Appender:
                     expected_seq=self._logged_seq,
                     proved=self._proved,
                 )
-            except log.RedisError:
+            except EventLogUnavailableError:
                 # They may be there: their numbers are used.
                 self.last_seq = max(self.last_seq, given[-1].seq)
                 raise
@@ -177,7 +177,7 @@ class Appender:
                 case "tail_lost":
                     logger.warning("the event log does not end where it should", extra={"last_seq": appended.last_seq})
                     self._logged_seq = appended.last_seq
-        raise log.RedisError("the log is lost again and again")
+        raise EventLogUnavailableError("the log is lost again and again")
 
     async def _declared(self, wanted: Sequence[Logged]) -> list[Logged]:
         """What has to follow ``wanted``: nothing, or the declaration of the numbers that are missing before it."""

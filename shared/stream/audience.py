@@ -6,6 +6,7 @@ from uuid import UUID
 import aiohttp
 
 from shared.database import connection, threads
+from shared.errors import SubscriptionsUnavailableError
 from shared.stream import subscriptions
 from shared.stream.connections import ThrottledError
 from shared.stream.hang_up import hang_up
@@ -32,9 +33,11 @@ async def audience(thread_id: UUID, *, account_id: str) -> Sequence[Subscription
 
 
 async def dismiss(subscription: Subscription) -> None:
-    """End the connection of a subscription that is over."""
-    await subscriptions.delete(subscription)
+    """End the connection of a subscription that is over. That it cannot be ended now is no error: nothing is posted to
+    it, and others of its thread must not wait for that.
+    """
     try:
+        await subscriptions.delete(subscription)
         await hang_up(subscription.connection_id)
-    except (ThrottledError, aiohttp.ClientError, TimeoutError):
+    except (SubscriptionsUnavailableError, ThrottledError, aiohttp.ClientError, TimeoutError):
         logger.warning("a connection that is over could not be closed", exc_info=True)

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 from uuid import UUID
 
+from shared.errors import EventLogUnavailableError
 from shared.stream.log import TTL_MS
-from shared.stream.redis_client import RedisError, redis
+from shared.stream.redis_client import redis
 from shared.telemetry import logger
 
 Kind = Literal["stop", "facts", "subscriptions"]
@@ -39,12 +40,12 @@ async def notify(thread_id: UUID, kind: Kind, *, agent_run_id: UUID | None = Non
     try:
         await redis().xadd(key, fields, maxlen=_MOST_ENTRIES, approximate=True)
         await redis().pexpire(key, TTL_MS)
-    except RedisError:
+    except EventLogUnavailableError:
         logger.warning("no hint could be left", extra={"kind": kind}, exc_info=True)
 
 
 async def forget(thread_id: UUID) -> None:
-    """Delete the thread's hints. Raises RedisError."""
+    """Delete the thread's hints. Raises EventLogUnavailableError."""
     await redis().delete(_key(thread_id))
 
 
@@ -52,7 +53,7 @@ async def last_id(thread_id: UUID) -> str:
     """Where the stream ends: whoever listens from here on, and then looks into the database, misses nothing."""
     try:
         entries: Any = await redis().xrevrange(_key(thread_id), count=1)
-    except RedisError:
+    except EventLogUnavailableError:
         return "0-0"
     return entries[0][0] if entries else "0-0"
 
@@ -63,7 +64,7 @@ async def listen(thread_id: UUID, *, after_id: str) -> AsyncGenerator[Hint]:
     while True:
         try:
             answer: Any = await redis().xread({key: after_id}, count=100, block=_BLOCK_MS)
-        except RedisError:
+        except EventLogUnavailableError:
             logger.warning("the control stream cannot be read", exc_info=True)
             await asyncio.sleep(_AWAY_S)
             continue

@@ -10,6 +10,7 @@ async def hang_up(connection_id: str) -> None:
     """Forget the connection, so that nothing is posted to it any more, and have the gateway close it. Idempotent.
 
     Raises:
+        SubscriptionsUnavailableError: it is not forgotten.
         ThrottledError: it is forgotten, but not closed yet.
         aiohttp.ClientError: likewise.
     """

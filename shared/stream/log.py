@@ -7,7 +7,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from shared.events import Logged
-from shared.stream.redis_client import RedisError, redis
+from shared.stream.redis_client import redis
 
 Answer = Literal["ok", "fenced", "unknown", "tail_lost"]
 
@@ -43,7 +43,7 @@ async def append(
         proved: the caller has found its epoch to be the newest in PostgreSQL: set the fence.
 
     Raises:
-        RedisError: Redis is away; whether the events are there is not known.
+        EventLogUnavailableError: Redis is away; whether the events are there is not known.
     """
     fields: list[str | int] = []
     for event in events:
@@ -54,7 +54,7 @@ async def append(
 
 
 async def forget(thread_id: UUID) -> None:
-    """Delete the thread's log, with its fence. Raises RedisError."""
+    """Delete the thread's log, with its fence. Raises EventLogUnavailableError."""
     await redis().delete(*_keys(thread_id))
 
 
@@ -62,7 +62,7 @@ async def read(thread_id: UUID, *, after_seq: int, limit: int) -> list[Logged]:
     """The events after ``after_seq`` that the log still has, oldest first, at most ``limit``.
 
     Raises:
-        RedisError: Redis is away.
+        EventLogUnavailableError: Redis is away.
     """
     log, _ = _keys(thread_id)
     return _events(await redis().xrange(log, min=f"{after_seq + 1}-0", count=limit))
@@ -107,7 +107,6 @@ __all__ = [
     "TTL_MS",
     "Answer",
     "Appended",
-    "RedisError",
     "append",
     "first_seq",
     "last_seq",

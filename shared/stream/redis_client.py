@@ -10,13 +10,26 @@ from redis.backoff import ExponentialBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisClusterException, RedisError
 
+from shared.errors import EventLogUnavailableError
 from shared.settings import stream_settings
 
 # Above the longest blocking read, see `shared.stream.control`.
 _SOCKET_TIMEOUT_S = 8
 
 
-class Client(RedisCluster):
+class Translating:
+    """A base of every client: all its commands go through this one method, and what they raise is ours."""
+
+    async def execute_command(self, *arguments: Any, **named: Any) -> Any:
+        """Raises EventLogUnavailableError: whether the command was carried out is not known."""
+        real: Any = super()
+        try:
+            return await real.execute_command(*arguments, **named)
+        except (RedisError, RedisClusterException, OSError) as error:
+            raise EventLogUnavailableError from error
+
+
+class Client(Translating, RedisCluster):
     """A client whose first contact fails as any other does: redis-py has an error for it that is no RedisError."""
 
     async def initialize(self, *arguments: Any, **named: Any) -> Any:
@@ -48,6 +61,3 @@ async def open_redis() -> None:
     """Connect; a Redis that is away is found out again by the first who needs it."""
     with suppress(RedisError):
         await redis().initialize()
-
-
-__all__ = ["Client", "RedisError", "open_redis", "redis"]

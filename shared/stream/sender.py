@@ -14,10 +14,9 @@ from typing import Protocol
 from uuid import uuid4
 
 import aiohttp
-from botocore.exceptions import BotoCoreError, ClientError
 
 from shared import events
-from shared.errors import DatabaseUnavailableError
+from shared.errors import DatabaseUnavailableError, EventLogUnavailableError, SubscriptionsUnavailableError
 from shared.events import Event, Logged
 from shared.stream import connections, log, subscriptions
 from shared.stream.audience import dismiss
@@ -94,7 +93,8 @@ class Sender:
         """Post what the subscription has not got yet, as it comes. False: it is gone, or another sender has it.
 
         Raises:
-            RedisError: the log is away, and the source waits for it no longer.
+            EventLogUnavailableError: the log is away, and the source waits for it no longer.
+            SubscriptionsUnavailableError: the lease could not be taken, or the end of the subscription not be written.
         """
         if not await self._claim():
             return False
@@ -156,7 +156,7 @@ class Sender:
                 return True
             try:
                 found = await self._after(newest)
-            except log.RedisError:
+            except EventLogUnavailableError:
                 if self._source.closing:
                     raise
                 logger.warning("the event log could not be read", exc_info=True)
@@ -228,7 +228,11 @@ class Sender:
         if not await self._post(events.unnumbered(event, thread_id=found.thread_id, after=self._cursor)):
             return False
         self._subscription = replace(self._subscription, announce_at=None)
-        await subscriptions.note_announced(found, sender=self._me)
+        try:
+            await subscriptions.note_announced(found, sender=self._me)
+        except SubscriptionsUnavailableError:
+            # It is posted. To begin anew because of this would be to tell it again, and again.
+            logger.warning("it could not be noted that a connection's end was announced", exc_info=True)
         return True
 
     async def _offer(self, event: Logged) -> bool:
@@ -291,7 +295,7 @@ class Sender:
                     self._leased_until = asked_at + SENDER_LEASE_S
                 else:
                     await self._look_again()
-            except (ClientError, BotoCoreError, TimeoutError):
+            except SubscriptionsUnavailableError:
                 logger.warning("a sender's lease could not be renewed", exc_info=True)
                 if time.monotonic() > self._leased_until:
                     self._lose()
@@ -316,7 +320,7 @@ class Sender:
         try:
             async with self._keeping:
                 released = await subscriptions.release(self._subscription, sender=self._me, cursor=self._cursor)
-        except (ClientError, BotoCoreError, TimeoutError):
+        except SubscriptionsUnavailableError:
             logger.warning("a sender's lease could not be released; it ends by itself", exc_info=True)
             released = True
         self._lost = self._lost or released

@@ -9,19 +9,19 @@ One table, two kinds of items (others are the API's tickets, and those of ``open
   considered for it), ``version`` (raised whenever the filters or, by a subscriber, the cursor change), and who posts to
   it: ``sender`` until ``sender_until`` (epoch, ms). **Only the holder of that lease posts.**
 
-Both expire with the longest life of a connection, or with the credential it was opened with.
+Both expire with the longest life of a connection, or with the credential it was opened with. Every function here and in
+``open_connections`` raises SubscriptionsUnavailableError while DynamoDB is away, slow, or refuses.
 """
 
 import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from botocore.exceptions import ClientError
-
 from shared.aws.clients import dynamodb
+from shared.aws.faults import RefusedError
 from shared.domain import SCOPES, Scope, scopes_of
 from shared.errors import InvalidRequestError
 from shared.settings import stream_settings
@@ -262,10 +262,8 @@ async def _change(
             ExpressionAttributeValues=values,
             **options,
         )
-    except ClientError as error:
-        if _refused(error):
-            return False
-        raise
+    except RefusedError:
+        return False
     return True
 
 
@@ -365,10 +363,8 @@ async def _as_sender(
             ReturnValues="ALL_NEW",
             **options,
         )
-    except ClientError as error:
-        if _refused(error):
-            return None
-        raise
+    except RefusedError:
+        return None
     return _subscription(answer["Attributes"])
 
 
@@ -377,11 +373,6 @@ async def _get(key: "Item") -> "Item | None":
         TableName=stream_settings().subscriptions_table, Key=key, ConsistentRead=True
     )
     return answer.get("Item")
-
-
-def _refused(error: ClientError) -> bool:
-    code = cast("dict[str, Any]", error.response).get("Error", {}).get("Code")
-    return code == "ConditionalCheckFailedException"
 
 
 def _now_ms() -> int:

@@ -4,10 +4,9 @@ import json
 from collections.abc import Sequence
 from uuid import UUID
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from shared.aws import clients
 from shared.domain import Json
+from shared.errors import FunctionsUnavailableError
 from shared.settings import stream_settings
 from shared.telemetry import ids, logger
 
@@ -35,5 +34,5 @@ async def _invoke(payload: Json, function: str | None = None) -> None:
     try:
         client = await clients.functions()
         await client.invoke(FunctionName=function, InvocationType="Event", Payload=json.dumps(payload).encode())
-    except (ClientError, BotoCoreError):
+    except FunctionsUnavailableError:
         logger.warning("the sender function could not be woken", exc_info=True)

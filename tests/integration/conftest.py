@@ -8,9 +8,10 @@ from contextlib import ExitStack, asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
+import aioboto3
 import pytest
 
-from shared.aws.clients import dynamodb, s3, secrets_manager, sqs
+from shared.aws.clients import s3, secrets_manager, sqs
 from tests.integration import opened
 from tests.integration.databases import LEASE_S, Database, DatabaseServer
 from tests.integration.deployed import AUDIENCE, HS256_SECRET, ISSUER, Deployed
@@ -131,16 +132,20 @@ async def queues(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Queues]:
 @pytest.fixture(scope="session")
 async def subscriptions_table(_opened: None) -> str:
     """The table of subscriptions: its items are told apart by thread and connection."""
-    client: Any = await dynamodb()
-    await client.create_table(
-        TableName=SUBSCRIPTIONS_TABLE,
-        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("thread_id", "connection_id")],
-        KeySchema=[
-            {"AttributeName": "thread_id", "KeyType": "HASH"},
-            {"AttributeName": "connection_id", "KeyType": "RANGE"},
-        ],
-        BillingMode="PAY_PER_REQUEST",
-    )
+    # Not with the functions' client, which has less patience than LocalStack needs for its first table.
+    session: Any = aioboto3.Session()
+    async with session.client("dynamodb") as client:
+        await client.create_table(
+            TableName=SUBSCRIPTIONS_TABLE,
+            AttributeDefinitions=[
+                {"AttributeName": name, "AttributeType": "S"} for name in ("thread_id", "connection_id")
+            ],
+            KeySchema=[
+                {"AttributeName": "thread_id", "KeyType": "HASH"},
+                {"AttributeName": "connection_id", "KeyType": "RANGE"},
+            ],
+            BillingMode="PAY_PER_REQUEST",
+        )
     return SUBSCRIPTIONS_TABLE
 
 

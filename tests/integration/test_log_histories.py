@@ -13,11 +13,10 @@ from uuid import UUID, uuid4
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from redis.exceptions import ConnectionError as RedisConnectionError
 
 from shared import events
 from shared.database import facts, transaction
-from shared.errors import LeaseLostError
+from shared.errors import EventLogUnavailableError, LeaseLostError
 from shared.events import Logged
 from shared.stream import appender as appending
 from shared.stream import log, log_hold
@@ -148,12 +147,12 @@ async def play(database: Database, account_id: str, monkeypatch: pytest.MonkeyPa
         history = histories[-1]
         failure = history.failures.pop(0) if history.failures else None
         if failure == "away":
-            raise RedisConnectionError("away")
+            raise EventLogUnavailableError()
         appended = await append(thread_id, batch, **options)
         if appended.answer == "ok":
             history.seen(batch)
         if failure == "lost reply":
-            raise RedisConnectionError("the reply was lost")
+            raise EventLogUnavailableError()
         return appended
 
     monkeypatch.setattr(log, "append", watched)

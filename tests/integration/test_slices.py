@@ -14,7 +14,7 @@ from functions.api.slices import Slice
 from functions.api.stream_modes import STREAM_MODES
 from shared import events
 from shared.database import connection, messages, runs
-from shared.errors import InvalidRequestError, NotFoundError
+from shared.errors import EventLogUnavailableError, InvalidRequestError, NotFoundError
 from shared.events import Event
 from shared.stream import log
 from shared.stream.redis_client import redis
@@ -333,7 +333,7 @@ async def test_while_redis_is_away_a_run_that_has_ended_is_told_from_the_databas
     talk: Conversation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def away(*_: Any, **__: Any) -> None:
-        raise log.RedisError
+        raise EventLogUnavailableError
 
     await _whole(talk)
     for name in ("read", "wait", "read_back"):

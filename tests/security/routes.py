@@ -35,6 +35,17 @@ BODIES: dict[str, Json] = {
     "/threads/{thread_id}/runs/wait": _RUN,
 }
 
+# What a command needs to be one, by its name; a command that is added has to be added here.
+COMMAND_PARAMS: dict[str, Json] = {
+    "input.respond": {"interrupt_id": "x", "response": True},
+    "ping": {},
+    "run.cancel": {"run_id": "{run_id}"},
+    "run.start": {"assistant_id": "agent", "input": {"messages": [{"role": "user", "content": "[[say hi]]"}]}},
+    "state.get": {},
+    "subscription.subscribe": {"channels": ["messages", "values", "lifecycle"], "since": 0},
+    "subscription.unsubscribe": {"subscription_id": "x"},
+}
+
 
 @dataclass(frozen=True)
 class Property:

@@ -1,7 +1,6 @@
 """Every command crossed with every kind of credential, over the WebSocket."""
 
 from collections.abc import Callable
-from typing import Any
 
 import httpx
 import pytest
@@ -13,29 +12,19 @@ from functions.api.command_types import COMMANDS
 from tests.e2e.conftest import RunningStack
 from tests.e2e.following import command, nothing_came_early
 from tests.security.credentials import UNKNOWN, Secrets
-from tests.security.routes import Property
+from tests.security.routes import COMMAND_PARAMS, Json, Property
 
 pytestmark = pytest.mark.usefixtures("nothing_changes")
 
-# What a command needs to be one, by its name; a command that is added has to be added here.
-PARAMS: dict[str, dict[str, Any]] = {
-    "input.respond": {"interrupt_id": "x", "response": True},
-    "ping": {},
-    "run.cancel": {"run_id": "{run_id}"},
-    "run.start": {"assistant_id": "agent", "input": {"messages": [{"role": "user", "content": "[[say hi]]"}]}},
-    "state.get": {},
-    "subscription.subscribe": {"channels": ["messages", "values", "lifecycle"], "since": 0},
-    "subscription.unsubscribe": {"subscription_id": "x"},
-}
 # They tell nothing, and change nothing: a stranger hears that it was done. A thread may be subscribed to before it
 # is made; what happens in it is sent to connections of its own account only.
 HARMLESS = frozenset({"ping", "subscription.subscribe", "subscription.unsubscribe"})
 
 
-def _params(method: str, owned: Property) -> dict[str, Any]:
+def _params(method: str, owned: Property) -> Json:
     return {
         name: value.format(**owned.values) if isinstance(value, str) else value
-        for name, value in PARAMS[method].items()
+        for name, value in COMMAND_PARAMS[method].items()
     }
 
 
@@ -97,4 +86,4 @@ async def test_who_may_read_does_not_write(stack: RunningStack, owned: Property,
 
 
 def test_every_command_is_tried() -> None:
-    assert set(COMMANDS) <= PARAMS.keys()
+    assert set(COMMANDS) <= COMMAND_PARAMS.keys()

@@ -6,11 +6,10 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from redis.exceptions import ConnectionError as RedisConnectionError
 
 from shared import events
 from shared.domain import Claim
-from shared.errors import LeaseLostError
+from shared.errors import EventLogUnavailableError, LeaseLostError
 from shared.events import TO_ALL, Logged
 from shared.stream import appender as appending
 from shared.stream.appender import Appender
@@ -59,7 +58,7 @@ def _told(entries: list[Logged]) -> list[Any]:
 
 async def test_what_redis_missed_is_declared_with_a_snapshot(appender: Appender, memory: MemoryLog) -> None:
     await _append(appender, "a")
-    memory.failures = [RedisConnectionError("away"), RedisConnectionError("away")]
+    memory.failures = [EventLogUnavailableError(), EventLogUnavailableError()]
     await _append(appender, "b")
     await _append(appender, "c")
     await _append(appender, "d")
@@ -73,7 +72,7 @@ async def test_an_append_whose_reply_was_lost_is_neither_a_gap_nor_a_repeat(
     appender: Appender, memory: MemoryLog
 ) -> None:
     await _append(appender, "a")
-    memory.after = [RedisConnectionError("the reply was lost")]
+    memory.after = [EventLogUnavailableError()]
     await _append(appender, "b")
     await _append(appender, "c")
     assert _told(memory.logged) == [(1, "a"), (2, "b"), (3, "c")]
@@ -142,7 +141,7 @@ async def test_facts_stay_owed_with_their_numbers_while_redis_is_away(appender: 
     await _append(appender, "a")
     memory.waiting = [events.custom(uuid4(), "fact", {})]
     await appender.take_facts()
-    memory.failures = [RedisConnectionError("away")]
+    memory.failures = [EventLogUnavailableError()]
     told = await _append(appender, "b")
     # Subscribers get it at once, and once.
     assert [event.seq for event in told] == [2, 3]

@@ -7,11 +7,10 @@ from dataclasses import replace
 from uuid import UUID
 
 import pytest
-from redis.exceptions import ConnectionError as RedisConnectionError
 
 from shared import events
 from shared.domain import Claim, Json
-from shared.errors import DatabaseUnavailableError, LeaseLostError
+from shared.errors import DatabaseUnavailableError, EventLogUnavailableError, LeaseLostError
 from shared.events import TO_ALL, Logged
 from shared.stream.appender import Appender
 from shared.stream.publisher import MERGE_S, Publisher
@@ -322,7 +321,7 @@ async def test_after_a_gap_the_last_of_a_run_is_how_the_thread_stands(
     publishing: Publishing, memory: MemoryLog
 ) -> None:
     # GIVEN an answer whose beginning Redis missed
-    memory.failures = [RedisConnectionError("away")]
+    memory.failures = [EventLogUnavailableError()]
     await publishing.start_block(0)
     await publishing.publisher.drain()
     publishing.appender._away_until = 0.0

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from shared.errors import EventLogUnavailableError
 from shared.events import Logged
 from shared.stream import connections, log, sender, subscriptions
 from shared.stream.connections import GoneError, ThrottledError
@@ -140,7 +141,7 @@ class World:
     async def log_read(self, _thread_id: UUID, *, after_seq: int, limit: int) -> list[Logged]:
         if self.log_failures:
             self.log_failures -= 1
-            raise log.RedisError
+            raise EventLogUnavailableError
         return [found for found in self.log if found.seq > after_seq][:limit]
 
     async def log_first_seq(self, _thread_id: UUID) -> int | None:

@@ -18,7 +18,7 @@ from functions.api.wire import RunCreate, WireRun
 from shared.database import connection, runs
 from shared.database.idempotency import ReplayedError
 from shared.domain import TERMINAL, AgentRun, Json
-from shared.errors import NotSupportedError
+from shared.errors import EventLogUnavailableError, NotSupportedError
 
 router = APIRouter(tags=["streams"])
 
@@ -121,7 +121,7 @@ async def _log_end(thread_id: UUID) -> int:
 
     try:
         newest = await log.read_back(thread_id, limit=1)
-    except log.RedisError:
+    except EventLogUnavailableError:
         return 0
     return newest[0].seq if newest else 0
 

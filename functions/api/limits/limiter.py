@@ -12,7 +12,7 @@ from typing import Any
 from functions.api.limits.gcra import Limit, Verdict, take
 from functions.api.recent import MOST, Recent
 from shared.database import connection, plans
-from shared.errors import RateLimitedError
+from shared.errors import EventLogUnavailableError, RateLimitedError
 from shared.telemetry import logger
 
 # A plan that is changed counts everywhere within a minute.
@@ -72,9 +72,7 @@ class RateLimiter:
         if self._clock() >= self._away_until:
             try:
                 return await self._from_redis(account_id, limit)
-            except Exception as error:
-                if not _is_redis_away(error):
-                    raise
+            except (EventLogUnavailableError, TimeoutError):
                 self._away_until = self._clock() + _AWAY_S
                 logger.warning("Redis is away: this process limits rates by itself", exc_info=True)
         return self._local.take(account_id, limit, now_us=int(self._clock() * 1_000_000))
@@ -121,12 +119,6 @@ def refuse(verdict: Verdict) -> None:
             "retry_after_s": verdict.next_s,
         },
     )
-
-
-def _is_redis_away(error: Exception) -> bool:
-    from redis.exceptions import RedisError  # noqa: PLC0415 - as above
-
-    return isinstance(error, (RedisError, OSError, TimeoutError))
 
 
 @cache

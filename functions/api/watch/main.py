@@ -10,8 +10,6 @@ from collections.abc import Coroutine
 from contextlib import AbstractContextManager
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from functions.api.watch.deletion import ROUND_S, look_after_deletion
 from functions.api.webhooks.delivery import deliver
 from shared.aws import queue
@@ -21,7 +19,6 @@ from shared.domain import Json
 from shared.errors import SunaError
 from shared.process import run
 from shared.runs.settle import Done, LookAgain, look_after
-from shared.stream.redis_client import RedisError
 from shared.telemetry import bound, logger
 
 _UNAVAILABLE_S = 10.0
@@ -73,7 +70,7 @@ async def _look(message: RunMessage, record: Json) -> tuple[Done | LookAgain, fl
     try:
         outcome = await look_after(message, age_s=_age_s(record))
         return outcome, await _due_in_s(message)
-    except (SunaError, ClientError, BotoCoreError):
+    except SunaError:
         logger.warning("the run could not be looked after; the watch comes back", exc_info=True)
         return LookAgain(_UNAVAILABLE_S), None
 
@@ -83,7 +80,7 @@ async def _delete_some(message: AccountMessage, record: Json, *, round_s: float)
     with bound(request_id=message.request_id):
         try:
             outcome = await look_after_deletion(message, age_s=_age_s(record), round_s=round_s)
-        except (SunaError, ClientError, BotoCoreError, RedisError):
+        except SunaError:
             logger.warning("the account could not be deleted; the watch comes back", exc_info=True)
             outcome = LookAgain(_UNAVAILABLE_S)
         return await _may_go(record, outcome)
@@ -104,7 +101,7 @@ async def _tell(message: RunMessage, record: Json, outcome: Done | LookAgain) ->
         try:
             await deliver(message)
             outcome = _sooner(outcome, await _due_in_s(message))
-        except (SunaError, ClientError, BotoCoreError):
+        except SunaError:
             logger.warning("the webhook could not be attempted; the watch comes back", exc_info=True)
             outcome = LookAgain(_UNAVAILABLE_S)
         return None if await _may_go(record, outcome) else record["messageId"]

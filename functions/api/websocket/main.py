@@ -17,7 +17,7 @@ from shared.aws import clients
 from shared.database import connection, plans, threads
 from shared.database.pool import open_pool
 from shared.domain import Json
-from shared.errors import InvalidRequestError, SunaError, UnauthenticatedError
+from shared.errors import InvalidRequestError, SubscriptionsUnavailableError, SunaError, UnauthenticatedError
 from shared.process import at_init, run
 from shared.stream import open_connections, subscriptions, wake
 from shared.stream.subscriptions import ConnectionRecord
@@ -34,15 +34,20 @@ at_init(_connect_at_init)
 
 def handler(event: dict[str, Any], _context: Any) -> Json:
     """One WebSocket event of API Gateway; the answer of ``$default`` goes back to the client as one frame."""
+    return run(answer(event))
+
+
+async def answer(event: Json) -> Json:
+    """The answer to it, on the process's loop."""
     request = event["requestContext"]
     with bound(request_id=request["requestId"], connection_id=request["connectionId"]):
         match request["routeKey"]:
             case "$connect":
-                return run(_connect(event, request["connectionId"]))
+                return await _connect(event, request["connectionId"])
             case "$disconnect":
-                return run(_disconnect(request["connectionId"]))
+                return await _disconnect(request["connectionId"])
             case _:
-                return run(_message(event.get("body") or "", request["connectionId"]))
+                return await _message(event.get("body") or "", request["connectionId"])
 
 
 async def _connect(event: Json, connection_id: str) -> Json:
@@ -75,8 +80,10 @@ async def _connect(event: Json, connection_id: str) -> Json:
         await _open(record, most=limits.max_connections)
     except SunaError as error:
         look = appearance(error)
+        if look.is_fault:
+            logger.error("not connected", exc_info=error)
         body = ErrorBody(code=look.code, message=error.message, detail=error.detail)
-        return {"statusCode": look.status, "body": body.model_dump_json()}
+        return {"statusCode": look.status, "headers": dict(look.headers), "body": body.model_dump_json()}
     logger.info("connected", extra={"thread_id": str(record.thread_id)})
     return {"statusCode": 200}
 
@@ -91,7 +98,7 @@ async def _open(record: ConnectionRecord, *, most: int | None) -> None:
             await keys().check(record.key_id, account_id=record.account_id, fresh=True)
     except Exception:
         # Whatever the reason, there is no connection, and none may count as one.
-        await subscriptions.delete_connection(record.connection_id)
+        await _forget(record.connection_id)
         raise
 
 
@@ -115,8 +122,19 @@ async def _admit(record: ConnectionRecord) -> None:
 
 async def _hang_up(connection_id: str) -> None:
     """End a connection that its credential does not allow any more; the answer to its command goes before."""
-    await subscriptions.delete_connection(connection_id)
+    await _forget(connection_id)
     await wake.close([connection_id])
+
+
+async def _forget(connection_id: str) -> None:
+    """Forget a connection, here or, while DynamoDB is away, in the sender function: Lambda invokes that again until it
+    is done. Nobody is told of a failure: there is nobody, or they are told something else.
+    """
+    try:
+        await subscriptions.delete_connection(connection_id)
+    except SubscriptionsUnavailableError:
+        logger.warning("a connection could not be forgotten here", exc_info=True)
+        await wake.close([connection_id])
 
 
 def _thread_id(query: Json) -> UUID:
@@ -127,21 +145,25 @@ def _thread_id(query: Json) -> UUID:
 
 
 async def _disconnect(connection_id: str) -> Json:
-    await subscriptions.delete_connection(connection_id)
+    await _forget(connection_id)
     return {"statusCode": 200}
 
 
 async def _message(body: str, connection_id: str) -> Json:
-    record = await subscriptions.get_connection(connection_id)
+    try:
+        record = await subscriptions.get_connection(connection_id)
+    except SubscriptionsUnavailableError as error:
+        logger.error("whose command it is cannot be looked up", exc_info=error)
+        return _frame(refuse(body, error))
     if record is None:
         # Its two hours or its credential's time are over, or $disconnect has overtaken the message.
         expired = "this connection or its credential has expired: connect again, with a valid one"
-        # Under the command's id, so that whoever waits for its answer connects again at once.
-        answer = refuse(body, UnauthenticatedError(expired))
         await _hang_up(connection_id)
-    else:
-        with bound(thread_id=str(record.thread_id)):
-            answer = await execute(
+        # Under the command's id, so that whoever waits for its answer connects again at once.
+        return _frame(refuse(body, UnauthenticatedError(expired)))
+    with bound(thread_id=str(record.thread_id)):
+        return _frame(
+            await execute(
                 body,
                 Caller(
                     account_id=record.account_id,
@@ -151,4 +173,8 @@ async def _message(body: str, connection_id: str) -> Json:
                     admit=lambda: _admit(record),
                 ),
             )
-    return {"statusCode": 200, "body": json.dumps(answer)}
+        )
+
+
+def _frame(response: Json) -> Json:
+    return {"statusCode": 200, "body": json.dumps(response)}

@@ -15,10 +15,10 @@ from uuid import UUID
 
 import asyncpg
 from asyncpg.transaction import Transaction
-from redis.exceptions import ConnectionError as RedisConnectionError
 
 from functions.runner.budget import Budget
 from shared.database.pool import ProxiedConnection
+from shared.errors import EventLogUnavailableError
 
 # Before a transaction, before and after its COMMIT; before and after an append to the log; before a call of the model
 # and before each of its chunks; before and after a tool's effect; before and after a message to a queue or workflow.
@@ -151,7 +151,7 @@ class Attempt:
                 self._fire(RUN_LIMIT_S)
             case "unavailable":
                 if connection is None:
-                    raise RedisConnectionError("gone")
+                    raise EventLogUnavailableError()
                 connection.terminate()
                 raise asyncpg.ConnectionDoesNotExistError("gone")
             case _:
