@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from shared.stream import connections
+from shared.errors import SubscriptionsUnavailableError
+from shared.stream import connections, subscriptions
 from shared.stream.delivery import Delivery
 from tests.unit.watching import ACCOUNT, THREAD, World, a_filter, event, subscription
 
@@ -247,3 +248,42 @@ async def test_the_end_is_announced_to_a_connection_that_has_everything(
     # THEN it is told, although nothing else happens
     await world.until_sent([1, None])
     assert await delivery.close(timeout_s=5)
+
+
+def _refuse(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    async def refuse(*_: Any, **__: Any) -> Any:
+        raise SubscriptionsUnavailableError
+
+    for name in names:
+        monkeypatch.setattr(subscriptions, name, refuse)
+
+
+async def test_an_announced_end_that_cannot_be_noted_is_announced_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.watch(_expiring(time.time() - 1))
+    _refuse(monkeypatch, "note_announced")
+    delivery = new_delivery()
+    await delivery.offer([event(1)])
+    assert await delivery.close(timeout_s=5)
+    assert [frame["method"] for frame in world.sent["c"]] == ["custom", "messages"]
+
+
+async def test_who_is_over_and_cannot_be_forgotten_is_in_nobodys_way(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.watch(replace(subscription(0, connection_id="over"), expires_at=1), subscription(0))
+    _refuse(monkeypatch, "delete", "delete_connection")
+    delivery = new_delivery()
+    await delivery.offer([event(1)])
+    assert await delivery.close(timeout_s=5)
+    assert (world.seqs(), world.seqs("over")) == ([1], [])
+
+
+async def test_a_lease_that_cannot_be_given_back_ends_by_itself(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.watch(subscription(0))
+    _refuse(monkeypatch, "keep", "release")
+    delivery = new_delivery()
+    await delivery.offer([event(1)])
+    assert await delivery.close(timeout_s=5)
+    assert (world.seqs(), world.table["c"].cursor, len(world.senders)) == ([1], 0, 1)
