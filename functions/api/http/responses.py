@@ -19,7 +19,7 @@ _MEANING = {
     429: "The account asks too often, or has too many unfinished runs",
     500: "Something went wrong on our side",
     501: "This is not supported; the message says what there is instead",
-    503: "The database, or the token issuer, cannot be reached; try again shortly",
+    503: "Something that this needs cannot be reached; try again after Retry-After",
     504: "The run has not ended yet; it goes on",
 }
 _START = {409, 501}
