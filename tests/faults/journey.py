@@ -131,6 +131,10 @@ class Journey:
                     pass
                 await asyncio.sleep(0.3)  # between two requests of a patient client
 
+    async def ticket(self) -> httpx.Response:
+        """What is answered to a request for a ticket, whatever that is."""
+        return await self._http.post("/ws-tickets")
+
     async def eventually[T](self, ask: Callable[[], Awaitable[T]], holds: Callable[[T], bool], what: str) -> T:
         """Ask until the answer ``holds``; a server that is away is asked again."""
         answer: T | str = "no answer"

@@ -30,6 +30,7 @@ from tests.faults.injections import (
 )
 from tests.faults.journey import Case, Journey, Path
 from tests.faults.stand import Stand
+from tests.faults.watching import throttle_connecting, throttle_leases
 
 _HOLDING = ["stream", "called", "tool note", "finished", "tool charge", "end", "ended"]
 _RUNNER = ["claim", *_HOLDING]
@@ -111,6 +112,8 @@ KINDS = [
         hit=throttle_sending,
     ),
     Kind(name="throttled DynamoDB", queue=_RUNNER[:-2], workflow=_RUNNER[:-2], hit=throttle_subscriptions),
+    Kind(name="throttled leases", queue=_RUNNER[:-2], workflow=_RUNNER[:-2], hit=throttle_leases),
+    Kind(name="throttled connecting", queue=_RUNNER[:-2], workflow=_RUNNER[:-2], hit=throttle_connecting),
     Kind(
         name="clock +5 s",
         queue=_RUNNER,
