@@ -11,7 +11,6 @@ import os
 import time
 from typing import Any
 
-from redis.asyncio import RedisCluster
 from redis.asyncio.connection import AbstractConnection
 
 from bench.report import distribution, report
@@ -50,7 +49,7 @@ def limiter(account_id: str, limit: Limit) -> RateLimiter:
 
 async def redis_s(redis: Any) -> float:
     """Redis' clock."""
-    seconds, microseconds = await redis.time(target_nodes=RedisCluster.RANDOM)
+    seconds, microseconds = await redis.time()
     return seconds + microseconds / 1e6
 
 
@@ -100,7 +99,7 @@ async def alone(redis: Any) -> tuple[list[float], list[float]]:
     for number in range(ALONE + 100):
         for kept, ask in zip(
             waits,
-            (lambda: own.take("bench-alone"), lambda: redis.ping(target_nodes=RedisCluster.RANDOM)),
+            (lambda: own.take("bench-alone"), redis.ping),
             strict=True,
         ):
             asked = time.perf_counter()

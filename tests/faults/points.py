@@ -14,6 +14,7 @@ from contextvars import ContextVar
 from typing import Any, ClassVar
 from uuid import UUID
 
+from redis.asyncio import Redis
 from redis.asyncio.cluster import ClusterNode
 from redis.exceptions import ConnectionError as RedisConnectionError
 
@@ -86,8 +87,8 @@ def _of_thread(owner: Any, name: str, thread_of: Callable[[Any], UUID]) -> None:
     setattr(owner, name, known)
 
 
-def _lossy_replies() -> None:
-    real = ClusterNode.parse_response
+def _lossy_replies(client: Any) -> None:
+    real = client.parse_response
 
     async def lossy(self: Any, connection: Any, command: str, **kwargs: Any) -> Any:
         thread_id = _THREAD.get()
@@ -99,7 +100,7 @@ def _lossy_replies() -> None:
         await _said({"lost": [str(part) for part in answer], "thread": str(thread_id)})
         raise RedisConnectionError("the reply was lost")
 
-    ClusterNode.parse_response = lossy
+    client.parse_response = lossy
 
 
 def _points_of_recording() -> None:
@@ -178,7 +179,8 @@ def install() -> None:
     if "shared.context.manager" in sys.modules:
         _small_budget()
     if "redis" in sys.modules:
-        _lossy_replies()
+        for client in (ClusterNode, Redis):
+            _lossy_replies(client)
 
 
 install()

@@ -65,6 +65,19 @@ async def _opened(_environment: None) -> AsyncIterator[None]:
     await opened.close_everything()
 
 
+@pytest.fixture(params=["a cluster", "an ordinary Redis"])
+async def either_redis(request: pytest.FixtureRequest, running: Servers) -> AsyncIterator[str]:
+    """The code under test uses a Redis of each kind in turn: its URL."""
+    url = running.redis_url if request.param == "a cluster" else running.plain_redis_url
+    await opened.close_redis()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("REDIS_URL", url)
+        opened.forget_settings()
+        yield url
+        await opened.close_redis()
+    opened.forget_settings()
+
+
 @pytest.fixture(scope="session")
 def database_server(running: Servers) -> DatabaseServer:
     """Makes databases."""

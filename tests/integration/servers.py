@@ -1,4 +1,4 @@
-"""The real servers behind the tests: PostgreSQL, Redis (a one-node cluster) and LocalStack, on 127.0.0.1 only."""
+"""The real servers behind the tests: PostgreSQL, Redis (of both kinds) and LocalStack, on 127.0.0.1 only."""
 
 import json
 import os
@@ -16,20 +16,23 @@ from tests.ports import free_port
 ROOT = Path(__file__).parents[2]
 LOCALSTACK_PYTHON = ROOT / ".local/venvs/localstack/bin/python"
 
+_URLS = ("DATABASE_URL", "REDIS_URL", "PLAIN_REDIS_URL")
+
 # Says where the servers are, and lives until its standard input ends: so they end when the tests do, however.
-_TELL_AND_WAIT = """
+_TELL_AND_WAIT = f"""
 import json, os, sys
-print(json.dumps({name: os.environ[name] for name in ("DATABASE_URL", "REDIS_URL")}), flush=True)
+print(json.dumps({{name: os.environ[name] for name in {_URLS!r}}}), flush=True)
 sys.stdin.read()
 """
 
 
 @dataclass(frozen=True)
 class Servers:
-    """Where the servers are."""
+    """Where the servers are: ``redis_url`` is that of a cluster, ``plain_redis_url`` that of an ordinary one."""
 
     database_url: str
     redis_url: str
+    plain_redis_url: str
     aws_endpoint_url: str
 
 
@@ -48,8 +51,8 @@ def _process(arguments: list[str], **options: Any) -> Iterator[subprocess.Popen[
 @contextmanager
 def _services() -> Iterator[dict[str, str]]:
     """PostgreSQL and Redis: those of the environment (``make test`` starts them), else embedded ones."""
-    if "DATABASE_URL" in os.environ and "REDIS_URL" in os.environ:
-        yield {name: os.environ[name] for name in ("DATABASE_URL", "REDIS_URL")}
+    if os.environ.keys() >= set(_URLS):
+        yield {name: os.environ[name] for name in _URLS}
         return
     command = ["suna_localstack.up", "with-services", "--", sys.executable, "-c", _TELL_AND_WAIT]
     with _process(command, stdin=subprocess.PIPE) as process:
@@ -77,4 +80,4 @@ def servers() -> Iterator[Servers]:
     with ExitStack() as stack:
         aws_endpoint_url = stack.enter_context(_localstack())
         urls = stack.enter_context(_services())
-        yield Servers(urls["DATABASE_URL"], urls["REDIS_URL"], aws_endpoint_url)
+        yield Servers(urls["DATABASE_URL"], urls["REDIS_URL"], urls["PLAIN_REDIS_URL"], aws_endpoint_url)

@@ -1,4 +1,4 @@
-"""The event log on a real one-node cluster: who may append, and what is remembered."""
+"""The event log on a real Redis, cluster or not: who may append, and what is remembered; and the hints beside it."""
 
 import asyncio
 import json
@@ -9,9 +9,12 @@ import pytest
 
 from shared import events
 from shared.events import Logged
-from shared.stream import log
+from shared.stream import control, log
+from shared.stream.control import Hint
 from shared.stream.log import TTL_MS, Answer, Appended
 from shared.stream.redis_client import redis
+
+pytestmark = pytest.mark.usefixtures("either_redis")
 
 
 @pytest.fixture
@@ -142,3 +145,25 @@ async def test_numbers_beyond_32_bits_stay_exact(thread_id: UUID) -> None:
     assert await _append(thread_id, (far, far + 1), expected=0, proved=True) == "ok"
     assert await _append(thread_id, (far + 2, far + 2), expected=far + 1) == "ok"
     assert await _seqs(thread_id, after=far) == [far + 1, far + 2]
+
+
+async def test_a_reader_that_waits_gets_what_comes_and_waits_no_longer_than_it_said(thread_id: UUID) -> None:
+    assert await log.wait(thread_id, after_seq=0, limit=10, block_ms=20) == []
+    batch = _batch(thread_id, 1, 2)
+    waiting = asyncio.create_task(log.wait(thread_id, after_seq=0, limit=10, block_ms=60_000))
+    assert await _append(thread_id, batch, proved=True) == "ok"
+    assert await waiting == batch
+    await log.forget(thread_id)
+    assert await log.last_seq(thread_id) is None
+
+
+async def test_a_hint_is_heard_by_who_listens_since_before_it(thread_id: UUID) -> None:
+    run_id = uuid4()
+    await control.notify(thread_id, "facts")
+    hints = control.listen(thread_id, after_id=await control.last_id(thread_id))
+    waiting = asyncio.ensure_future(anext(hints))
+    await control.notify(thread_id, "stop", agent_run_id=run_id)
+    assert await waiting == Hint("stop", str(run_id))
+    await hints.aclose()
+    await control.forget(thread_id)
+    assert await control.last_id(thread_id) == "0-0"

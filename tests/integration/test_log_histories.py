@@ -128,7 +128,7 @@ def _raw() -> Any:
 
 async def _dump(key: str) -> bytes | None:
     # The client decodes replies; a dump is bytes.
-    node = redis().get_node_from_key(key)
+    node: Any = (await redis().connect()).get_node_from_key(key)
     connection = node.acquire_connection()
     try:
         await connection.connect()

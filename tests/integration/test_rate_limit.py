@@ -1,12 +1,11 @@
 """The limit on an account's rate: exact with many clients, one command a request, and there while Redis is not."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
-from redis.asyncio import RedisCluster
 from redis.asyncio.connection import AbstractConnection
 
 from functions.api.limits import limiter as limits
@@ -15,12 +14,10 @@ from functions.api.limits.limiter import PLAN_LIFE_S, RateLimiter, key
 from shared.errors import DatabaseUnavailableError, RateLimitedError
 from shared.migrate import migrate
 from shared.stream import redis_client
-from tests.integration import opened
 from tests.integration.cable import Cable
 from tests.integration.conftest import StartFunction
 from tests.integration.databases import Database
 from tests.integration.deployed import Deployed, HttpApi, WebSocketApi, token
-from tests.integration.servers import Servers
 
 CLIENTS = 50
 ATTEMPTS_EACH = 240
@@ -29,12 +26,11 @@ PATIENCE_S = 60.0
 
 
 @pytest.fixture
-async def redis() -> AsyncIterator[Any]:
-    """Redis, reachable."""
-    opened.forget_settings()
+async def redis(either_redis: str) -> Any:
+    """Redis, reachable: a cluster, and an ordinary one."""
+    del either_redis
     await redis_client.open_redis()
-    yield redis_client.redis()
-    await opened.close_redis()
+    return redis_client.redis()
 
 
 def _limiter() -> RateLimiter:
@@ -56,7 +52,7 @@ async def _plan(database: Database, account_id: str, *, per_minute: int, burst: 
 
 
 async def _redis_us(redis: Any) -> int:
-    seconds, microseconds = await redis.time(target_nodes=RedisCluster.RANDOM)
+    seconds, microseconds = await redis.time()
     return seconds * 1_000_000 + microseconds
 
 
@@ -66,6 +62,7 @@ async def test_plans_allow_100_a_minute_and_50_at_once(empty_database: Database)
     assert [tuple(row) for row in rows] == [(100, 50)]
 
 
+@pytest.mark.parametrize("either_redis", ["a cluster"], indirect=True)
 async def test_50_clients_at_once_get_burst_and_rate_within_one_percent(
     redis: Any, database: Database, account_id: str
 ) -> None:
@@ -184,22 +181,13 @@ async def test_a_changed_plan_counts_within_a_minute(redis: Any, database: Datab
 
 
 async def test_while_redis_is_cut_off_the_process_goes_on_by_itself(
-    running: Servers, database: Database, account_id: str, monkeypatch: pytest.MonkeyPatch
+    either_redis: str, database: Database, account_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await _plan(database, account_id, per_minute=1, burst=10)
-    direct = RedisCluster.from_url(running.redis_url, protocol=2)
-    await direct.initialize()
-    node: Any = direct.get_default_node()
-    cable = Cable(node.port)
+    cable = Cable(urlsplit(either_redis).port or 6379)
     cable.plug()
     # A cluster says where its nodes are: that is the cable's other end.
-    client: Any = redis_client.Client(
-        host="127.0.0.1",
-        port=cable.port,
-        protocol=2,
-        decode_responses=True,
-        address_remap=lambda _: ("127.0.0.1", cable.port),
-    )
+    client = redis_client.Client(f"redis://127.0.0.1:{cable.port}/0", address_remap=lambda _: ("127.0.0.1", cable.port))
     monkeypatch.setattr(redis_client, "redis", lambda: client)
     now = 0.0
     own = RateLimiter(redis_patience_s=PATIENCE_S, clock=lambda: now)
@@ -217,7 +205,6 @@ async def test_while_redis_is_cut_off_the_process_goes_on_by_itself(
     finally:
         cable.cut()
         await client.aclose()
-        await direct.aclose()
 
 
 async def test_without_a_plan_nobody_is_let_in_and_a_known_one_needs_no_database(

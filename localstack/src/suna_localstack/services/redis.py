@@ -1,4 +1,7 @@
-"""An embedded Redis: one node in cluster mode that serves all slots, as the cloud's cache is cluster mode too."""
+"""An embedded Redis: one node in cluster mode that serves all slots, as the cloud's cache is cluster mode too.
+
+An ordinary one, without cluster mode, is for tests and measurements.
+"""
 
 import os
 import shutil
@@ -14,11 +17,17 @@ from suna_localstack.services.process import Child, Command
 
 _SLOTS = 16384
 _BUS_OFFSET = 10000  # fixed before Redis 7: the cluster bus listens on port + 10000
+_CLUSTER = {
+    "cluster-enabled": "yes",
+    "cluster-config-file": "nodes.conf",
+    "cluster-announce-ip": HOST,
+    "cluster-require-full-coverage": "no",
+}
 
 
 @dataclass(frozen=True)
 class EmbeddedRedis:
-    """A running one-node cluster and its URL."""
+    """A running server and its URL."""
 
     child: Child
     port: int
@@ -40,9 +49,9 @@ def _prepare(folder: Path) -> None:
 
 
 async def start_redis(
-    folder: Path, *, server: Path, log: Path, marks: dict[str, str], port: int | None = None
+    folder: Path, *, server: Path, log: Path, marks: dict[str, str], port: int | None = None, cluster: bool = True
 ) -> EmbeddedRedis:
-    """Start ``server`` on 127.0.0.1 (client port and cluster bus) and wait until all slots are served.
+    """Start ``server`` on 127.0.0.1 (client port and cluster bus) and wait until it serves (all slots).
 
     Nothing is kept on disk: in the architecture Redis may be lost at any time.
     """
@@ -52,10 +61,7 @@ async def start_redis(
         "port": str(port),
         "bind": HOST,
         "dir": str(folder),
-        "cluster-enabled": "yes",
-        "cluster-config-file": "nodes.conf",
-        "cluster-announce-ip": HOST,
-        "cluster-require-full-coverage": "no",
+        **(_CLUSTER if cluster else {}),
         "appendonly": "no",
         "save": "",
         "maxmemory": "512mb",
@@ -73,6 +79,12 @@ async def start_redis(
     client: Redis = Redis(host=HOST, port=port, socket_timeout=5, socket_connect_timeout=1)
     assigned = False
 
+    async def answers() -> bool:
+        try:
+            return bool(await client.execute_command("PING"))
+        except (RedisError, OSError):
+            return False
+
     async def serves_all_slots() -> bool:
         nonlocal assigned
         try:
@@ -89,7 +101,7 @@ async def start_redis(
         return "'cluster_state': 'ok'" in text or "cluster_state:ok" in text
 
     try:
-        await child.ready(serves_all_slots, timeout_s=30)
+        await child.ready(serves_all_slots if cluster else answers, timeout_s=30)
     except BaseException:
         await child.stop()
         raise

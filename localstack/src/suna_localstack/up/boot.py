@@ -96,14 +96,23 @@ class Boot:
                 )
 
     async def restart_redis(self, port: int | None) -> str:
+        return await self._start_redis("redis", port=port, cluster=True)
+
+    async def plain_redis(self) -> str:
+        """An ordinary Redis besides: nothing of the stack uses it."""
+        await self._install_redis()
+        return await self._start_redis("plain-redis", port=None, cluster=False)
+
+    async def _start_redis(self, name: str, *, port: int | None, cluster: bool) -> str:
         server = await start_redis(
-            self.folders.state / "redis",
+            self.folders.state / name,
             server=find_binary(self.folders.redis) or self.folders.redis,
-            log=self.folders.log("redis"),
+            log=self.folders.log(name),
             marks=self.env,
             port=port,
+            cluster=cluster,
         )
-        self.started(Part("redis", server.child, server.port))
+        self.started(Part(name, server.child, server.port))
         return server.url
 
     async def restart_model(self, port: int | None) -> int:

@@ -1,6 +1,8 @@
-"""Run a command with servers of its own: PostgreSQL, Redis (a one-node cluster) and the scripted model.
+"""Run a command with servers of its own: PostgreSQL, Redis (a one-node cluster, and an ordinary one besides) and the
+scripted model.
 
-They run on free ports in a temporary folder; ``DATABASE_URL``, ``REDIS_URL`` and ``MODEL_URL`` tell the command where.
+They run on free ports in a temporary folder; ``DATABASE_URL``, ``REDIS_URL``, ``PLAIN_REDIS_URL`` and ``MODEL_URL``
+tell the command where.
 """
 
 import asyncio
@@ -36,10 +38,12 @@ async def _run(command: list[str], folders: Folders) -> int:
         async with asyncio.TaskGroup() as group:
             database_url = group.create_task(boot.postgres())
             redis_url = group.create_task(boot.redis())
+            plain_redis_url = group.create_task(boot.plain_redis())
             model_port = group.create_task(boot.restart_model(None))
         given = {
             "DATABASE_URL": database_url.result(),
             "REDIS_URL": redis_url.result(),
+            "PLAIN_REDIS_URL": plain_redis_url.result(),
             "MODEL_URL": f"http://127.0.0.1:{model_port.result()}",
         }
         process = await asyncio.create_subprocess_exec(*command, env={**os.environ, **given})
