@@ -1,12 +1,13 @@
 """The event log against Suna's: ``make bench-log``.
 
 Both sides bring the same 2,000 events (already merged, about 300 bytes) in order to 1, 10 and 100 readers, on the same
-Redis, in one process each time, taking turns.
+Redis, in one process each time, taking turns: on a one-node cluster, and then all of it on an ordinary Redis
+(``PLAIN_REDIS_URL``).
 
 Ours is the runner's own path: publisher, one append script a batch (a batch is what has come while the last one was
 written, 64 at most), one delivery for all subscribers of the thread, served from memory. Posting to the gateway is
-replaced by a call that notes the time; the gateway's push is in neither side. Wake policy: subscribers are woken after
-each batch.
+replaced by a call that notes the time, and DynamoDB by a table in memory; the gateway's push is in neither side. Wake
+policy: subscribers are woken after each batch.
 
 Theirs is what the seed describes: RPUSH and PUBLISH for each event; a reader waits on pub/sub and reads LRANGE from
 where it was. It reads once for all notifications that have come meanwhile, which is kinder than one LRANGE each.
@@ -26,7 +27,7 @@ from uuid import uuid4
 
 from redis.asyncio import Redis
 
-from bench.report import distribution, report
+from bench.report import distribution, keep, show
 from shared import events
 from shared.database import facts
 from shared.domain import LogHold
@@ -34,6 +35,7 @@ from shared.settings import stream_settings
 from shared.stream import connections, redis_client, subscriptions
 from shared.stream.appender import Appender
 from shared.stream.delivery import Delivery
+from shared.stream.filters import Filter
 from shared.stream.publisher import Publisher
 from shared.stream.subscriptions import Subscription
 
@@ -55,6 +57,8 @@ class Measured:
     lag_ms: list[float]
 
 
+type Rows = dict[str, dict[str, float]]
+
 type Side = Callable[[int, int, float | None], Awaitable[list[float]]]
 """Brings so many events to so many readers, at a rate or as fast as it goes; the lags in seconds."""
 
@@ -71,17 +75,19 @@ async def ours(count: int, readers: int, rate: float | None) -> list[float]:
     made: list[float] = []
     lags: list[float] = []
     done = asyncio.Event()
-    subscribed = [
-        Subscription(
+    wanted = Filter(subscription_id="bench", channels=frozenset({"messages"}))
+    subscribed = {
+        str(place): Subscription(
             thread_id=hold.thread_id,
             connection_id=str(place),
             account_id="bench",
-            subscription_id=str(place),
-            channels=frozenset({"messages"}),
-            since=0,
+            filters=(wanted,),
+            cursor=0,
+            version=1,
+            expires_at=2**40,
         )
         for place in range(readers)
-    ]
+    }
     got = dict.fromkeys(range(readers), 0)
 
     async def post(connection_id: str, _frame: str) -> None:
@@ -92,7 +98,13 @@ async def ours(count: int, readers: int, rate: float | None) -> list[float]:
             done.set()
 
     async def of_thread(*_: Any, **__: Any) -> list[Subscription]:
-        return subscribed
+        return list(subscribed.values())
+
+    async def claim(subscription: Subscription, **_: Any) -> Subscription:
+        return subscribed[subscription.connection_id]
+
+    async def yes(*_: Any, **__: Any) -> bool:
+        return True
 
     async def nothing(*_: Any, **__: Any) -> list[Any]:
         return []
@@ -106,6 +118,9 @@ async def ours(count: int, readers: int, rate: float | None) -> list[float]:
     with (
         patch.object(connections, "post", post),
         patch.object(subscriptions, "of_thread", of_thread),
+        patch.object(subscriptions, "claim", claim),
+        patch.object(subscriptions, "keep", yes),
+        patch.object(subscriptions, "release", yes),
         patch.object(facts, "take", nothing),
         patch.object(facts, "note_logged", nothing),
     ):
@@ -191,53 +206,70 @@ async def _measure(side: Side, *, count: int, readers: int, rate: float | None) 
     return Measured(wall, cpu, redis_cpu_after - redis_cpu, commands_after - commands - 2, [lag * 1000 for lag in lags])
 
 
-async def _bench() -> None:
-    # Asked for by the settings, and used by nothing here.
-    os.environ |= {"SUBSCRIPTIONS_TABLE": "none", "CONNECTIONS_URL": "none"}
-    sides: dict[str, Side] = {"ours": ours, "suna": theirs}
-    await redis_client.open_redis()
-    for side in sides.values():  # warm
-        await _measure(side, count=50, readers=2, rate=None)
-    rows: dict[str, dict[str, float]] = {}
-    speed: dict[tuple[str, int], Measured] = {}
+async def _throughput(sides: dict[str, Side], rows: Rows) -> dict[str, Measured]:
+    """As fast as each goes; returns what was measured with the most readers, by side."""
+    found: dict[str, Measured] = {}
     for readers in READERS:
         for name, side in sides.items():
-            found = await _measure(side, count=EVENTS, readers=readers, rate=None)
-            speed[name, readers] = found
+            found[name] = await _measure(side, count=EVENTS, readers=readers, rate=None)
             rows[f"{name}, {readers} readers, flat out"] = {
-                "events/s to each": EVENTS / found.wall_s,
-                "commands": found.commands,
-                "CPU s": found.cpu_s,
-                "Redis CPU s": found.redis_cpu_s,
+                "events/s to each": EVENTS / found[name].wall_s,
+                "commands": found[name].commands,
+                "CPU s": found[name].cpu_s,
+                "Redis CPU s": found[name].redis_cpu_s,
             }
-    lags: dict[str, list[float]] = {}
+    return found
+
+
+async def _lag_p99_ms(sides: dict[str, Side], rows: Rows) -> dict[str, float]:
+    """At 100 events a second, by side."""
+    p99: dict[str, float] = {}
     for name, side in sides.items():
-        found = await _measure(side, count=LAG_EVENTS, readers=100, rate=RATE_PER_S)
-        lags[name] = found.lag_ms
+        found = await _measure(side, count=LAG_EVENTS, readers=max(READERS), rate=RATE_PER_S)
         said = distribution(found.lag_ms)
-        rows[f"{name}, 100 readers, {RATE_PER_S:g}/s"] = {
+        p99[name] = said["p99"]
+        rows[f"{name}, {max(READERS)} readers, {RATE_PER_S:g}/s"] = {
             "lag p50 ms": said["p50"],
             "lag p99 ms": said["p99"],
             "CPU s": found.cpu_s,
             "Redis CPU s": found.redis_cpu_s,
         }
-    mine, suna = speed["ours", 100], speed["suna", 100]
-    figures = {
+    return p99
+
+
+async def _compare(url: str, *, title: str) -> dict[str, float]:
+    """Both sides on one Redis."""
+    os.environ["REDIS_URL"] = url
+    stream_settings.cache_clear()
+    redis_client.redis.cache_clear()
+    sides: dict[str, Side] = {"ours": ours, "suna": theirs}
+    await redis_client.redis().connect()
+    for side in sides.values():  # warm
+        await _measure(side, count=50, readers=2, rate=None)
+    rows: Rows = {}
+    speed, lag_p99_ms = await _throughput(sides, rows), await _lag_p99_ms(sides, rows)
+    await redis_client.redis().aclose()
+    show(f"{EVENTS:,} events to readers, {title}: one log and one delivery, or a list and pub/sub", rows)
+    mine, suna = speed["ours"], speed["suna"]
+    return {
         "events_per_s_ratio_100_readers": round(suna.wall_s / mine.wall_s, 2),
         "redis_commands_ratio": round(suna.commands / mine.commands, 1),
-        "lag_p99_ratio": round(distribution(lags["ours"])["p99"] / distribution(lags["suna"])["p99"], 2),
+        "lag_p99_ratio": round(lag_p99_ms["ours"] / lag_p99_ms["suna"], 2),
         "cpu_s_ours_100": round(mine.cpu_s, 2),
         "cpu_s_suna_100": round(suna.cpu_s, 2),
         "redis_cpu_s_ours_100": round(mine.redis_cpu_s, 2),
         "redis_cpu_s_suna_100": round(suna.redis_cpu_s, 2),
         "events": EVENTS,
     }
-    report(
-        "log",
-        title="2,000 events to readers: one log and one delivery, or a list and pub/sub",
-        rows=rows,
-        figures=figures,
-    )
+
+
+async def _bench() -> None:
+    # Asked for by the settings, and used by nothing here.
+    os.environ |= {"SUBSCRIPTIONS_TABLE": "none", "CONNECTIONS_URL": "none"}
+    cluster, plain = os.environ["REDIS_URL"], os.environ["PLAIN_REDIS_URL"]
+    figures: dict[str, Any] = await _compare(cluster, title="one-node cluster")
+    figures["ordinary_redis"] = await _compare(plain, title="ordinary Redis")
+    keep("log", figures)
 
 
 if __name__ == "__main__":
