@@ -73,6 +73,17 @@ async def unlogged(connection: Connection, *, thread_id: UUID) -> list[Fact]:
     return [_fact(row) for row in await connection.fetch(_SQL["unlogged"], thread_id, [])]
 
 
+async def newest(connection: Connection, *, thread_id: UUID, most: int) -> list[Logged]:
+    """The thread's newest numbered facts that follow one another, in the log or not: a run's end is the last."""
+    rows = await connection.fetch(_SQL["newest"], thread_id, most)
+    found: list[Logged] = []
+    for row in rows:
+        if found and row["seq"] != found[0].seq - 1:
+            break
+        found.insert(0, _fact(row).logged)
+    return found
+
+
 async def note_logged(event_nos: Sequence[int]) -> None:
     """Note that facts are in the log."""
     if event_nos:

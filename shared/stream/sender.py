@@ -35,6 +35,8 @@ _FIRST_ASK_S = 0.05
 _LONGEST_ASK_S = 1.0
 _READ_EVENTS = 200
 _LOG_AWAY_S = 0.5
+# A log that stays away for longer is taken for lost: what it has is declared, and nobody waits in silence.
+_LOG_PATIENCE_S = 5.0
 _BACKOFF_S = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
 
 
@@ -55,7 +57,7 @@ class Source(Protocol):
 
     @property
     def closing(self) -> bool:
-        """Whether there will be no more events; then a sender gives up rather than to wait for the log."""
+        """Whether there will be no more events, so that no later append declares what the log lacks now."""
         ...
 
 
@@ -75,6 +77,7 @@ class Sender:
         self._look = asyncio.Event()
         self._moves = 0
         self._lost = False
+        self._log_away_since: float | None = None
 
     @property
     def version(self) -> int:
@@ -93,7 +96,6 @@ class Sender:
         """Post what the subscription has not got yet, as it comes. False: it is gone, or another sender has it.
 
         Raises:
-            EventLogUnavailableError: the log is away, and the source waits for it no longer.
             SubscriptionsUnavailableError: the lease could not be taken, or the end of the subscription not be written.
         """
         if not await self._claim():
@@ -157,11 +159,12 @@ class Sender:
             try:
                 found = await self._after(newest)
             except EventLogUnavailableError:
-                if self._source.closing:
-                    raise
                 logger.warning("the event log could not be read", exc_info=True)
-                await asyncio.sleep(_LOG_AWAY_S)
-                continue
+                if self._waits_for_log():
+                    await asyncio.sleep(_LOG_AWAY_S)
+                    continue
+                await self._declare_up_to(self._next_at_hand(newest))
+                found = self._source.tail_after(self._cursor)
             moves = self._moves
             for event in found:
                 if not await self._offer(event):
@@ -170,9 +173,9 @@ class Sender:
                     break
                 self._cursor = event.seq
             else:
-                if not found:
-                    # Neither at hand nor in the log: it goes on with what comes.
-                    self._cursor = max(self._cursor, newest)
+                if not found and newest > self._cursor:
+                    # Neither at hand nor in the log yet, nor declared: what comes will tell.
+                    await self._look.wait()
 
     async def _newest(self) -> int | None:
         """Wait for an event after the cursor, wherever that is moved meanwhile; ``None`` if there will be none."""
@@ -194,16 +197,33 @@ class Sender:
             return self._source.tail_after(self._cursor)
         thread_id = self._subscription.thread_id
         found = await log.read(thread_id, after_seq=self._cursor, limit=_READ_EVENTS)
+        self._log_away_since = None
         if found and found[0].seq == self._cursor + 1:
             return found
         first = await log.first_seq(thread_id)
-        # Numbers that are missing inside the log are declared by the log itself, those before it are not.
+        # Numbers that are missing inside the log are declared by the log itself, those before it are not; nor are those
+        # behind it, if nothing more is appended, or cannot be.
         if first is None or first > self._cursor + 1:
-            at_hand = self._source.tail_after(self._cursor)
-            begins = first or (at_hand[0].seq if at_hand else newest + 1)
-            if begins > self._cursor + 1:
-                await self._declare(first=self._cursor + 1, last=begins - 1)
+            await self._declare_up_to(first or self._next_at_hand(newest))
+        elif not found and (self._source.closing or self._source.tail_after(self._cursor)):
+            await self._declare_up_to(self._next_at_hand(newest))
         return found or self._source.tail_after(self._cursor)
+
+    def _waits_for_log(self) -> bool:
+        """Whether a log that is away is waited for still."""
+        now = time.monotonic()
+        if self._log_away_since is None:
+            self._log_away_since = now
+        return now < self._log_away_since + _LOG_PATIENCE_S
+
+    def _next_at_hand(self, newest: int) -> int:
+        """The number that the connection can get next where the log has none for it."""
+        at_hand = self._source.tail_after(self._cursor)
+        return at_hand[0].seq if at_hand else newest + 1
+
+    async def _declare_up_to(self, begins: int) -> None:
+        if begins > self._cursor + 1:
+            await self._declare(first=self._cursor + 1, last=begins - 1)
 
     async def _declare(self, *, first: int, last: int) -> None:
         """Tell what this connection will never get, and how the thread stands instead. These have no number."""

@@ -226,6 +226,21 @@ async def test_what_the_log_has_lost_is_declared_with_the_thread_as_the_database
     assert len(posts.sent[connection_id]) == 2 + len(rest)
 
 
+async def test_the_end_that_the_log_has_lost_is_declared_too(posts: Gateway, database: Database) -> None:
+    thread_id = await database.new_thread(ACCOUNT)
+    await appended(thread_id, 1, 30)
+    connection_id = await watching(thread_id, since=4)
+    # GIVEN a failover that lost the log's last entries, and nobody who would append anything more
+    await redis().xdel(f"{{{thread_id}}}:events", *(f"{seq}-0" for seq in range(21, 31)))
+    [found] = await subscriptions.of_thread(thread_id, account_id=ACCOUNT)
+    assert await Sender(found, Replay(thread_id, newest_seq=30)).run()
+    *rest, gap, values = posts.sent[connection_id]
+    assert [frame["seq"] for frame in rest] == list(range(5, 21))
+    assert gap["params"]["data"] == {"name": "gap", "payload": {"from": 21, "to": 30}}
+    assert values["params"]["data"] == {"messages": []}
+    assert await cursor_of(thread_id, connection_id) == 30
+
+
 async def test_a_renewal_keeps_the_lease_beyond_its_time(
     posts: Gateway, thread_id: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:

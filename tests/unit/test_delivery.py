@@ -65,6 +65,20 @@ async def test_numbers_that_a_dead_holder_reserved_are_no_loss(world: World) -> 
     assert world.seqs() == [1001]
 
 
+async def test_numbers_before_what_cannot_be_logged_are_declared_by_the_sender(world: World) -> None:
+    # GIVEN a takeover, and a log that takes nothing more
+    world.log = [event(number) for number in range(1, 43)]
+    world.watch(subscription(41))
+    delivery = new_delivery(last_seq=1000)
+    await world.until_sent([42])
+    await delivery.offer([event(1001)])
+    await world.until_sent([42, None, None, 1001])
+    await delivery.close(timeout_s=5)
+    gap, values = world.sent["c"][1:3]
+    assert gap["params"]["data"] == {"name": "gap", "payload": {"from": 43, "to": 1000}}
+    assert values["params"]["data"] == {"messages": [{"content": "from the database"}]}
+
+
 async def test_what_the_log_has_forgotten_is_declared_with_a_snapshot(world: World) -> None:
     world.log = [event(100), event(101)]
     world.watch(subscription(42))

@@ -1,4 +1,4 @@
-"""A Redis that cannot be reached is the same error at the first contact as at any other, one of ours, and is asked again."""
+"""A Redis that is away is the same error of ours at the first contact as at any other, and it is asked again."""
 
 import socket
 

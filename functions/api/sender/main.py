@@ -9,8 +9,9 @@ from typing import Any
 from uuid import UUID
 
 from shared.aws import clients
-from shared.database import connection, threads
+from shared.database import connection, facts, threads
 from shared.database.pool import open_pool
+from shared.errors import EventLogUnavailableError
 from shared.events import Logged
 from shared.process import at_init, run
 from shared.stream import log, wake
@@ -20,6 +21,8 @@ from shared.stream.redis_client import open_redis
 from shared.stream.sender import Sender
 from shared.telemetry import bound, logger
 
+# A run's end, and what was written with it.
+_MOST_FACTS = 20
 # Left for giving back what is not finished when the function's time ends.
 _SPARE_S = 5.0
 
@@ -32,29 +35,41 @@ at_init(_connect)
 
 
 class Replay:
-    """What the log holds, up to where it ended when it was looked at (``Source`` of a sender)."""
+    """What the log holds, up to where it ended when it was looked at (``Source`` of a sender).
+
+    ``facts``: the newest of the database, for a log that does not have them.
+    """
 
     closing = True
 
-    def __init__(self, thread_id: UUID, *, newest_seq: int) -> None:
+    def __init__(self, thread_id: UUID, *, newest_seq: int, facts: Sequence[Logged] = ()) -> None:
         self._thread_id = thread_id
         self._newest_seq = newest_seq
+        self._facts = facts
 
     async def newest_after(self, cursor: int) -> int | None:
         """The log's newest event, or what PostgreSQL knows to have been there."""
         if cursor >= self._newest_seq:
-            self._newest_seq = max(self._newest_seq, await log.last_seq(self._thread_id) or 0)
+            self._newest_seq = max(self._newest_seq, await _last_logged(self._thread_id))
         return self._newest_seq if self._newest_seq > cursor else None
 
     def reaches(self, cursor: int) -> bool:
-        """Nothing is at hand."""
+        """The log comes first."""
         del cursor
         return False
 
     def tail_after(self, cursor: int) -> list[Logged]:
-        """Nothing is at hand."""
-        del cursor
-        return []
+        """The facts after ``cursor``."""
+        return [fact for fact in self._facts if fact.seq > cursor]
+
+
+async def _last_logged(thread_id: UUID) -> int:
+    """The number of the log's newest event; 0 if it has none, or is away: then what the database knows is told."""
+    try:
+        return await log.last_seq(thread_id) or 0
+    except EventLogUnavailableError:
+        logger.warning("the event log is away", exc_info=True)
+        return 0
 
 
 def handler(event: dict[str, Any], context: Any) -> None:
@@ -84,13 +99,14 @@ async def _close(connection_ids: Sequence[str]) -> None:
 async def _serve(thread_id: UUID, *, account_id: str, limit_s: float, function: str) -> None:
     async with connection() as taken:
         position = await threads.stream_position(taken, thread_id=thread_id, account_id=account_id)
+        known = await facts.newest(taken, thread_id=thread_id, most=_MOST_FACTS)
     if position.held:
         logger.info("the run's executor serves the thread")
         return
     watching = await audience(thread_id, account_id=account_id)
     if not watching:
         return
-    source = Replay(thread_id, newest_seq=max(position.last_seq, await log.last_seq(thread_id) or 0))
+    source = Replay(thread_id, newest_seq=max(position.last_seq, await _last_logged(thread_id)), facts=known)
     tasks = [asyncio.create_task(Sender(subscription, source).run()) for subscription in watching]
     done, late = await asyncio.wait(tasks, timeout=limit_s)
     for task in late:

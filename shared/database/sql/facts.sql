@@ -26,6 +26,9 @@ SELECT * FROM thread_events
 WHERE thread_id = $1 AND logged_at IS NULL AND seq IS NOT NULL AND NOT event_no = ANY ($2::bigint[])
 ORDER BY seq
 
+-- name: newest
+SELECT * FROM thread_events WHERE thread_id = $1 AND seq IS NOT NULL ORDER BY seq DESC LIMIT $2
+
 -- name: logged
 UPDATE thread_events SET logged_at = clock_timestamp() WHERE event_no = ANY ($1::bigint[]) AND logged_at IS NULL
 
