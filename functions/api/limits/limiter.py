@@ -71,7 +71,8 @@ class RateLimiter:
         limit = await self._limit(account_id)
         if self._clock() >= self._away_until:
             try:
-                return await self._from_redis(account_id, limit)
+                async with asyncio.timeout(self._redis_patience_s):
+                    return await ask_redis(account_id, limit)
             except (EventLogUnavailableError, TimeoutError):
                 self._away_until = self._clock() + _AWAY_S
                 logger.warning("Redis is away: this process limits rates by itself", exc_info=True)
@@ -85,15 +86,16 @@ class RateLimiter:
             rate, burst = await plans.request_rate(taken, account_id=account_id)
         return self._limits.put(account_id, Limit(rate, burst))
 
-    async def _from_redis(self, account_id: str, limit: Limit) -> Verdict:
-        # Deferred: the client of Redis costs a cold start 150 ms, and what a function is asked without a credential,
-        # or a snapshot of it, has no use for it.
-        from shared.stream.redis_client import redis  # noqa: PLC0415
 
-        async with asyncio.timeout(self._redis_patience_s):
-            answer: Any = await redis().eval(_SCRIPT, 1, key(account_id), limit.interval_us, limit.burst)
-        admitted, ahead_us = answer
-        return Verdict(limit, bool(admitted), int(ahead_us))
+async def ask_redis(account_id: str, limit: Limit) -> Verdict:
+    """Count one request in Redis. Raises EventLogUnavailableError."""
+    # Deferred: the client of Redis costs a cold start 150 ms, and what a function is asked without a credential, or a
+    # snapshot of it, has no use for it.
+    from shared.stream.redis_client import redis  # noqa: PLC0415
+
+    answer: Any = await redis().eval(_SCRIPT, 1, key(account_id), limit.interval_us, limit.burst)
+    admitted, ahead_us = answer
+    return Verdict(limit, bool(admitted), int(ahead_us))
 
 
 def key(account_id: str) -> str:

@@ -11,10 +11,22 @@ from redis.exceptions import ClusterCrossSlotError
 
 from suna_localstack.services import redis_install
 from suna_localstack.services.external import ExternalServiceUnusable, check_redis
-from suna_localstack.services.ports import HOST, free_port
-from suna_localstack.services.process import Child, Command
+from suna_localstack.services.ports import HOST
 from suna_localstack.services.redis import find_binary, start_redis
+from suna_localstack.up.folders import Folders
 from tests.localstack.up.commands import alive
+
+
+def _is_cluster(url: str) -> bool:
+    folders = Folders.from_environment()
+    return check_redis(url, root=folders.root, python=folders.dev_python)
+
+
+def _refused(url: str, reason: str) -> None:
+    with pytest.raises(ExternalServiceUnusable, match=reason) as raised:
+        _is_cluster(url)
+    assert "wrong" not in str(raised.value)
+    assert len(str(raised.value).splitlines()) == 1
 
 
 async def test_is_a_cluster_of_one_on_loopback_only(tmp_path: Path, redis_folder: Path, children: list) -> None:
@@ -35,7 +47,7 @@ async def test_is_a_cluster_of_one_on_loopback_only(tmp_path: Path, redis_folder
     with pytest.raises(ClusterCrossSlotError), redis.Redis(host=HOST, port=server.port) as plain:
         plain.mget("{one}:a", "{two}:b")
     assert listening == {(HOST, server.port), (HOST, server.port + 10000)}
-    assert check_redis(server.url) is True
+    assert _is_cluster(server.url) is True
     client.close()
 
 
@@ -50,7 +62,7 @@ async def test_comes_back_on_the_same_port_with_all_slots(tmp_path: Path, redis_
     children.append(second.child)
 
     assert second.url == first.url
-    assert check_redis(second.url) is True
+    assert _is_cluster(second.url) is True
     assert not alive(first.child.pid)
 
 
@@ -73,30 +85,30 @@ async def test_comes_back_with_what_a_dump_has(tmp_path: Path, redis_folder: Pat
         assert state["cluster_slots_assigned"] == "16384"
 
 
-async def test_a_redis_of_the_user_need_not_be_a_cluster(tmp_path: Path, redis_folder: Path, children: list) -> None:
+async def test_a_redis_of_the_user_need_not_be_a_cluster_but_has_to_do_what_the_functions_ask_of_it(
+    tmp_path: Path, redis_folder: Path, children: list
+) -> None:
     binary = find_binary(redis_folder)
     assert binary is not None
-    port = free_port()
-    argv = [str(binary), "--port", str(port), "--bind", HOST, "--requirepass", "right", "--save", ""]
-    child = await Child.start(Command(name="Redis", argv=argv, log=tmp_path / "log", env={}, cwd=tmp_path))
-    children.append(child)
-
-    async def usable() -> bool:
-        try:
-            return check_redis(f"redis://:right@{HOST}:{port}/0") is False
-        except ExternalServiceUnusable:
-            return False
-
-    await child.ready(usable, timeout_s=10)
-    for url, reason in {
-        f"redis://:wrong@{HOST}:{port}/0": "refuses the password",
-        f"redis://{HOST}:{port}/0": "refuses the password",
-        f"redis://{HOST}:1/0": "Connection refused",
-        f"http://{HOST}:{port}": "is no Redis URL",
-    }.items():
-        with pytest.raises(ExternalServiceUnusable, match=reason) as raised:
-            check_redis(url)
-        assert "wrong" not in str(raised.value)
+    server = await start_redis(tmp_path / "redis", server=binary, log=tmp_path / "redis.log", marks={}, cluster=False)
+    children.append(server.child)
+    address = f"{HOST}:{server.port}/0"
+    assert not _is_cluster(server.url)
+    with redis.Redis(host=HOST, port=server.port) as client:
+        assert not client.keys("{*"), "something is left of the check"
+        client.acl_setuser("unscripted", enabled=True, passwords=["+x"], keys="*", categories=["+@all", "-@scripting"])
+        client.acl_setuser("waitless", enabled=True, passwords=["+x"], keys="*", categories=["+@all", "-@blocking"])
+        client.acl_setuser("full", enabled=True, passwords=["+right"], keys="*", categories=["+@all"])
+        for url, reason in {
+            f"redis://full:wrong@{address}": "refuses the password",
+            f"redis://unscripted:x@{address}": "does not permit its user what is needed",
+            f"redis://waitless:x@{address}": "does not permit its user what is needed",
+            f"redis://{HOST}:1/0": "does not work .*connecting",
+            f"http://{address}": "is no Redis URL",
+        }.items():
+            _refused(url, reason)
+        client.replicaof(HOST, 1)
+        _refused(f"redis://full:right@{address}", "is a replica that takes no writes")
 
 
 def test_a_missing_compiler_is_named_with_the_ways_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,12 +1,15 @@
 """The user's own PostgreSQL or Redis, checked before anything is started."""
 
+import os
+import subprocess
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import psycopg
-from redis import Redis
-from redis.exceptions import AuthenticationError, RedisError
 
 _TIMEOUT_S = 5
+# The functions' code has to be imported, too.
+_CHECK_TIMEOUT_S = 60
 
 
 class ExternalServiceUnusable(RuntimeError):
@@ -57,34 +60,37 @@ def check_database(url: str) -> None:
         ) from error
 
 
-def check_redis(url: str) -> bool:
-    """Connect to ``url`` and return whether that Redis is in cluster mode.
+def check_redis(url: str, *, root: Path, python: Path) -> bool:
+    """Use the Redis at ``url`` as the functions do, by their own code; whether it is a cluster.
 
-    A Redis that is not in cluster mode is accepted: every multi-key command of the project stays within one hash tag.
+    Args:
+        url: of a cluster or of an ordinary Redis.
+        root: the project's folder.
+        python: of the environment in which the functions' code can be imported.
 
     Raises:
-        ExternalServiceUnusable: unreachable, wrong password, cluster slots missing, not a Redis URL.
+        ExternalServiceUnusable: unreachable, wrong password, read-only, too old, lacks a permission, not a Redis URL.
     """
-    advice = "correct it, or unset it to use the embedded server"
     if not url.startswith(("redis://", "rediss://")):
         raise ExternalServiceUnusable(
             f"REDIS_URL={redacted(url)} is no Redis URL: write redis://[user:password@]host:port/0, or unset it"
         )
     try:
-        client: Redis = Redis.from_url(url, socket_timeout=_TIMEOUT_S, socket_connect_timeout=_TIMEOUT_S)
-        client.ping()
-        cluster = "'cluster_enabled': 1" in repr(client.info("cluster"))
-        if cluster:
-            state = client.execute_command("CLUSTER INFO")
-            if "ok" not in str(state.get("cluster_state") if isinstance(state, dict) else state):
-                raise ExternalServiceUnusable(f"REDIS_URL={redacted(url)}: its slots are not all served: {advice}")
-        client.close()
-    except AuthenticationError as error:
+        checked = subprocess.run(
+            [str(python), "-m", "scripts.redis_check"],
+            env={"PATH": os.environ.get("PATH", os.defpath), "REDIS_URL": url},
+            cwd=root,
+            capture_output=True,
+            text=True,
+            timeout=_CHECK_TIMEOUT_S,
+            check=False,
+        )
+        said = (checked.stdout if checked.returncode == 0 else checked.stderr).strip().splitlines()
+        usable, last = checked.returncode == 0, said[-1] if said else "nothing was said"
+    except subprocess.TimeoutExpired:
+        usable, last = False, f"has not answered within {_CHECK_TIMEOUT_S} s"
+    if not usable:
         raise ExternalServiceUnusable(
-            f"REDIS_URL={redacted(url)} refuses the password ({_first_line(error)}): {advice}"
-        ) from error
-    except (RedisError, OSError, ValueError) as error:
-        raise ExternalServiceUnusable(
-            f"REDIS_URL={redacted(url)} does not work ({_first_line(error)}): {advice}"
-        ) from error
-    return cluster
+            f"REDIS_URL={redacted(url)} {last}: correct it, or unset it to use the embedded server"
+        )
+    return last == "cluster"

@@ -101,7 +101,7 @@ def check_wishes(folders: Folders) -> Wishes:
         if database_url:
             check_database(database_url)
         if redis_url:
-            check_redis(redis_url)
+            check_redis(redis_url, root=folders.root, python=folders.dev_python)
     except ExternalServiceUnusable as error:
         raise StackError(str(error)) from error
     return Wishes(port, database_url, redis_url)
