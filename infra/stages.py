@@ -103,6 +103,11 @@ class Stage:
     lease_s: int
     wake_by_s: int
     postgres_pool_size: int = 2
+    postgres_idle_s: int = 300
+    postgres_lifetime_s: int = 3600
+    model_connections: int = 100
+    model_connections_per_host: int = 30
+    model_dns_ttl_s: int = 300
     log_level: str = "INFO"
     log_retention_days: int
     http_rate_per_s: int = 2_000

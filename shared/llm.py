@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import aiohttp
+
 from shared.aws.secrets import forget, secret
 from shared.domain import Json
 from shared.settings import ModelSettings
@@ -76,6 +78,7 @@ class Llm:
     def __init__(self, settings: ModelSettings) -> None:
         self._settings = settings
         self._keys: dict[str, str] | None = None
+        self._session: aiohttp.ClientSession | None = None
 
     @property
     def default_model(self) -> str:
@@ -155,9 +158,29 @@ class Llm:
             price_usd=None if reported is None else price_usd(model, reported),
         )
 
+    async def close(self) -> None:
+        """Close the connections to providers."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    def _connections(self) -> aiohttp.ClientSession:
+        """One session for all providers and keys: litellm's own have a pool each, of a thousand connections."""
+        if self._session is None or self._session.closed:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(
+                    limit=self._settings.model_connections,
+                    limit_per_host=self._settings.model_connections_per_host,
+                    ttl_dns_cache=self._settings.model_dns_ttl_s,
+                ),
+                # A provider's cookies are nobody's business.
+                cookie_jar=aiohttp.DummyCookieJar(),
+            )
+        return self._session
+
     async def _call(self, **arguments: Any) -> Any:
         try:
-            return await _acompletion(**arguments)
+            return await _acompletion(**arguments, shared_session=self._connections())
         except AuthenticationError:
             self._forget_keys()
             raise

@@ -21,6 +21,10 @@ class Settings(BaseSettings):
     # RDS Proxy's, where there is one; else the secret says.
     database_host: str = ""
     postgres_pool_size: int = 2
+    # Of the pool's connections all but the first are closed when nobody has used them for so long, and each is replaced
+    # when it is so old: it would stay where it is when a proxy has more nodes, or the server's memory of it grows.
+    postgres_idle_s: float = 300.0
+    postgres_lifetime_s: float = 3600.0
     lease_s: float = 30.0
     wake_by_s: float = 60.0
 
@@ -88,6 +92,10 @@ class ModelSettings(BaseSettings):
 
     default_model: str
     provider_secret_arn: str = ""
+    # Of the model client: connections in all, and to one host; for how long an address that was looked up is good.
+    model_connections: int = 100
+    model_connections_per_host: int = 30
+    model_dns_ttl_s: int = 300
     # Remote MCP servers on private addresses that assistants may use all the same, as "host:port,host:port".
     mcp_allowed_private: str = ""
 

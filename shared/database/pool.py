@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from functools import cache
@@ -74,6 +75,8 @@ def _opening() -> asyncio.Lock:
 
 
 _pools: list[Pool] = []
+# When the pool's connections were last bound to be replaced, on the local monotonic clock.
+_young_since: dict[Pool, float] = {}
 
 
 async def _pool() -> Pool:
@@ -84,10 +87,16 @@ async def _pool() -> Pool:
                     **await connect_arguments(),
                     min_size=1,
                     max_size=settings().postgres_pool_size,
+                    max_inactive_connection_lifetime=settings().postgres_idle_s,
                     connection_class=ProxiedConnection,
                 )
             )
-    return _pools[0]
+        pool = _pools[0]
+        if time.monotonic() - _young_since.setdefault(pool, time.monotonic()) >= settings().postgres_lifetime_s:
+            # asyncpg knows no age: each connection is replaced when it is next taken, those in use after they are back.
+            await pool.expire_connections()
+            _young_since[pool] = time.monotonic()
+    return pool
 
 
 async def open_pool() -> None:
@@ -96,6 +105,15 @@ async def open_pool() -> None:
         await _pool()
     except _UNREACHABLE as error:
         raise DatabaseUnavailableError from error
+
+
+async def close_pool() -> None:
+    """Close the connections that nobody uses, and those in use when they are given back. The next user opens a pool."""
+    pools = list(_pools)
+    _pools.clear()
+    _young_since.clear()
+    for pool in pools:
+        await pool.close()
 
 
 @asynccontextmanager
@@ -111,6 +129,7 @@ async def connection() -> AsyncGenerator[Connection]:
     except asyncpg.InvalidPasswordError as error:
         # It may have been rotated: the next one who needs a connection has the new one.
         _pools.clear()
+        _young_since.clear()
         forget(settings().database_secret_arn)
         raise DatabaseUnavailableError from error
     except _UNREACHABLE as error:

@@ -5,7 +5,7 @@ import os
 # litellm without the network: its import would otherwise ask for a newer list of models.
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from uuid import UUID
 
 import pytest
@@ -36,9 +36,11 @@ def model(_model: ModelServer, monkeypatch: pytest.MonkeyPatch) -> ModelServer:
 
 
 @pytest.fixture
-def llm() -> Llm:
+async def llm() -> AsyncIterator[Llm]:
     """litellm, with the keys of the environment."""
-    return Llm(ModelSettings(default_model=MODEL))
+    llm = Llm(ModelSettings(default_model=MODEL))
+    yield llm
+    await llm.close()
 
 
 @pytest.fixture
