@@ -6,8 +6,12 @@ same one. ``asyncio.run`` would close it after the first invocation and is banne
 
 import asyncio
 import gc
+import logging
+import os
+import signal
 from collections.abc import Callable, Coroutine
 from functools import cache
+from uuid import UUID, uuid4
 
 from shared.settings import RuntimeSettings
 from shared.telemetry import logger
@@ -15,6 +19,10 @@ from shared.telemetry import logger
 # Connections that died while the environment was frozen are noticed by their transports only after the selector has
 # been polled: three turns made every first request after a thaw succeed, none at all half of them.
 _TURNS_AFTER_THAW = 3
+# Lambda kills a runtime 500 ms after SIGTERM, if it sends one (docs/decisions/0006).
+_CLOSING_S = 0.3
+
+_closers: list[Callable[[], Coroutine[None, None, None]]] = []
 
 
 @cache
@@ -23,6 +31,15 @@ def event_loop() -> asyncio.AbstractEventLoop:
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     return loop
+
+
+@cache
+def instance_id() -> UUID:
+    """This process's id among those that execute runs.
+
+    First asked for by an invocation: what is made in the init phase is the same in every copy of a snapshot.
+    """
+    return uuid4()
 
 
 async def thaw() -> None:
@@ -55,3 +72,35 @@ def run[T](coroutine: Coroutine[None, None, T]) -> T:
         return await coroutine
 
     return event_loop().run_until_complete(invocation())
+
+
+def at_end(close: Callable[[], Coroutine[None, None, None]]) -> None:
+    """Have ``close`` called when the process is told to end (SIGTERM) between invocations.
+
+    It has 300 ms, with all the others at once. During an invocation the process ends at once: what that holds is given
+    back by time limits of its own, as after any crash. Lambda sends the signal between invocations only, and only with
+    an extension (docs/decisions/0006). Call this on the main thread, while the function initialises.
+    """
+    if not _closers and RuntimeSettings().aws_lambda_initialization_type:
+        signal.signal(signal.SIGTERM, _end)
+    _closers.append(close)
+
+
+def _end(number: int, _frame: object) -> None:
+    loop = event_loop()
+    if loop.is_running():
+        signal.signal(number, signal.SIG_DFL)
+        signal.raise_signal(number)
+    loop.run_until_complete(_close())
+    logging.shutdown()
+    # The runtime waits for its next invocation on a thread, and an ordinary end would wait for that thread.
+    os._exit(0)
+
+
+async def _close() -> None:
+    closing = [asyncio.create_task(close()) for close in _closers]
+    done, late = await asyncio.wait(closing, timeout=_CLOSING_S)
+    for task in done:
+        if (error := task.exception()) is not None:
+            logger.warning("not everything could be closed at the end", exc_info=error)
+    logger.info("closed at the end", extra={"closed": len(done), "late": len(late)})

@@ -106,3 +106,10 @@ async def open_redis() -> None:
     """Connect; a Redis that is away is found out again by the first who needs it."""
     with suppress(EventLogUnavailableError):
         await redis().connect()
+
+
+async def close_redis() -> None:
+    """Close the client, if there is one; the next user makes another."""
+    if redis.cache_info().currsize:
+        await redis().aclose()
+        redis.cache_clear()

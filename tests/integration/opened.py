@@ -21,17 +21,14 @@ def forget_settings() -> None:
 
 async def close_database() -> None:
     """Close the pool, and forget where the database was."""
-    while pool._pools:
-        await pool._pools.pop().close()
+    await pool.close_pool()
     secrets._fetched.clear()
     forget_settings()
 
 
 async def close_redis() -> None:
     """Close the client of Redis, and forget where Redis was."""
-    if redis_client.redis.cache_info().currsize:
-        await redis_client.redis().aclose()
-        redis_client.redis.cache_clear()
+    await redis_client.close_redis()
 
 
 async def close_everything() -> None:

@@ -1,5 +1,8 @@
 """One event loop a process. In a process of its own: pytest's has a loop already."""
 
+import json
+import os
+import signal
 import subprocess
 import sys
 
@@ -77,3 +80,59 @@ event_loop().close()
 )
 def test_run(program: str, printed: str) -> None:
     assert _python(program) == printed
+
+
+ENDING = """
+import os, signal, sys, threading
+from shared.process import at_end, run
+
+async def closes():
+    print("closed", flush=True)
+
+async def fails():
+    raise OSError("gone")
+
+async def hangs():
+    await __import__("asyncio").Future()
+
+async def invocation():
+    os.kill(os.getpid(), signal.SIGTERM)
+    await __import__("asyncio").sleep(60)
+
+for close in (closes, fails, hangs):
+    at_end(close)
+if sys.argv[1] == "busy":
+    run(invocation())
+print("idle", flush=True)
+# As AWS's runtime does: the invocation is waited for on a thread that nothing can interrupt.
+waiting = threading.Thread(target=sys.stdin.buffer.raw.read)
+waiting.start()
+os.kill(os.getpid(), signal.SIGTERM)
+waiting.join()
+"""
+
+
+@pytest.mark.parametrize(
+    ("state", "code", "printed"), [("idle", 0, ["idle", "closed"]), ("busy", -signal.SIGTERM, [])], ids=["idle", "busy"]
+)
+def test_at_the_end_an_idle_process_closes_what_it_can_and_a_busy_one_just_ends(
+    state: str, code: int, printed: list[str]
+) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", ENDING, state],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand"},
+    ) as process:
+        assert process.stdout is not None
+        lines = process.stdout.read().splitlines()
+    assert process.returncode == code
+    assert [line for line in lines if not line.startswith("{")] == printed
+    logged = [json.loads(line) for line in lines if line.startswith("{")]
+    if printed:
+        assert [line["message"] for line in logged] == [
+            "not everything could be closed at the end",
+            "closed at the end",
+        ]
+        assert (logged[-1]["closed"], logged[-1]["late"]) == (2, 1)

@@ -8,8 +8,8 @@ from mangum import Mangum
 from functions.api.auth import authenticator
 from functions.api.http.app import build_app
 from shared.aws import clients
-from shared.database.pool import open_pool
-from shared.process import at_init, event_loop, thaw
+from shared.database.pool import close_pool, open_pool
+from shared.process import at_end, at_init, event_loop, thaw
 
 # Before Mangum asks for the current loop, and for the life of the process.
 _loop = event_loop()
@@ -23,6 +23,7 @@ async def _connect() -> None:
 
 
 at_init(_connect)
+at_end(close_pool)
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:

@@ -10,14 +10,14 @@ from uuid import UUID
 
 from shared.aws import clients
 from shared.database import connection, facts, threads
-from shared.database.pool import open_pool
+from shared.database.pool import close_pool, open_pool
 from shared.errors import EventLogUnavailableError
 from shared.events import Logged
-from shared.process import at_init, run
+from shared.process import at_end, at_init, run
 from shared.stream import log, wake
 from shared.stream.audience import audience
 from shared.stream.hang_up import hang_up
-from shared.stream.redis_client import open_redis
+from shared.stream.redis_client import close_redis, open_redis
 from shared.stream.sender import Sender
 from shared.telemetry import bound, logger
 
@@ -32,6 +32,8 @@ async def _connect() -> None:
 
 
 at_init(_connect)
+at_end(close_pool)
+at_end(close_redis)
 
 
 class Replay:
