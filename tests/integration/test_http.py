@@ -123,6 +123,16 @@ def test_a_thread_id_that_is_taken_is_409_unless_it_is_yours_and_you_say_so(
     _refused(stranger, 409, "conflict")
 
 
+def test_a_requests_query_is_on_its_log_lines_without_secrets(http: HttpApi, account_id: str) -> None:
+    secret = uuid4().hex * 2
+    http.request(
+        "GET", f"/threads/{uuid4()}/messages", account_id=account_id, query=f"limit=7&ticket={secret}&{secret}="
+    )
+    [query] = [line["query_params"] for line in http.function.log_lines() if "limit" in line.get("query_params", "")]
+    assert json.loads(query) == {"limit": "7", "ticket": "***", "***": "***"}
+    assert secret not in json.dumps(http.function.log_lines())
+
+
 async def test_a_run_is_recorded_and_dispatched_under_its_requests_id(
     http: HttpApi, deployed: Deployed, account_id: str, thread_id: str
 ) -> None:
@@ -143,6 +153,7 @@ async def test_a_run_is_recorded_and_dispatched_under_its_requests_id(
         if line["message"] == "request" and line["path"] == f"/threads/{thread_id}/runs"
     ]
     assert (line["request_id"], line["method"], line["status"]) == (http.request_id, "POST", 200)
+    assert line["client_ip"] == "203.0.113.7"
 
     assert http.request("GET", f"/threads/{thread_id}", account_id=account_id).body["status"] == "busy"
     state = http.request("GET", f"/threads/{thread_id}/state", account_id=account_id).body

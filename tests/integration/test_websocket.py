@@ -1,6 +1,7 @@
 """The WebSocket function, asked through API Gateway's events."""
 
 import asyncio
+import json
 import time
 from typing import Any
 from uuid import UUID, uuid4
@@ -58,6 +59,15 @@ async def test_a_connection_is_let_in_before_its_thread_exists(
     assert record is not None
     assert (record.account_id, record.thread_id, record.begins_after) == (account_id, thread_id, 0)
     assert record.credential_expires_at == pytest.approx(time.time() + 600, abs=60)
+
+
+def test_a_handshake_is_logged_with_its_address_and_without_its_ticket(
+    function: FunctionProcess, connected: WebSocketApi
+) -> None:
+    # The event's query names a ticket, as a browser's does.
+    [line] = [line for line in function.log_lines() if line.get("connection_id") == connected.connection_id]
+    assert (line["message"], line["client_ip"]) == ("connected", "203.0.113.7")
+    assert json.loads(line["query_params"]) == {"***": "***", "ticket": "***"}
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,14 @@
 
 import time
 from typing import Any
+from urllib.parse import parse_qs
 
 from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from functions.api.errors import appearance
+from functions.api.request_log import request_fields
 from functions.api.wire import ErrorBody
 from shared.errors import BodyTooLargeError
 from shared.telemetry import bound, logger
@@ -26,7 +28,7 @@ SECURITY_HEADERS = {
 
 
 class RequestMiddleware:
-    """Binds ``request_id`` (API Gateway's), refuses large bodies, adds what browsers heed, logs one line a request."""
+    """Binds ids and who asks for what, refuses large bodies, adds what browsers heed, logs one line a request."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -59,7 +61,8 @@ class RequestMiddleware:
         async def receive_again() -> Message:
             return first
 
-        with bound(request_id=request_id):
+        query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        with bound(request_id=request_id, **request_fields(_event(scope), query)):
             if len(first.get("body", b"")) > LARGEST_BODY_BYTES:
                 await _too_large()(scope, receive_again, send_noting)
             else:

@@ -12,13 +12,14 @@ from functions.api.commands import Caller, execute, refuse
 from functions.api.errors import appearance
 from functions.api.keys import keys
 from functions.api.limits.limiter import limiter
+from functions.api.request_log import request_fields
 from functions.api.wire import ErrorBody
 from shared.aws import clients
 from shared.database import connection, plans, threads
-from shared.database.pool import open_pool
+from shared.database.pool import close_pool, open_pool
 from shared.domain import Json
 from shared.errors import InvalidRequestError, SubscriptionsUnavailableError, SunaError, UnauthenticatedError
-from shared.process import at_init, run
+from shared.process import at_end, at_init, run
 from shared.stream import open_connections, subscriptions, wake
 from shared.stream.subscriptions import ConnectionRecord
 from shared.telemetry import bound, logger
@@ -30,6 +31,7 @@ async def _connect_at_init() -> None:
 
 
 at_init(_connect_at_init)
+at_end(close_pool)
 
 
 def handler(event: dict[str, Any], _context: Any) -> Json:
@@ -40,7 +42,9 @@ def handler(event: dict[str, Any], _context: Any) -> Json:
 async def answer(event: Json) -> Json:
     """The answer to it, on the process's loop."""
     request = event["requestContext"]
-    with bound(request_id=request["requestId"], connection_id=request["connectionId"]):
+    # Only a handshake has a query.
+    query: dict[str, list[str]] = event.get("multiValueQueryStringParameters") or {}
+    with bound(request_id=request["requestId"], connection_id=request["connectionId"], **request_fields(event, query)):
         match request["routeKey"]:
             case "$connect":
                 return await _connect(event, request["connectionId"])
