@@ -3,7 +3,9 @@
 import asyncio
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from uuid import UUID
 
 from pydantic import ValidationError
 
@@ -14,16 +16,18 @@ from functions.runner.outcome import Outcome
 from functions.runner.thread_manager import ThreadManager
 from functions.runner.tools.errors import UnknownToolError
 from shared import events
-from shared.aws import clients
+from shared.aws import clients, queue
 from shared.aws.faults import RefusedError
 from shared.aws.queue import RunMessage
 from shared.context.manager import ContextManager
-from shared.database.pool import open_pool
+from shared.database.pool import close_pool, open_pool
 from shared.domain import Claim, Executor, RunStatus, StopKind
 from shared.errors import LeaseLostError
 from shared.llm import Llm
+from shared.process import instance_id
 from shared.runs import transitions
 from shared.runs.holding import holding_run
+from shared.runs.instances import is_drained
 from shared.runs.lease import LeaseKeeper
 from shared.runs.settle import dispatch_next, settle
 from shared.runs.step import NextStep
@@ -31,11 +35,13 @@ from shared.runs.stopping import stop_error
 from shared.settings import queue_settings
 from shared.stream import log_hold
 from shared.stream.publisher import Publisher
-from shared.stream.redis_client import open_redis
+from shared.stream.redis_client import close_redis, open_redis
 from shared.telemetry import ids, logger
 
 # Executors that a run may take down with it.
 MOST_CRASHES = 5
+# After which a message that a drained instance was given comes to another one, or to it again.
+_ELSEWHERE_S = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,17 +55,18 @@ class Executed:
 
 
 class Interruption:
-    """Why an advance was cancelled: its lease is lost, or somebody asked for a stop."""
+    """Why an advance was cancelled: its lease is lost, somebody asked for a stop, or its instance is drained."""
 
     def __init__(self) -> None:
         self.lost = False
+        self.drained = False
         self.stop: StopKind | None = None
         self._task: asyncio.Task[Outcome] | None = None
 
     def guard(self, task: asyncio.Task[Outcome]) -> None:
         """Cancel ``task`` when interrupted."""
         self._task = task
-        if self.lost or self.stop is not None:
+        if self.lost or self.drained or self.stop is not None:
             task.cancel()
 
     def on_lost(self) -> None:
@@ -70,6 +77,12 @@ class Interruption:
     def on_stop(self, kind: StopKind) -> None:
         """A stop was requested; the first request interrupts, a rollback may still take its place."""
         asked, self.stop = self.stop is not None, kind
+        if not asked:
+            self._cancel()
+
+    def on_drain(self) -> None:
+        """The run is to go on elsewhere."""
+        asked, self.drained = self.drained, True
         if not asked:
             self._cancel()
 
@@ -89,12 +102,15 @@ class Execution:
         keeper: LeaseKeeper,
         lease_s: float,
         wake_by_s: float,
+        instance_id: Callable[[], UUID] = instance_id,
     ) -> None:
+        """``instance_id``: asked with each run, since a process may be a copy of another until it has its first."""
         self._llm = llm
         self._context_manager = context_manager
         self._keeper = keeper
         self._lease_s = lease_s
         self._wake_by_s = wake_by_s
+        self._instance_id = instance_id
 
     async def warm_up(self) -> None:
         """What the first run would otherwise wait for, and needs no connection."""
@@ -112,6 +128,10 @@ class Execution:
         )
         await catalogue.publish()
 
+    async def close(self) -> None:
+        """Close the connections that :meth:`connect` and the runs have opened."""
+        await asyncio.gather(close_pool(), close_redis(), self._llm.close())
+
     async def execute(
         self, message: RunMessage, *, executor: Executor, budget: Budget, handover_no: int | None = None
     ) -> Executed:
@@ -127,8 +147,11 @@ class Execution:
             executor=executor,
             lease_s=self._lease_s,
             handover_no=handover_no,
+            instance_id=self._instance_id(),
         )
         if claim is None:
+            if await is_drained(self._instance_id()):
+                return await self._send_elsewhere(message, executor)
             held = handover_no is not None and await transitions.lease_held(
                 agent_run_id=message.agent_run_id, handover_no=handover_no
             )
@@ -143,6 +166,7 @@ class Execution:
                 claimed_at=claimed_at,
                 on_lost=interruption.on_lost,
                 on_stop=interruption.on_stop,
+                on_drain=interruption.on_drain,
                 delivery_s=lambda: budget.closing_s,
             ) as publisher:
                 executed, ended = await self._advance_and_end(claim, publisher, interruption, budget)
@@ -154,6 +178,14 @@ class Execution:
             # Its subscribers have its end, or another sender sees to it: whoever dies before this is repaired.
             await settle(agent_run_id=claim.agent_run_id, thread_id=claim.thread_id, account_id=claim.account_id)
         return executed
+
+    async def _send_elsewhere(self, message: RunMessage, executor: Executor) -> Executed:
+        """This instance is drained: nobody may wait for it. What the workflow sent comes back by the watch."""
+        logger.info("this instance is drained, and takes no runs")
+        if executor == "queue":
+            # As a new message, since each receipt counts towards the dead-letter limit.
+            await queue.send("retry", message, delay_s=_ELSEWHERE_S)
+        return Executed(outcome="refused")
 
     async def _advance_and_end(
         self, claim: Claim, publisher: Publisher, interruption: Interruption, budget: Budget
@@ -212,7 +244,10 @@ class Execution:
                 if interruption.lost:
                     raise LeaseLostError from None
                 if interruption.stop is None:
-                    raise
+                    if not interruption.drained:
+                        raise
+                    await manager.abandon()
+                    return Outcome("out_of_time")
                 await manager.cut_off("stopped")
                 outcome = Outcome("stopped", error=stop_error(interruption.stop))
             finally:

@@ -13,7 +13,7 @@ from shared.context.manager import ContextManager
 from shared.domain import Json
 from shared.errors import DatabaseUnavailableError, LeaseHeldError
 from shared.llm import Llm
-from shared.process import at_init, run
+from shared.process import at_end, at_init, instance_id, run
 from shared.runs.failing import fail_handed_over
 from shared.runs.lease import LeaseKeeper
 from shared.runs.step import Step
@@ -44,6 +44,7 @@ def _execution() -> Execution:
 # In the init phase, which has a full CPU: the imports, and the first call that fills litellm's caches.
 run(_execution().warm_up())
 at_init(_execution().connect)
+at_end(_execution().close)
 
 
 def queue_handler(event: dict[str, Any], context: Any) -> Json:
@@ -73,7 +74,12 @@ async def _one(record: Json, budget: Budget) -> bool:
     except ValueError:
         logger.exception("a message on the runs queue names no run")
         return True
-    with bound(request_id=message.request_id, thread_id=str(message.thread_id), agent_run_id=str(message.agent_run_id)):
+    with bound(
+        request_id=message.request_id,
+        thread_id=str(message.thread_id),
+        agent_run_id=str(message.agent_run_id),
+        instance_id=str(instance_id()),
+    ):
         try:
             await _execution().execute(message, executor="queue", budget=budget)
         except DatabaseUnavailableError:
@@ -94,7 +100,7 @@ def workflow_handler(event: dict[str, Any], context: Any) -> Json:
     """
     step = Step.of(event)
     budget = Budget.of_function(context.get_remaining_time_in_millis() / 1000)
-    with step.logged():
+    with step.logged(), bound(instance_id=str(instance_id())):
         if event.get("action") == "fail":
             error = {"code": "workflow_failed", "message": f"the workflow failed: {event.get('error')}"}
             run(fail_handed_over(step.message, handover_no=step.handover_no, error=error))

@@ -85,7 +85,7 @@ class ThreadManager:
         except TimeoutError:
             if not limit.expired():
                 raise
-            await self._abandon()
+            await self.abandon()
             return Outcome("out_of_time")
 
     async def cut_off(self, reason: str) -> None:
@@ -96,7 +96,7 @@ class ThreadManager:
             self._turn = None
         await self._pending.give_up(f"The run was ended ({reason}) before this call was finished.")
 
-    async def _abandon(self) -> None:
+    async def abandon(self) -> None:
         """End in the middle, to be gone on with by another executor."""
         if self._turn is not None:
             await self._turn.abandon({"code": "out_of_time", "message": "the answer is begun anew"})

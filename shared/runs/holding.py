@@ -26,6 +26,7 @@ async def holding_run(
     claimed_at: float,
     on_lost: Callable[[], None],
     on_stop: Callable[[StopKind], None],
+    on_drain: Callable[[], None] = lambda: None,
     delivery_s: Callable[[], float] = lambda: LONGEST_DELIVERY_S,
 ) -> AsyncGenerator[Publisher]:
     """Hold ``claim`` for the length of the block; yields its publisher.
@@ -36,6 +37,8 @@ async def holding_run(
         claimed_at: the local monotonic time before the claim was sent.
         on_lost: called when the run is somebody else's; the holder must stop having effects.
         on_stop: called when a stop is requested, with its kind; maybe more than once.
+        on_drain: called when the instance is to give the run away; maybe more than once. Whoever holds it but shortly
+            need not heed it.
         delivery_s: how long delivery may take at the end, asked then.
     """
     async with executing(claim, run_id=claim.agent_run_id, on_lost=on_lost, delivery_s=delivery_s) as (
@@ -43,9 +46,14 @@ async def holding_run(
         delivery,
     ):
         lease = await keeper.hold(
-            claim, claimed_at=claimed_at, on_lost=on_lost, on_stop=on_stop, on_facts=publisher.facts_soon
+            claim,
+            claimed_at=claimed_at,
+            on_lost=on_lost,
+            on_stop=on_stop,
+            on_facts=publisher.facts_soon,
+            on_drain=on_drain,
         )
-        listening = asyncio.create_task(_listen(claim, publisher, delivery, on_stop))
+        listening = asyncio.create_task(_listen(claim, publisher, delivery, on_stop, on_drain))
         try:
             yield publisher
         finally:
@@ -59,16 +67,17 @@ async def _listen(
     publisher: Publisher,
     delivery: Delivery,
     on_stop: Callable[[StopKind], None],
+    on_drain: Callable[[], None],
 ) -> None:
     """Hear hints: what was asked for before the first id is noted is found in the database right after it."""
     if claim.stop_requested is not None:
         on_stop(claim.stop_requested)
     since = await control.last_id(claim.thread_id)
-    await _heed_stop(claim, on_stop)
+    await _heed(claim, on_stop, on_drain)
     async for hint in control.listen(claim.thread_id, after_id=since):
         match hint.kind:
             case "stop" if hint.agent_run_id == str(claim.agent_run_id):
-                await _heed_stop(claim, on_stop)
+                await _heed(claim, on_stop, on_drain)
             case "facts":
                 publisher.facts_soon()
             case "subscriptions":
@@ -77,13 +86,17 @@ async def _listen(
                 pass
 
 
-async def _heed_stop(claim: Claim, on_stop: Callable[[StopKind], None]) -> None:
-    """A hint says nothing by itself: the flag in the database does."""
+async def _heed(claim: Claim, on_stop: Callable[[StopKind], None], on_drain: Callable[[], None]) -> None:
+    """A hint says nothing by itself: the flags in the database do."""
     try:
         async with connection() as taken:
-            kind = await taken.fetchval(_SQL["stop_requested"], claim.agent_run_id)
+            asked = await taken.fetchrow(_SQL["asked_of_holder"], claim.agent_run_id, claim.attempt)
     except DatabaseUnavailableError:
         logger.warning("the stop flag could not be read; the next renewal reads it", exc_info=True)
         return
-    if kind is not None:
-        on_stop(kind)
+    if asked is None:
+        return  # another attempt holds it by now, which the next renewal finds out
+    if asked["stop_requested"] is not None:
+        on_stop(asked["stop_requested"])
+    if asked["drained"]:
+        on_drain()

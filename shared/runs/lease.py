@@ -29,14 +29,16 @@ _TRIES = 2
 
 @dataclass(eq=False)
 class Lease:
-    """A held lease. ``on_lost`` and ``on_stop`` are called on the event loop, once each at most; ``on_facts`` often."""
+    """A held lease. Its callbacks are called on the event loop, each once at most but ``on_facts``, often."""
 
     claim: Claim
     on_lost: Callable[[], None]
     on_stop: Callable[[StopKind], None]
     on_facts: Callable[[], None]
+    on_drain: Callable[[], None]
     expires_at: float
     told_stop: bool = False
+    told_drain: bool = False
 
     @property
     def live(self) -> bool:
@@ -66,6 +68,7 @@ class LeaseKeeper:
         on_lost: Callable[[], None],
         on_stop: Callable[[StopKind], None],
         on_facts: Callable[[], None],
+        on_drain: Callable[[], None] = lambda: None,
     ) -> Lease:
         """Keep the lease of ``claim`` until :meth:`release`.
 
@@ -75,8 +78,9 @@ class LeaseKeeper:
             on_lost: called when the lease is gone; the holder must stop having effects.
             on_stop: called with the kind of stop when one is requested.
             on_facts: called when facts of the thread wait to be published.
+            on_drain: called when the instance is to give its runs away.
         """
-        lease = Lease(claim, on_lost, on_stop, on_facts, expires_at=claimed_at + self._lease_s)
+        lease = Lease(claim, on_lost, on_stop, on_facts, on_drain, expires_at=claimed_at + self._lease_s)
         if self._loop is None:
             self._connect = await connect_arguments()
         if self._loop is None:
@@ -161,6 +165,9 @@ class LeaseKeeper:
                 if stop is not None and not lease.told_stop:
                     lease.told_stop = True
                     self._loop.call_soon_threadsafe(lease.on_stop, stop)
+                if renewed[run_id]["drained"] and not lease.told_drain:
+                    lease.told_drain = True
+                    self._loop.call_soon_threadsafe(lease.on_drain)
                 if renewed[run_id]["has_facts"]:
                     self._loop.call_soon_threadsafe(lease.on_facts)
             elif (run_id, lease.claim.attempt) in self._held:

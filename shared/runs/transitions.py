@@ -31,7 +31,13 @@ _SQL = queries("runs")
 
 
 async def claim(
-    *, agent_run_id: UUID, account_id: str, executor: Executor, lease_s: float, handover_no: int | None = None
+    *,
+    agent_run_id: UUID,
+    account_id: str,
+    executor: Executor,
+    lease_s: float,
+    handover_no: int | None = None,
+    instance_id: UUID | None = None,
 ) -> Claim | None:
     """Become the holder of a run; ``None`` if it is not the caller's to execute (now).
 
@@ -41,12 +47,15 @@ async def claim(
         executor: the caller's kind.
         lease_s: how long the lease lasts unless renewed.
         handover_no: the hand-over that the workflow was started for; another one is not its business.
+        instance_id: who will hold it (``shared.runs.instances``): one that is drained is refused.
     """
     try:
         async with transaction() as connection:
             if await connection.fetchval(_SQL["lock_thread_of"], agent_run_id, account_id) is None:
                 return None
-            row = await connection.fetchrow(_SQL["claim"], agent_run_id, executor, lease_s, handover_no, SEQ_BLOCK)
+            row = await connection.fetchrow(
+                _SQL["claim"], agent_run_id, executor, lease_s, handover_no, SEQ_BLOCK, instance_id
+            )
             if row is not None and row["taken_over"]:
                 fact = events.custom(agent_run_id, "run_taken_over", {"attempt": row["attempt"]})
                 await facts.add(connection, thread_id=row["thread_id"], facts=[fact])

@@ -23,7 +23,7 @@ _AWAY_S = 1.0
 
 @dataclass(frozen=True)
 class Hint:
-    """What waits: ``stop`` (a flag on the run), ``facts`` (rows without a number), ``subscriptions``."""
+    """What waits: ``stop`` (a flag of the run or its instance), ``facts`` (rows with no number), ``subscriptions``."""
 
     kind: Kind
     agent_run_id: str | None

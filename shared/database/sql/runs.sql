@@ -45,7 +45,7 @@ WHERE r.agent_run_id = $1 AND r.account_id = $2
 FOR NO KEY UPDATE OF t
 
 -- name: claim
--- Queued, due, wanted, and next on its thread; or running under a lease that ended (a crash) or was released (a
+-- By an instance that is not drained. Queued, due, wanted, and next on its thread; or running under a lease that ended (a crash) or was released (a
 -- hand-over). Raises the fence of its writes (attempt) and of its thread's log (epoch), and reserves numbers for
 -- events: from the last one after a clean end, else from the end of what was reserved.
 WITH free AS (
@@ -53,6 +53,9 @@ WITH free AS (
     WHERE r.agent_run_id = $1
       AND r.executor = $2
       AND ($4::int IS NULL OR r.handover_no = $4)
+      AND NOT EXISTS (
+          SELECT FROM drained_instances d WHERE d.instance_id = $6::uuid AND d.until > clock_timestamp()
+      )
       AND (
           (
               r.status = 'queued' AND r.not_before <= clock_timestamp() AND r.stop_requested IS NULL
@@ -69,6 +72,7 @@ WITH free AS (
     UPDATE agent_runs r SET
         status = 'running',
         attempt = attempt + 1,
+        instance_id = $6,
         crashes = crashes + CASE WHEN status = 'running' AND lease_expires_at IS NOT NULL THEN 1 ELSE 0 END,
         lease_expires_at = clock_timestamp() + make_interval(secs => $3),
         started_at = coalesce(started_at, clock_timestamp()),
@@ -105,7 +109,9 @@ WHERE r.agent_run_id = held.agent_run_id AND r.attempt = held.attempt
   AND r.status = 'running' AND r.lease_expires_at > clock_timestamp()
 RETURNING r.agent_run_id, r.stop_requested, EXISTS (
     SELECT FROM thread_events e WHERE e.thread_id = r.thread_id AND e.logged_at IS NULL AND e.seq IS NULL
-) AS has_facts
+) AS has_facts, EXISTS (
+    SELECT FROM drained_instances d WHERE d.instance_id = r.instance_id AND d.until > clock_timestamp()
+) AS drained
 
 -- name: reserve_seq
 UPDATE threads SET reserved_seq = reserved_seq + $3 WHERE thread_id = $1 AND epoch = $2 RETURNING reserved_seq
@@ -255,8 +261,11 @@ UPDATE agent_runs SET
     updated_at = clock_timestamp()
 WHERE agent_run_id = $1 AND status IN ('queued', 'running')
 
--- name: stop_requested
-SELECT stop_requested FROM agent_runs WHERE agent_run_id = $1
+-- name: asked_of_holder
+SELECT stop_requested, EXISTS (
+    SELECT FROM drained_instances d WHERE d.instance_id = agent_runs.instance_id AND d.until > clock_timestamp()
+) AS drained
+FROM agent_runs WHERE agent_run_id = $1 AND attempt = $2
 
 -- name: unfinished_of_thread
 SELECT * FROM agent_runs WHERE thread_id = $1 AND account_id = $2 AND status IN ('queued', 'running')

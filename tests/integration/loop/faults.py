@@ -31,6 +31,7 @@ type Action = Literal[
     "expire",  # the lease ends, and nobody has told the process
     "lose",  # the lease ends, and the keeper says so
     "stop",  # somebody asks for a stop, and the keeper says so
+    "drain",  # the instance is drained: the run is to go on elsewhere
     "out_of_time",  # the function's time is over
     "low",  # ... is nearly over: no further turn may begin
     "timed_out",  # the run has reached its limit
@@ -64,6 +65,7 @@ class Attempt:
     expire_lease: Callable[[], Any] | None = None
     on_lost: Callable[[], None] = lambda: None
     on_stop: Callable[[str], None] | None = None
+    on_drain: Callable[[], None] = lambda: None
     dead: bool = False
     superseded: bool = False
     stop_requested: bool = False
@@ -143,12 +145,12 @@ class Attempt:
             case "stop" if self.on_stop is not None:
                 self.stop_requested = True
                 self.on_stop("stop")
+            case "drain":
+                self.on_drain()
             case "low":
                 self.skew_s = BUDGET_S - 30
-            case "out_of_time":
-                self._fire(BUDGET_S)
-            case "timed_out":
-                self._fire(RUN_LIMIT_S)
+            case "out_of_time" | "timed_out":
+                self._fire(BUDGET_S if fault.action == "out_of_time" else RUN_LIMIT_S)
             case "unavailable":
                 if connection is None:
                     raise EventLogUnavailableError()

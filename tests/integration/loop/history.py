@@ -51,14 +51,16 @@ class ScriptedKeeper(LeaseKeeper):
         super().__init__(lease_s=LEASE_S)
         self.stopping: set[UUID] = set()
 
-    async def hold(self, claim: Any, *, claimed_at: float, on_lost: Any, on_stop: Any, on_facts: Any) -> Lease:
+    async def hold(
+        self, claim: Any, *, claimed_at: float, on_lost: Any, on_stop: Any, on_facts: Any, on_drain: Any
+    ) -> Lease:
         """Note whom to tell; a stop that was asked for before is told soon."""
         attempt = faults.current()
         assert attempt is not None
-        attempt.on_lost, attempt.on_stop = on_lost, on_stop
+        attempt.on_lost, attempt.on_stop, attempt.on_drain = on_lost, on_stop, on_drain
         if claim.agent_run_id in self.stopping:
             asyncio.get_running_loop().call_soon(on_stop, "stop")
-        return Lease(claim, on_lost, on_stop, on_facts, expires_at=claimed_at + LEASE_S)
+        return Lease(claim, on_lost, on_stop, on_facts, on_drain, expires_at=claimed_at + LEASE_S)
 
     def release(self, lease: Lease) -> None:
         """Nothing is renewed, so nothing is released."""

@@ -40,11 +40,11 @@ class Scenario:
 
 
 _DATABASE: dict[Kind, Sequence[Action]] = {
-    "begin": ("die", "pause", "stop", "lose", "expire", "out_of_time", "low", "timed_out", "unavailable"),
-    "commit": ("die", "stop", "out_of_time", "timed_out", "unavailable"),
-    "committed": ("die", "pause", "stop", "lose", "expire", "out_of_time", "low", "timed_out", "unavailable"),
+    "begin": ("die", "pause", "stop", "drain", "lose", "expire", "out_of_time", "low", "timed_out", "unavailable"),
+    "commit": ("die", "stop", "drain", "out_of_time", "timed_out", "unavailable"),
+    "committed": ("die", "pause", "stop", "drain", "lose", "expire", "out_of_time", "low", "timed_out", "unavailable"),
 }
-_ELSEWHERE: Sequence[Action] = ("die", "pause", "stop", "lose", "expire", "out_of_time", "low", "timed_out")
+_ELSEWHERE: Sequence[Action] = ("die", "pause", "stop", "drain", "lose", "expire", "out_of_time", "low", "timed_out")
 _ACTIONS: dict[Kind, Sequence[Action]] = {
     **_DATABASE,
     "model": _ELSEWHERE,

@@ -43,7 +43,7 @@ async def test_a_stop_while_the_answer_is_committed_ends_the_run(play: Play) -> 
     assert _statuses(history) == ["stopped", "completed"]
 
 
-@pytest.mark.parametrize("action", ["stop", "out_of_time", "timed_out", "lose"])
+@pytest.mark.parametrize("action", ["stop", "drain", "out_of_time", "timed_out", "lose"])
 async def test_no_tool_goes_on_when_its_advance_has_ended(play: Play, action: str) -> None:
     fault = Fault("effect", 0, action)  # type: ignore[arg-type]
     answer = Answer((Call("post"), Call("post"), Call("put")))

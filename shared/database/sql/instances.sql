@@ -1,0 +1,17 @@
+-- name: held
+-- A lease that has ended holds nothing: what a dead instance held is nobody's after it, without anybody's doing.
+SELECT * FROM agent_runs
+WHERE status = 'running' AND lease_expires_at > clock_timestamp()
+  AND instance_id IS NOT NULL AND ($1::uuid IS NULL OR instance_id = $1)
+ORDER BY instance_id, started_at
+
+-- name: drain
+INSERT INTO drained_instances (instance_id, until)
+VALUES ($1, clock_timestamp() + make_interval(secs => $2))
+ON CONFLICT (instance_id) DO UPDATE SET until = excluded.until
+
+-- name: forget_drained
+DELETE FROM drained_instances WHERE until < clock_timestamp()
+
+-- name: is_drained
+SELECT 1 FROM drained_instances WHERE instance_id = $1 AND until > clock_timestamp()
