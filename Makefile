@@ -1,5 +1,5 @@
-# Each target sets up what it needs, in whatever state the clone is: Python 3.13, Node.js 20, make and git are enough.
-# What is generated lives in .local/; stamp files there say what is up to date.
+# Each target sets up what it needs, in whatever state the clone and the machine are: make and git are enough, as root on
+# Debian. What is generated lives in .local/; stamp files there say what is up to date, and for which path of the clone.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
@@ -11,11 +11,12 @@ LOCAL := .local/venvs/localstack/bin/python
 UP := $(LOCAL) -m suna_localstack.up
 STAGE ?= small
 
+HERE := $(shell scripts/here.sh)
 TOOLS_STAMP := .local/tools/.stamp
-DEV_STAMP := .local/venvs/dev/.stamp
-LOCAL_STAMP := .local/venvs/localstack/.stamp
-MCP_STAMP := .local/venvs/mcp-server/.stamp
-PEERS_STAMP := .local/venvs/bench-peers/.stamp
+DEV_STAMP := .local/venvs/dev/.stamp-$(HERE)
+LOCAL_STAMP := .local/venvs/localstack/.stamp-$(HERE)
+MCP_STAMP := .local/venvs/mcp-server/.stamp-$(HERE)
+PEERS_STAMP := .local/venvs/bench-peers/.stamp-$(HERE)
 NODE_STAMP := node_modules/.stamp
 
 .PHONY: help
@@ -37,8 +38,10 @@ chat: setup ## Interactive chat with the stack (started if it is not running)
 up: setup ## The same stack, detached; addresses and token in .local/stack.json
 	@exec $(UP) up
 
+# With the sources of this clone: an environment that was copied along with it names those of another.
 down: ## End the stack, whatever state it is in
-	@if [ -x $(LOCAL) ]; then exec $(UP) down; else echo "nothing is running"; fi
+	@if [ ! -x $(LOCAL) ] && [ -e .local/state/processes.json ]; then $(MAKE) $(LOCAL_STAMP); fi
+	@if [ -x $(LOCAL) ]; then PYTHONPATH=localstack/src exec $(UP) down; else echo "nothing is running"; fi
 
 logs: $(LOCAL_STAMP) ## Follow all logs in one stream
 	@exec $(UP) logs
@@ -72,7 +75,8 @@ unit: $(DEV_STAMP)
 	@$(DEV) -m pytest tests/unit --junit-xml=.local/reports/check.xml
 
 test: ## Everything: check, infrastructure, LocalStack plugins, integration, end to end
-	@$(MAKE) -j2 $(DEV_STAMP) $(LOCAL_STAMP) $(NODE_STAMP) $(MCP_STAMP)
+	@scripts/system.sh python redis tests
+	@$(MAKE) -s -j2 $(DEV_STAMP) $(LOCAL_STAMP) $(NODE_STAMP) $(MCP_STAMP)
 	@exec scripts/test.sh
 
 .PHONY: lane-plugins lane-integration
@@ -121,11 +125,11 @@ oracle: setup $(PEERS_STAMP) ## langgraph-sdk's calls on this stack and on `lang
 ##@ Deployment
 
 .PHONY: synth bundle cost web
-web: ## The chat page (clients/web/dist)
+web: $(TOOLS_STAMP) ## The chat page (clients/web/dist)
 	@scripts/web.sh
 
 synth: $(DEV_STAMP) $(NODE_STAMP) ## CloudFormation template of STAGE=small (or large, local)
-	@exec node_modules/.bin/cdk synth --quiet --app "$(DEV) -m infra.app" -c stage=$(STAGE) --output .local/cdk.out/$(STAGE)-cli
+	@PATH="$$(scripts/find-node.sh):$$PATH" && exec node_modules/.bin/cdk synth --quiet --app "$(DEV) -m infra.app" -c stage=$(STAGE) --output .local/cdk.out/$(STAGE)-cli
 
 bundle: $(DEV_STAMP) ## The functions' bundles for AWS (arm64), size-checked
 	@set -e; for group in api runner summarizer; do $(DEV) -m infra.bundling --group $$group --platform aarch64; done
@@ -151,9 +155,10 @@ clean: down ## Remove everything generated, the database too
 # Both environments at the same time, and the chat page, without which the stack serves its APIs. The rest (Redis,
 # functions' dependencies) is set up by the start itself.
 setup:
-	@$(MAKE) -j2 $(DEV_STAMP) $(LOCAL_STAMP) page
+	@scripts/system.sh python redis
+	@$(MAKE) -s -j2 $(DEV_STAMP) $(LOCAL_STAMP) page
 
-page:
+page: $(TOOLS_STAMP)
 	@scripts/web.sh --optional
 
 $(TOOLS_STAMP): scripts/uv.txt scripts/tools.sh
@@ -171,5 +176,5 @@ $(MCP_STAMP): locks/mcp-server.txt scripts/venv.sh $(TOOLS_STAMP)
 $(PEERS_STAMP): locks/bench-peers.txt scripts/venv.sh $(TOOLS_STAMP)
 	@scripts/venv.sh bench-peers locks/bench-peers.txt
 
-$(NODE_STAMP): package-lock.json package.json scripts/node.sh
+$(NODE_STAMP): package-lock.json package.json scripts/node.sh $(TOOLS_STAMP)
 	@scripts/node.sh

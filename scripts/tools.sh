@@ -2,22 +2,25 @@
 # Install uv, pinned by hash, into .local/tools: made beside it and moved there when complete.
 set -eu
 cd "$(dirname "$0")/.."
-python=$(scripts/python.sh)
-fresh=.local/tools.$$
-if ! mkdir -p "$fresh" 2>/dev/null; then
+scripts/system.sh python
+python=$(scripts/any-python.sh)
+fresh=.local/tools.$$ log=.local/logs/tools.log
+if ! mkdir -p "$fresh" "$(dirname "$log")" 2>/dev/null; then
     echo "error: cannot write to $(pwd)/.local: make it writable" >&2
     exit 1
 fi
 trap 'rm -rf "$fresh"' EXIT
+give_up() {
+    echo "error: uv cannot be installed from PyPI ($(grep -m 1 '^ERROR: ' "$log" || tail -n 1 "$log")); see $log" >&2
+    exit 1
+}
 if ! "$python" -m pip --version >/dev/null 2>&1; then
-    if ! "$python" -m venv "$fresh/venv" >/dev/null 2>&1; then
-        echo "error: $python has neither pip nor venv (on Debian: apt install python3.13-venv)" >&2
-        exit 1
-    fi
+    "$python" -m venv "$fresh/venv" >"$log" 2>&1 || give_up
     python=$fresh/venv/bin/python
 fi
 "$python" -m pip --disable-pip-version-check install --quiet --root-user-action=ignore \
-    --require-hashes --no-deps --target "$fresh" -r scripts/uv.txt
+    --require-hashes --no-deps --target "$fresh" -r scripts/uv.txt >"$log" 2>&1 || give_up
+rm -rf "$fresh/venv"
 touch "$fresh/.stamp"
 rm -rf .local/tools
 mv "$fresh" .local/tools

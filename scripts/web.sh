@@ -35,11 +35,10 @@ give_up() {
     exit 0
 }
 
-version=$(node --version 2>/dev/null || echo v0)
-major=${version#v} && major=${major%%.*}
-if ! command -v npm >/dev/null || [ "$major" -lt 20 ]; then
-    give_up "${1:-}" "it needs Node.js 20.19 or newer, with npm (https://nodejs.org); then run 'make web'"
+if ! node=$(../../scripts/find-node.sh 2>"$log"); then
+    give_up "${1:-}" "$(sed -n 's/^error: //p' "$log")"
 fi
+PATH=$node:$PATH
 lock=$(sha256sum package.json package-lock.json | sha256sum | cut -d ' ' -f 1)
 if [ "$(cat node_modules/.stamp 2>/dev/null)" != "$lock" ]; then
     echo "installing the chat page's packages"

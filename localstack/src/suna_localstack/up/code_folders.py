@@ -1,6 +1,7 @@
 """What the functions run from: ``.local/code/<group>``, laid out as a Lambda bundle, the sources by symlink."""
 
 import hashlib
+import os
 import shutil
 from pathlib import Path
 
@@ -23,8 +24,13 @@ def _wanted(folders: Folders, group: str) -> str:
 
 
 def stale_groups(folders: Folders) -> list[str]:
-    """The groups whose dependencies are not those of their lock."""
-    return [group for group in GROUPS if stored(folders.code / group / _STAMP) != _wanted(folders, group)]
+    """The groups whose dependencies are not those of their lock, or whose sources are those of another clone."""
+    return [
+        group
+        for group in GROUPS
+        if stored(folders.code / group / _STAMP) != _wanted(folders, group)
+        or any((folders.code / group / name).resolve() != (folders.root / name).resolve() for name in _SOURCES)
+    ]
 
 
 async def prepare_code(folders: Folders, *, env: dict[str, str], log: Path) -> list[str]:
@@ -55,7 +61,8 @@ async def prepare_code(folders: Folders, *, env: dict[str, str], log: Path) -> l
                 cwd=folders.root,
             )
             for name in _SOURCES:
-                (fresh / name).symlink_to(folders.root / name, target_is_directory=True)
+                # Relative: a clone that is moved or copied runs its own sources.
+                (fresh / name).symlink_to(os.path.relpath(folders.root / name, fresh), target_is_directory=True)
             (fresh / _STAMP).write_text(wanted)
             shutil.rmtree(target, ignore_errors=True)
             fresh.replace(target)

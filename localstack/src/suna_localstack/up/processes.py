@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import psutil
@@ -50,22 +50,38 @@ def marked(stack_id: str) -> list[psutil.Process]:
     return found
 
 
-def record_start(folders: Folders, stack_id: str) -> None:
-    """Note this process as the supervisor of ``stack_id``."""
-    write_json(folders.processes_file, {"stack_id": stack_id, "supervisor": identity(os.getpid()), "children": []})
+def _folder_identity(folders: Folders) -> dict[str, int]:
+    """What a folder keeps when it is renamed, and what its copy does not have."""
+    status = folders.private.stat()
+    return {"device": status.st_dev, "inode": status.st_ino}
 
 
-def record_children(folders: Folders, stack_id: str, children: list[dict[str, Any]]) -> None:
-    """Note the children: ``{"name", "pid", "created", "command", "port"}`` each."""
+def record(folders: Folders, stack_id: str, children: Sequence[dict[str, Any]] = ()) -> None:
+    """Note this process as the supervisor of ``stack_id``, and its children.
+
+    Args:
+        children: ``{"name", "pid", "created", "command", "port"}`` each.
+    """
     write_json(
         folders.processes_file,
-        {"stack_id": stack_id, "supervisor": identity(os.getpid()), "children": children},
+        {
+            "stack_id": stack_id,
+            "folder": _folder_identity(folders),
+            "supervisor": identity(os.getpid()),
+            "children": list(children),
+        },
     )
+
+
+def _recorded(folders: Folders) -> dict[str, Any] | None:
+    """The record of these folders' own stack; a record that was copied along with its folder is of somebody else's."""
+    state = read_json(folders.processes_file)
+    return state if state and state.get("folder") == _folder_identity(folders) else None
 
 
 def supervisor(folders: Folders) -> psutil.Process | None:
     """The live supervisor of the stack in these folders."""
-    state = read_json(folders.processes_file)
+    state = _recorded(folders)
     return running(state.get("supervisor") or {}) if state else None
 
 
@@ -95,7 +111,7 @@ def end_leftovers(folders: Folders, *, grace_s: float = 3.0) -> int:
     The kernel has told the children already that their parent died, so they get a moment to end by themselves
     (PostgreSQL in an orderly way) before they are killed.
     """
-    state = read_json(folders.processes_file)
+    state = _recorded(folders)
     count = 0
     if state is not None:
         left = _ours(state)

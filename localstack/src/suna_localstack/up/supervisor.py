@@ -17,7 +17,7 @@ from suna_localstack.up.boot import Boot
 from suna_localstack.up.errors import StackError
 from suna_localstack.up.files import try_lock, write_json
 from suna_localstack.up.folders import Folders
-from suna_localstack.up.processes import MARK, end_leftovers, identity, marked, record_children, record_start
+from suna_localstack.up.processes import MARK, end_leftovers, identity, marked, record
 from suna_localstack.up.progress import Progress
 from suna_localstack.up.stack import Part, Stack
 from suna_localstack.up.surroundings import check_folder, check_node, check_wishes, child_environment
@@ -96,7 +96,7 @@ class Supervisor:
     async def _boot_or_stop(self) -> bool:
         check_folder(self._folders)
         end_leftovers(self._folders)
-        record_start(self._folders, self._stack_id)
+        record(self._folders, self._stack_id)
         wishes = check_wishes(self._folders)
         if synthesis.is_needed(self._folders):
             check_node()
@@ -132,7 +132,7 @@ class Supervisor:
             for part in self._parts.values()
             if part.child.alive
         ]
-        record_children(self._folders, self._stack_id, processes)
+        record(self._folders, self._stack_id, processes)
         if self._stack is not None:
             write_json(self._folders.stack_file, self._stack.description(self._folders, processes))
 
