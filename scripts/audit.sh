@@ -9,5 +9,7 @@ for group in api runner summarizer infra; do
         --requirement "locks/$group.txt"
 done
 echo "=== npm"
+node=$(scripts/find-node.sh)
+PATH=$node:$PATH
 npm audit --omit=dev
 (cd clients/web && npm audit --omit=dev)

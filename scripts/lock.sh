@@ -14,4 +14,6 @@ done
 compile pyproject.toml --group mcp-server --output-file locks/mcp-server.txt
 compile pyproject.toml --group bench-peers --output-file locks/bench-peers.txt
 (cd localstack && compile pyproject.toml --group test --output-file requirements.lock)
+node=$(scripts/find-node.sh)
+PATH=$node:$PATH
 npm install --package-lock-only --no-audit --no-fund --loglevel=error

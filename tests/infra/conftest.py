@@ -1,6 +1,8 @@
 """One synthesis of every stage a session: jsii starts slowly."""
 
 import json
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,10 @@ from infra.stages import STAGES
 from tests.infra.template import Template
 
 PROJECT = Path(__file__).parents[2]
+
+# jsii starts the first `node` of PATH, which may be older than what the CDK supports.
+_NODE = subprocess.run([PROJECT / "scripts/find-node.sh"], capture_output=True, text=True, check=True).stdout.strip()
+os.environ["PATH"] = f"{_NODE}:{os.environ['PATH']}"
 
 
 def synthesize(stage: str, outdir: Path) -> tuple[SunaStack, Template]:

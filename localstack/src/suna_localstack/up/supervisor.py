@@ -20,7 +20,7 @@ from suna_localstack.up.folders import Folders
 from suna_localstack.up.processes import MARK, end_leftovers, identity, marked, record
 from suna_localstack.up.progress import Progress
 from suna_localstack.up.stack import Part, Stack
-from suna_localstack.up.surroundings import check_folder, check_node, check_wishes, child_environment
+from suna_localstack.up.surroundings import check_folder, check_wishes, child_environment, find_node
 
 _RESTARTS = 5
 _RESTART_WINDOW_S = 60.0
@@ -99,7 +99,7 @@ class Supervisor:
         record(self._folders, self._stack_id)
         wishes = check_wishes(self._folders)
         if synthesis.is_needed(self._folders):
-            check_node()
+            find_node(self._folders)
         self._boot = Boot(
             folders=self._folders,
             stack_id=self._stack_id,

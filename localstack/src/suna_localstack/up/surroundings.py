@@ -13,7 +13,6 @@ from suna_localstack.services.ports import free_port, is_free
 from suna_localstack.up.errors import StackError
 from suna_localstack.up.folders import Folders
 
-_NODE_MAJOR = 20
 _FREE_BYTES = 1024**3
 _PASSED_ON = re.compile(
     "PATH|HOME|USER|LOGNAME|LANG|LC_ALL|TZ|TERM|SSL_CERT_FILE|SSL_CERT_DIR|REQUESTS_CA_BUNDLE|XDG_CACHE_HOME|UV_.*|PIP_.*"
@@ -107,23 +106,17 @@ def check_wishes(folders: Folders) -> Wishes:
     return Wishes(port, database_url, redis_url)
 
 
-def check_node() -> None:
-    """Node 20 or newer, which the CDK needs for a synth.
+def find_node(folders: Folders) -> Path:
+    """The folder of the Node.js that everything of this clone uses, for PATH; installed now if the machine has none.
 
     Raises:
-        StackError: it is missing or too old.
+        StackError: there is none, and it cannot be installed.
     """
-    advice = f"install Node.js {_NODE_MAJOR} or newer (https://nodejs.org) so that `node` is on PATH"
-    found = shutil.which("node")
-    if found is None:
-        raise StackError(f"Node.js is missing, and the infrastructure has to be synthesized: {advice}")
-    try:
-        version = subprocess.run([found, "--version"], capture_output=True, text=True, timeout=20, check=True).stdout
-        major = int(version.strip().lstrip("v").split(".")[0])
-    except (OSError, subprocess.SubprocessError, ValueError) as error:
-        raise StackError(f"{found} does not run ({error}): {advice}") from error
-    if major < _NODE_MAJOR:
-        raise StackError(f"{found} is version {version.strip()}, too old for the CDK: {advice}")
+    script = folders.root / "scripts" / "find-node.sh"
+    done = subprocess.run([script], env=child_environment(), capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise StackError(done.stderr.strip().splitlines()[-1].removeprefix("error: "))
+    return Path(done.stdout.strip())
 
 
 def find_uv(folders: Folders) -> str:

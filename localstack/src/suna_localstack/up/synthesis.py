@@ -1,6 +1,8 @@
 """The CloudFormation template of the local stage, synthesized only when what it is made from has changed."""
 
+import asyncio
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -8,7 +10,7 @@ from suna_localstack.up.errors import StackError
 from suna_localstack.up.files import locked
 from suna_localstack.up.fingerprint import fingerprint, stored
 from suna_localstack.up.folders import Folders
-from suna_localstack.up.surroundings import check_node
+from suna_localstack.up.surroundings import find_node
 from suna_localstack.up.tasks import run_task
 
 _FILES = ("cdk.json", "package-lock.json", "locks/infra.txt")
@@ -42,7 +44,7 @@ async def synthesize(folders: Folders, *, env: dict[str, str], log: Path) -> boo
     async with locked(folders.assembly.with_name("local.lock")):
         if not is_needed(folders):
             return False
-        check_node()
+        node = await asyncio.to_thread(find_node, folders)
         if not folders.dev_python.exists():
             raise StackError(f"{folders.dev_python} is missing: run `make up`, which sets it up")
         # Hashed before the synth: a file changed meanwhile makes the next start synthesize again.
@@ -57,12 +59,12 @@ async def synthesize(folders: Folders, *, env: dict[str, str], log: Path) -> boo
             log=log,
             env={
                 **env,
+                "PATH": f"{node}:{env.get('PATH', os.defpath)}",
                 "CDK_OUTDIR": str(output),
                 "CDK_CONTEXT_JSON": json.dumps(context),
                 "CDK_DEFAULT_ACCOUNT": "000000000000",
                 "CDK_DEFAULT_REGION": "us-east-1",
                 "JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION": "1",
-                "JSII_SILENCE_WARNING_DEPRECATED_NODE_VERSION": "1",
             },
             cwd=folders.root,
         )
