@@ -71,6 +71,19 @@ def test_model_without_a_key(tmp_path: Path) -> None:
         choose({"MODEL": "anthropic/claude"}, "http://127.0.0.1:1")
 
 
+@pytest.mark.parametrize(
+    ("environment", "reason"),
+    [
+        ({"MODEL": "anthropic/claude", "ANTHROPIC_API_KEY": " "}, "set ANTHROPIC_API_KEY"),
+        ({"MODEL": "openai/x", "OPENAI_API_KEY": "a", "OPENAI_API_BASE": "here"}, "OPENAI_API_BASE=here is no address"),
+    ],
+)
+def test_a_provider_is_checked_before_anything_boots(tmp_path: Path, environment: dict[str, str], reason: str) -> None:
+    refused(tmp_path, reason, environment)
+
+    assert not [path for path in (tmp_path / "logs").iterdir() if path.name != "supervisor.log"]
+
+
 def test_model_with_its_key() -> None:
     given = {"MODEL": "anthropic/claude", "ANTHROPIC_API_KEY": "key", "OPENAI_API_KEY": "", "HOME": "/"}
 

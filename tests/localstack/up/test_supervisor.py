@@ -1,14 +1,16 @@
 """The whole stack as real processes: starts, crashes, ends. One stack serves the tests of this module in order."""
 
 import asyncio
+import http.server
 import json
 import os
 import signal
 import stat
 import subprocess
 import sys
+import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import psutil
 import psycopg
@@ -63,6 +65,9 @@ def test_describes_itself_to_its_owner_only(stack: dict[str, Any], local_dir: Pa
 
     assert set(expected.split()) <= set(stack)
     assert stat.S_IMODE((local_dir / "stack.json").stat().st_mode) == 0o600
+    shell = ["sh", "-c", '. "$1" && echo "$BASE $TOKEN"', "sh", local_dir / "stack.env"]
+    said = subprocess.run(shell, capture_output=True, text=True, check=True).stdout
+    assert said == f"{stack['base_url']} {stack['token']}\n"
     stacks = client("cloudformation", stack["aws_endpoint_url"]).describe_stacks(StackName=stack["stack_name"])
     assert stacks["Stacks"][0]["StackStatus"] == "CREATE_COMPLETE"
     assert requests.get(f"{stack['model_url']}/jwks.json", timeout=5).json()["keys"]
@@ -84,6 +89,79 @@ def test_a_second_up_finds_it_running(stack: dict[str, Any], local_dir: Path) ->
     assert result.returncode == 0
     assert "running already" in result.stdout
     assert read_stack(local_dir)["supervisor_pid"] == stack["supervisor_pid"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("PORT", "1"), ("DATABASE_URL", "postgresql://a:secret@127.0.0.1:1/a"), ("REDIS_URL", "redis://127.0.0.1:1")],
+)
+@pytest.mark.parametrize("command", ["up", "run"])
+def test_a_second_start_says_which_settings_it_cannot_apply(
+    stack: dict[str, Any], local_dir: Path, name: str, value: str, command: str
+) -> None:
+    result = up(local_dir, command, environment={name: value})
+
+    assert result.returncode == 1
+    expected = f"error: the stack is running with another {name}: `make down` first, or unset {name} to use it\n"
+    assert result.stderr == expected
+
+
+def test_a_second_up_with_the_same_settings_applies_nothing(stack: dict[str, Any], local_dir: Path) -> None:
+    port = stack["base_url"].rsplit(":", 1)[1]
+    same = {"PORT": port, "DATABASE_URL": stack["database_url"], "REDIS_URL": stack["redis_url"]}
+
+    result = up(local_dir, "up", environment={**same, "MODEL": stack["model"], "OPENAI_API_KEY": "of no use here"})
+
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith("The stack is running already\n")
+
+
+class Provider(http.server.BaseHTTPRequestHandler):
+    """A provider of models in one word, which notes the keys it is asked with."""
+
+    keys: ClassVar[list[str]] = []
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        self.keys.append(self.headers["authorization"].removeprefix("Bearer "))
+        chunk = {"id": "a", "object": "chat.completion.chunk", "created": 1, "model": "other"}
+        choice = {"index": 0, "delta": {"role": "assistant", "content": "Word"}, "finish_reason": None}
+        last = {"index": 0, "delta": {}, "finish_reason": "stop"}
+        lines = [*(json.dumps(chunk | {"choices": [one]}) for one in (choice, last)), "[DONE]"]
+        self.send_response(200)
+        self.send_header("content-type", "text/event-stream")
+        self.end_headers()
+        self.wfile.write("".join(f"data: {line}\n\n" for line in lines).encode())
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def ask(folder: Path) -> None:
+    command = [ROOT / ".local/venvs/dev/bin/python", "-m", "clients.terminal", "--once", "Hello"]
+    environment = os.environ | {"SUNA_LOCAL_DIR": str(folder)}
+    answer = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    assert "Word" in answer.stdout, answer.stdout + answer.stderr
+
+
+def test_a_second_up_applies_another_model_and_another_key(stack: dict[str, Any], local_dir: Path) -> None:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Provider) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}/v1"
+        first = {"MODEL": "openai/other", "OPENAI_API_KEY": "first", "OPENAI_API_BASE": address}
+        changed = up(local_dir, "up", environment=first)
+        ask(local_dir)
+        renewed = up(local_dir, "up", environment={"OPENAI_API_KEY": "second"})
+        ask(local_dir)
+        server.shutdown()
+
+    assert changed.stdout.startswith(
+        "The stack is running already, its model is now openai/other, its provider's variables are updated\n"
+    )
+    assert renewed.stdout.startswith("The stack is running already, its provider's variables are updated\n")
+    assert (Provider.keys[0], Provider.keys[-1]) == ("first", "second")
+    assert stat.S_IMODE((local_dir / "state/parameters.json").stat().st_mode) == 0o600
+    assert "second" not in (local_dir / "stack.json").read_text()
 
 
 def test_status_names_processes_and_addresses(stack: dict[str, Any], local_dir: Path) -> None:

@@ -23,8 +23,7 @@ def _say(text: str) -> None:
 def _up(folders: Folders) -> int:
     stack = control.running_stack(folders)
     if stack is not None:
-        changed = control.redeploy_if_changed(folders, stack)
-        _say("The stack is running already" + (", its infrastructure is updated" if changed else ""))
+        _say(", ".join(["The stack is running already", *control.bring_up_to_date(folders, stack)]))
     else:
         _say("Starting the local stack")
         launched = launch(folders, attached=False)

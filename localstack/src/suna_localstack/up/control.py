@@ -1,6 +1,7 @@
 """Questions and orders to a stack that runs already: is it healthy, update it, end it."""
 
 import asyncio
+import json
 import time
 from typing import Any
 
@@ -8,12 +9,14 @@ import psutil
 
 from suna_localstack.services.ports import is_open
 from suna_localstack.up import synthesis
-from suna_localstack.up.deployment import Deployment, template_hash
+from suna_localstack.up.deployment import Deployment, replace_provider_secret, template_hash
 from suna_localstack.up.errors import StackError
 from suna_localstack.up.files import read_json, write_json
 from suna_localstack.up.folders import Folders
+from suna_localstack.up.parameters import provider_values
 from suna_localstack.up.processes import end_leftovers, running, supervisor
-from suna_localstack.up.surroundings import child_environment
+from suna_localstack.up.provider import Provider, renewed
+from suna_localstack.up.surroundings import check_same_servers, child_environment, settings
 
 _DOWN_TIMEOUT_S = 45
 
@@ -49,25 +52,38 @@ def running_stack(folders: Folders) -> dict[str, Any] | None:
     return stack
 
 
-def redeploy_if_changed(folders: Folders, stack: dict[str, Any]) -> bool:
-    """Synthesize and update the running stack if its infrastructure code has changed; returns whether it had.
+def bring_up_to_date(folders: Folders, stack: dict[str, Any]) -> list[str]:
+    """Give the running stack what has changed since its start: infrastructure, model, provider's variables.
+
+    Returns:
+        What was changed, in words.
 
     Raises:
-        StackError: the synth or the update failed.
+        StackError: it cannot be given what the user asks for, or the synth or the update failed.
     """
-    if not synthesis.is_needed(folders) and template_hash(folders.template) == stack["template_hash"]:
-        return False
-    asyncio.run(synthesis.synthesize(folders, env=child_environment(), log=folders.log("synth")))
-    current = template_hash(folders.template)
-    if current == stack["template_hash"]:
-        return False
+    given = settings(folders)
+    check_same_servers(given, stack)
     values = read_json(folders.parameters_file)
     if values is None:
         raise StackError(f"{folders.parameters_file} is missing: `make down`, then `make up`")
-    deployed = Deployment(stack["aws_endpoint_url"]).deploy(folders.template, values)
-    stack.update(template_hash=current, outputs=deployed.outputs)
-    write_json(folders.stack_file, stack)
-    return True
+    before = Provider(values["DefaultModel"], json.loads(values["ProviderSecret"]))
+    provider = renewed(before, given, stack["model_url"])
+    asyncio.run(synthesis.synthesize(folders, env=child_environment(), log=folders.log("synth")))
+    current = template_hash(folders.template)
+    changes = ["its infrastructure is updated"] if current != stack["template_hash"] else []
+    if provider.model != before.model:
+        changes.append(f"its model is now {provider.model}")
+    if provider.variables != before.variables:
+        changes.append("its provider's variables are updated")
+    if changes:
+        values |= provider_values(provider)
+        deployed = Deployment(stack["aws_endpoint_url"]).deploy(folders.template, values)
+        if provider.variables != before.variables:
+            replace_provider_secret(stack["aws_endpoint_url"], deployed.outputs, values["ProviderSecret"])
+        write_json(folders.parameters_file, values)
+        stack.update(template_hash=current, outputs=deployed.outputs, model=provider.model)
+        write_json(folders.stack_file, stack)
+    return changes
 
 
 def down(folders: Folders) -> str:

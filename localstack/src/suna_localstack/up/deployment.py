@@ -17,6 +17,7 @@ REGION = "us-east-1"
 STACK_NAME = "suna-local"
 _BUCKET = "suna-local-templates"
 _POLL_S = 0.2
+_CALL_MODELS = ("QueueRunner", "WorkflowRunner", "Summarizer")
 _TIMEOUT_S = 300
 _REASONS = 4
 
@@ -59,6 +60,29 @@ def readable(reason: str) -> str:
     if not isinstance(error, dict) or "errorMessage" not in error:
         return reason
     return f"{reason[:start]}{error.get('errorType', 'Error')}: {error['errorMessage']}{reason[end:]}"
+
+
+def replace_provider_secret(endpoint_url: str, outputs: dict[str, str], secret: str) -> None:
+    """Store ``secret``, and let the next invocation of each function that calls models read it.
+
+    LocalStack's CloudFormation does not update a secret's value, and a function keeps the keys that it has read for as
+    long as they are accepted.
+
+    Raises:
+        StackError: Secrets Manager or Lambda refused.
+    """
+    functions = client("lambda", endpoint_url)
+    try:
+        client("secretsmanager", endpoint_url).put_secret_value(
+            SecretId=outputs["ProviderSecretArn"], SecretString=secret
+        )
+        for key, name in outputs.items():
+            if key.endswith("FunctionName") and key.startswith(_CALL_MODELS):
+                # An update that changes nothing is an update: environments of before are not used again.
+                timeout_s = functions.get_function_configuration(FunctionName=name)["Timeout"]
+                functions.update_function_configuration(FunctionName=name, Timeout=timeout_s)
+    except (BotoCoreError, ClientError) as error:
+        raise StackError(f"the provider's variables cannot be replaced: {error}") from error
 
 
 @dataclass(frozen=True)

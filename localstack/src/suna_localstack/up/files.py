@@ -10,14 +10,18 @@ from pathlib import Path
 from typing import Any
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_private(path: Path, text: str) -> None:
     """Replace ``path`` in one step; only its owner can read it, as tokens and passwords are inside."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        json.dump(value, file, indent=2)
-        file.write("\n")
+        file.write(text)
     temporary.replace(path)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """``write_private`` of ``value`` as JSON."""
+    write_private(path, json.dumps(value, indent=2) + "\n")
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

@@ -40,6 +40,11 @@ class Folders:
         return self.private / "stack.json"
 
     @property
+    def env_file(self) -> Path:
+        """What a shell needs of ``stack_file``: BASE and TOKEN."""
+        return self.private / "stack.env"
+
+    @property
     def processes_file(self) -> Path:
         return self.state / "processes.json"
 

@@ -9,7 +9,7 @@ import sys
 import time
 from typing import Any, Never
 
-from suna_localstack.up.control import running_stack
+from suna_localstack.up.control import bring_up_to_date, running_stack
 from suna_localstack.up.errors import StackError
 from suna_localstack.up.folders import Folders
 from suna_localstack.up.launch import Launched, launch
@@ -87,7 +87,7 @@ def run(folders: Folders, message: str) -> int:
             stack = launched.stack
             sys.stdout.write(f"Ready after {launched.seconds:.1f} s\n\n")
         else:
-            sys.stdout.write("Using the running stack\n\n")
+            sys.stdout.write(", ".join(["Using the running stack", *bring_up_to_date(folders, stack)]) + "\n\n")
         sys.stdout.flush()
         code = ask(folders, message)
         sys.stdout.write("\n")

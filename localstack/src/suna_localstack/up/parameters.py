@@ -38,6 +38,11 @@ def page_config(issuer_url: str) -> dict[str, str]:
     }
 
 
+def provider_values(provider: Provider) -> dict[str, str]:
+    """The parameters that say which model answers."""
+    return {"DefaultModel": provider.model, "ProviderSecret": json.dumps(provider.variables)}
+
+
 def parameter_values(folders: Folders, stack: Stack, provider: Provider) -> dict[str, str]:
     """Parameter name -> value, secrets as JSON."""
     return {
@@ -45,9 +50,8 @@ def parameter_values(folders: Folders, stack: Stack, provider: Provider) -> dict
         "DatabaseSecret": json.dumps(database_secret(stack.database_url)),
         "RedisUrl": stack.redis_url,
         "AuthSecret": json.dumps({"hs256_secret": stack.secrets.hs256_secret}),
-        "ProviderSecret": json.dumps(provider.variables),
         "GatewayUrl": stack.base_url,
-        "DefaultModel": provider.model,
+        **provider_values(provider),
         "JwksUrl": f"{stack.model_url}/jwks.json",
         "JwtIssuer": ISSUER,
         "JwtAudience": AUDIENCE,

@@ -124,4 +124,5 @@ def end_leftovers(folders: Folders, *, grace_s: float = 3.0) -> int:
         _gone(_ours(state), grace_s)
     folders.processes_file.unlink(missing_ok=True)
     folders.stack_file.unlink(missing_ok=True)
+    folders.env_file.unlink(missing_ok=True)
     return count

@@ -15,12 +15,13 @@ from suna_localstack.services.redis_install import RedisCannotBeBuilt
 from suna_localstack.up import synthesis
 from suna_localstack.up.boot import Boot
 from suna_localstack.up.errors import StackError
-from suna_localstack.up.files import try_lock, write_json
+from suna_localstack.up.files import try_lock, write_json, write_private
 from suna_localstack.up.folders import Folders
 from suna_localstack.up.processes import MARK, end_leftovers, identity, marked, record
 from suna_localstack.up.progress import Progress
+from suna_localstack.up.provider import choose
 from suna_localstack.up.stack import Part, Stack
-from suna_localstack.up.surroundings import check_folder, check_wishes, child_environment, find_node
+from suna_localstack.up.surroundings import check_folder, check_wishes, child_environment, find_node, settings
 
 _RESTARTS = 5
 _RESTART_WINDOW_S = 60.0
@@ -98,6 +99,7 @@ class Supervisor:
         end_leftovers(self._folders)
         record(self._folders, self._stack_id)
         wishes = check_wishes(self._folders)
+        choose(settings(self._folders), "")
         if synthesis.is_needed(self._folders):
             find_node(self._folders)
         self._boot = Boot(
@@ -135,6 +137,7 @@ class Supervisor:
         record(self._folders, self._stack_id, processes)
         if self._stack is not None:
             write_json(self._folders.stack_file, self._stack.description(self._folders, processes))
+            write_private(self._folders.env_file, f"BASE={self._stack.base_url}\nTOKEN={self._stack.token}\n")
 
     async def _watch(self, part: Part) -> None:
         """Restart a server that died, on its port; LocalStack's state dies with it, and so the stack does."""
@@ -170,6 +173,7 @@ class Supervisor:
     async def _end(self) -> None:
         self._stop.set()
         self._folders.stack_file.unlink(missing_ok=True)
+        self._folders.env_file.unlink(missing_ok=True)
         names = sorted(self._parts, key=lambda name: _STOP_ORDER.index(name) if name in _STOP_ORDER else 0)
         for name in names:
             await self._parts[name].child.stop()

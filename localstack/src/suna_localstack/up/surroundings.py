@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from suna_localstack.services.external import ExternalServiceUnusable, check_database, check_redis
 from suna_localstack.services.ports import free_port, is_free
@@ -104,6 +105,23 @@ def check_wishes(folders: Folders) -> Wishes:
     except ExternalServiceUnusable as error:
         raise StackError(str(error)) from error
     return Wishes(port, database_url, redis_url)
+
+
+def check_same_servers(given: Mapping[str, str], stack: Mapping[str, Any]) -> None:
+    """What a running stack (as in ``stack.json``) cannot take over must be as it is, or not be set.
+
+    Raises:
+        StackError: another port, database or Redis is asked for.
+    """
+    running = {
+        "PORT": stack["base_url"].rsplit(":", 1)[1],
+        "DATABASE_URL": stack["database_url"],
+        "REDIS_URL": stack["redis_url"],
+    }
+    others = [name for name, value in running.items() if given.get(name) and given[name] != value]
+    if others:
+        names = " and ".join(others)
+        raise StackError(f"the stack is running with another {names}: `make down` first, or unset {names} to use it")
 
 
 def find_node(folders: Folders) -> Path:
