@@ -105,12 +105,15 @@ bench-stream: setup $(PEERS_STAMP) ## Streams at once, pushes, open WebSockets; 
 soak: setup ## 15 minutes of load by two accounts: what of memory, connections and files grows
 	@$(UP) up && exec $(DEV) -m bench.soak
 
-.PHONY: faults burst cuts security
+.PHONY: faults burst cuts security fresh-machine
 cuts: setup $(NODE_STAMP) ## A run of 500 events, cut off at each, at random, and for 50 clients at once
 	@exec env CUTS=large $(DEV) -m pytest tests/e2e/test_cuts.py
 
 security: setup $(NODE_STAMP) ## Every route and command against every kind of credential, made-up requests, bombs, logs
 	@exec $(DEV) -m pytest tests/security
+
+fresh-machine: ## The two commands on a Debian that has nothing, as root and as a user (needs root; TESTS=1: the tests, too)
+	@exec scripts/fresh-machine.sh
 
 faults: setup $(NODE_STAMP) ## Every kind of fault at every point of a run, in a stack of its own (needs Debian's faketime)
 	@exec $(DEV) -m tests.faults
