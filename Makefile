@@ -18,6 +18,7 @@ LOCAL_STAMP := .local/venvs/localstack/.stamp-$(HERE)
 MCP_STAMP := .local/venvs/mcp-server/.stamp-$(HERE)
 PEERS_STAMP := .local/venvs/bench-peers/.stamp-$(HERE)
 NODE_STAMP := node_modules/.stamp
+CLIENTS_STAMP := .local/venvs/api-clients/.stamp-$(HERE) scripts/api_clients/node_modules/.stamp
 
 .PHONY: help
 help: ## Show this list
@@ -76,7 +77,7 @@ unit: $(DEV_STAMP)
 
 test: ## Everything: check, infrastructure, LocalStack plugins, integration, end to end
 	@scripts/system.sh python redis tests
-	@$(MAKE) -s -j2 $(DEV_STAMP) $(LOCAL_STAMP) $(NODE_STAMP) $(MCP_STAMP)
+	@$(MAKE) -s -j2 $(DEV_STAMP) $(LOCAL_STAMP) $(NODE_STAMP) $(MCP_STAMP) $(CLIENTS_STAMP)
 	@exec scripts/test.sh
 
 .PHONY: lane-plugins lane-integration
@@ -84,7 +85,7 @@ lane-plugins:
 	@scripts/test_step.sh infra localstack
 
 lane-integration:
-	@scripts/test_step.sh integration
+	@scripts/test_step.sh api-clients integration
 
 .PHONY: bench-first-token bench-context bench-log bench-limits bench-stream soak
 bench-first-token: setup ## Added latency from POST to the first token at the client
@@ -142,7 +143,7 @@ cost: $(DEV_STAMP) ## Idle cost of each stage, from the dated price file
 
 ##@ Upkeep
 
-.PHONY: lock audit api-docs clean setup page
+.PHONY: lock audit api-docs api-clients clean setup page
 audit: $(TOOLS_STAMP) ## Known vulnerabilities of what is locked (asks the package indexes)
 	@exec scripts/audit.sh
 
@@ -152,8 +153,11 @@ lock: $(TOOLS_STAMP) ## Resolve all dependencies anew and write the locks
 api-docs: $(DEV_STAMP) ## Write the APIs' descriptions: docs/openapi.json, docs/asyncapi.json
 	@exec $(DEV) -m scripts.api_docs
 
+api-clients: $(DEV_STAMP) $(CLIENTS_STAMP) ## Validate docs/openapi.json; clients made of it by two generators compile
+	@PATH="$$(scripts/find-node.sh):$$PATH" && exec $(DEV) -m scripts.api_clients
+
 clean: down ## Remove everything generated, the database too
-	@rm -rf .local node_modules clients/web/node_modules clients/web/dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	@rm -rf .local node_modules scripts/api_clients/node_modules clients/web/node_modules clients/web/dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 # Both environments at the same time, and the chat page, without which the stack serves its APIs. The rest (Redis,
 # functions' dependencies) is set up by the start itself.
@@ -178,6 +182,12 @@ $(MCP_STAMP): locks/mcp-server.txt scripts/venv.sh $(TOOLS_STAMP)
 
 $(PEERS_STAMP): locks/bench-peers.txt scripts/venv.sh $(TOOLS_STAMP)
 	@scripts/venv.sh bench-peers locks/bench-peers.txt
+
+.local/venvs/api-clients/.stamp-$(HERE): locks/api-clients.txt scripts/venv.sh $(TOOLS_STAMP)
+	@scripts/venv.sh api-clients locks/api-clients.txt
+
+scripts/api_clients/node_modules/.stamp: scripts/api_clients/package-lock.json scripts/node.sh $(TOOLS_STAMP)
+	@scripts/node.sh scripts/api_clients
 
 $(NODE_STAMP): package-lock.json package.json scripts/node.sh $(TOOLS_STAMP)
 	@scripts/node.sh

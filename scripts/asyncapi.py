@@ -8,6 +8,7 @@ from pydantic import TypeAdapter
 
 from functions.api.command_types import COMMANDS
 from functions.api.errors import COMMAND_ERRORS
+from functions.api.version import VERSION
 from shared.events import CHANNELS, CUSTOM, RunUsage
 
 type Json = dict[str, Any]
@@ -57,7 +58,7 @@ def described() -> Json:
     messages |= {"error": _ERROR, "gateway": _GATEWAY}
     return {
         "asyncapi": "3.0.0",
-        "info": {"title": "Suna Serverless", "version": "0.1.0", "description": _ABOUT},
+        "info": {"title": "Suna Serverless", "version": VERSION, "description": _ABOUT},
         "defaultContentType": "application/json",
         "channels": {
             "thread": {

@@ -13,7 +13,9 @@ for group in api runner summarizer infra; do
 done
 compile pyproject.toml --group mcp-server --output-file locks/mcp-server.txt
 compile pyproject.toml --group bench-peers --output-file locks/bench-peers.txt
+compile pyproject.toml --group api-clients --output-file locks/api-clients.txt
 (cd localstack && compile pyproject.toml --group test --output-file requirements.lock)
 node=$(scripts/find-node.sh)
 PATH=$node:$PATH
 npm install --package-lock-only --no-audit --no-fund --loglevel=error
+(cd scripts/api_clients && npm install --package-lock-only --loglevel=error)

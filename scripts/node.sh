@@ -1,9 +1,10 @@
 #!/bin/sh
-# Install the CDK's command line into node_modules from package-lock.json.
+# Install FOLDER's packages (the CDK's command line, unless it is named) from its package-lock.json: node.sh [FOLDER]
 set -eu
 cd "$(dirname "$0")/.."
 node=$(scripts/find-node.sh)
 PATH=$node:$PATH
-echo "setting up node_modules"
+cd "${1:-.}"
+echo "setting up ${1:+$1/}node_modules"
 npm ci --no-audit --no-fund --loglevel=error
 touch node_modules/.stamp

@@ -10,6 +10,7 @@ reports=.local/reports
 for name in "$@"; do
     case $name in
     check) set -- make --no-print-directory check ;;
+    api-clients) set -- "$dev" -m scripts.api_clients ;;
     infra) set -- "$dev" -m pytest tests/infra "--junit-xml=$reports/infra.xml" ;;
     localstack) set -- "$local" -m pytest tests/localstack "--junit-xml=$reports/localstack.xml" ;;
     integration)

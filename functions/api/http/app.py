@@ -25,8 +25,9 @@ from functions.api.http import (
     tickets,
     webhooks,
 )
+from functions.api.http.description import describe, operation_id
 from functions.api.http.middleware import RequestMiddleware
-from functions.api.http.responses import describe
+from functions.api.version import VERSION
 from functions.api.wire import ErrorBody
 from shared.database.idempotency import ReplayedError
 from shared.errors import BudgetExceededError, SunaError
@@ -35,7 +36,13 @@ from shared.telemetry import logger
 
 def build_app() -> FastAPI:
     """The application, with nothing opened yet."""
-    app = FastAPI(title="Suna Serverless", version="0.1.0", docs_url="/docs", redoc_url=None)
+    app = FastAPI(
+        title="Suna Serverless",
+        version=VERSION,
+        docs_url="/docs",
+        redoc_url=None,
+        generate_unique_id_function=operation_id,
+    )
     app.add_middleware(RequestMiddleware)
     app.add_exception_handler(ReplayedError, _replayed)
     app.add_exception_handler(SunaError, _suna_error)
@@ -44,7 +51,7 @@ def build_app() -> FastAPI:
     app.add_exception_handler(Exception, _internal_error)
 
     @app.get("/ok", tags=["system"])
-    async def ok() -> dict[str, bool]:  # pyright: ignore[reportUnusedFunction]
+    async def get_health() -> dict[str, bool]:  # pyright: ignore[reportUnusedFunction]
         """Whether the service answers. Needs no token and touches nothing."""
         return {"ok": True}
 

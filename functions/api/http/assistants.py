@@ -259,7 +259,9 @@ async def delete_assistant(caller: Caller, assistant_id: str) -> None:
 
 
 @router.post("/{assistant_id}/versions")
-async def list_versions(caller: Caller, assistant_id: str, body: VersionsSearch | None = None) -> list[WireAssistant]:
+async def list_assistant_versions(
+    caller: Caller, assistant_id: str, body: VersionsSearch | None = None
+) -> list[WireAssistant]:
     """All versions, newest first."""
     wanted = body or VersionsSearch()
     async with connection() as taken:
@@ -276,7 +278,7 @@ async def list_versions(caller: Caller, assistant_id: str, body: VersionsSearch 
 
 
 @router.post("/{assistant_id}/latest")
-async def set_latest(caller: Caller, assistant_id: str, body: Latest) -> WireAssistant:
+async def set_latest_assistant_version(caller: Caller, assistant_id: str, body: Latest) -> WireAssistant:
     """Have runs get an earlier version from now on."""
     async with transaction() as taken:
         return WireAssistant.of(

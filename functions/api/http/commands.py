@@ -14,7 +14,7 @@ router = APIRouter(tags=["commands"])
 
 
 @router.post("/threads/{thread_id}/commands")
-async def command(caller: Caller, thread_id: UUID, request: Request, idempotency: Idempotency) -> dict[str, Any]:
+async def send_command(caller: Caller, thread_id: UUID, request: Request, idempotency: Idempotency) -> dict[str, Any]:
     """One command, for example ``{"id": 1, "method": "run.start", "params": {"assistant_id": ..., "input": ...}}``.
 
     Answers ``{"type": "success", "id", "result"}`` or ``{"type": "error", "id", "error", "message"}``.

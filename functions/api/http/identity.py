@@ -37,11 +37,13 @@ def scope_of(method: str, path: str) -> Scope:
     return "read" if reads else "write"
 
 
-async def _principal(
+async def authenticates(
     request: Request,
-    authorization: Annotated[str | None, Header()] = None,
-    x_api_key: Annotated[str | None, Header()] = None,
+    # The description has them as security schemes.
+    authorization: Annotated[str | None, Header(include_in_schema=False)] = None,
+    x_api_key: Annotated[str | None, Header(include_in_schema=False)] = None,
 ) -> Principal:
+    """The caller, by token or API key. A route that depends on it is described as one that needs either."""
     caller = await authenticator().authenticate(authorization, x_api_key)
     verdict = await limiter().take(caller.account_id)
     setattr(request.state, RATE_HEADERS, verdict.headers)
@@ -50,13 +52,14 @@ async def _principal(
     return caller
 
 
-Caller = Annotated[Principal, Depends(_principal)]
+Caller = Annotated[Principal, Depends(authenticates)]
 
 
-async def _token_holder(caller: Caller) -> Principal:
+async def needs_token(caller: Caller) -> Principal:
+    """The caller, by token. A route that depends on it is described as one that an API key cannot use."""
     if caller.key_id is not None:
         raise ForbiddenError("this is done with a token: send one in the header 'Authorization: Bearer <token>'")
     return caller
 
 
-TokenHolder = Annotated[Principal, Depends(_token_holder)]
+TokenHolder = Annotated[Principal, Depends(needs_token)]

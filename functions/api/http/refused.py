@@ -20,33 +20,38 @@ _STORE = "there is no store: keep what belongs to a thread in its metadata"
 _GRAPH = "an assistant is an agent's configuration, not a graph: it has no graph, schemas or subgraphs"
 _SSE = 'events of a thread come over the WebSocket at this path: use threads.stream(..., transport="websocket")'
 
-REFUSED: list[tuple[str, str, str]] = [
-    ("POST", "/threads/{thread_id}/copy", "threads cannot be copied: create one, and append messages to its state"),
-    ("POST", "/threads/prune", "threads cannot be pruned: delete them one by one"),
-    ("GET", "/threads/{thread_id}/stream", _SSE),
-    ("POST", "/threads/{thread_id}/stream", _SSE),
-    ("GET", "/threads/{thread_id}/stream/events", _SSE),
-    ("POST", "/threads/{thread_id}/stream/events", _SSE),
-    ("POST", "/runs", _STATELESS),
-    ("POST", "/runs/stream", _STATELESS),
-    ("POST", "/runs/wait", _STATELESS),
-    ("POST", "/runs/search", _STATELESS),
-    ("POST", "/runs/batch", _BATCH),
-    ("POST", "/runs/crons", _CRONS),
-    ("POST", "/threads/{thread_id}/runs/crons", _CRONS),
-    ("POST", "/runs/crons/search", _CRONS),
-    ("POST", "/runs/crons/count", _CRONS),
-    ("PATCH", "/runs/crons/{cron_id}", _CRONS),
-    ("DELETE", "/runs/crons/{cron_id}", _CRONS),
-    ("PUT", "/store/items", _STORE),
-    ("GET", "/store/items", _STORE),
-    ("DELETE", "/store/items", _STORE),
-    ("POST", "/store/items/search", _STORE),
-    ("POST", "/store/namespaces", _STORE),
-    ("GET", "/assistants/{assistant_id}/graph", _GRAPH),
-    ("GET", "/assistants/{assistant_id}/schemas", _GRAPH),
-    ("GET", "/assistants/{assistant_id}/subgraphs", _GRAPH),
-    ("GET", "/assistants/{assistant_id}/subgraphs/{namespace}", _GRAPH),
+REFUSED: list[tuple[str, str, str, str]] = [
+    (
+        "POST",
+        "/threads/{thread_id}/copy",
+        "copy_thread",
+        "threads cannot be copied: create one, and append messages to its state",
+    ),
+    ("POST", "/threads/prune", "prune_threads", "threads cannot be pruned: delete them one by one"),
+    ("GET", "/threads/{thread_id}/stream", "join_thread_stream", _SSE),
+    ("POST", "/threads/{thread_id}/stream", "open_thread_stream", _SSE),
+    ("GET", "/threads/{thread_id}/stream/events", "join_thread_events", _SSE),
+    ("POST", "/threads/{thread_id}/stream/events", "open_thread_events", _SSE),
+    ("POST", "/runs", "create_stateless_run", _STATELESS),
+    ("POST", "/runs/stream", "stream_stateless_run", _STATELESS),
+    ("POST", "/runs/wait", "wait_for_stateless_run", _STATELESS),
+    ("POST", "/runs/search", "search_stateless_runs", _STATELESS),
+    ("POST", "/runs/batch", "create_runs", _BATCH),
+    ("POST", "/runs/crons", "create_stateless_cron", _CRONS),
+    ("POST", "/threads/{thread_id}/runs/crons", "create_cron", _CRONS),
+    ("POST", "/runs/crons/search", "search_crons", _CRONS),
+    ("POST", "/runs/crons/count", "count_crons", _CRONS),
+    ("PATCH", "/runs/crons/{cron_id}", "update_cron", _CRONS),
+    ("DELETE", "/runs/crons/{cron_id}", "delete_cron", _CRONS),
+    ("PUT", "/store/items", "put_item", _STORE),
+    ("GET", "/store/items", "get_item", _STORE),
+    ("DELETE", "/store/items", "delete_item", _STORE),
+    ("POST", "/store/items/search", "search_items", _STORE),
+    ("POST", "/store/namespaces", "list_namespaces", _STORE),
+    ("GET", "/assistants/{assistant_id}/graph", "get_assistant_graph", _GRAPH),
+    ("GET", "/assistants/{assistant_id}/schemas", "get_assistant_schemas", _GRAPH),
+    ("GET", "/assistants/{assistant_id}/subgraphs", "list_assistant_subgraphs", _GRAPH),
+    ("GET", "/assistants/{assistant_id}/subgraphs/{namespace}", "get_assistant_subgraph", _GRAPH),
 ]
 
 
@@ -64,14 +69,14 @@ def _parameters(path: str) -> list[Json]:
     ]
 
 
-for _method, _path, _reason in REFUSED:
+for _method, _path, _name, _reason in REFUSED:
     _extra: dict[str, Any] = {"parameters": _parameters(_path)}
     router.add_api_route(
         _path,
         _refusal(_reason),
         methods=[_method],
         status_code=501,
-        name=f"refuse {_method} {_path}",
+        name=_name,
         summary="Not supported",
         description=f"Answers 501: {_reason}.",
         response_class=JSONResponse,

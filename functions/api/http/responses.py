@@ -1,10 +1,5 @@
 """Which errors each route answers, for the API's description. Every one has the form of :class:`ErrorBody`."""
 
-from typing import Any
-
-from fastapi import FastAPI
-from fastapi.openapi.utils import get_openapi
-
 from functions.api.wire import ErrorBody
 from shared.domain import Json
 
@@ -52,24 +47,17 @@ _OPEN = {"/ok"}
 _REFUSED = "not supported"
 
 
-def describe(app: FastAPI) -> None:
-    """Have the application's description name every route's errors."""
-
-    def openapi() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            app.openapi_schema = _with_errors(get_openapi(title=app.title, version=app.version, routes=app.routes))
-        return app.openapi_schema
-
-    app.openapi = openapi
-
-
-def _with_errors(schema: Json) -> Json:
-    schema["components"]["schemas"][ErrorBody.__name__] = ErrorBody.model_json_schema()
+def describe_errors(schema: Json) -> Json:
+    """The description ``schema``, with every route's errors in it, in place."""
+    schemas: Json = schema["components"]["schemas"]
+    schemas[ErrorBody.__name__] = ErrorBody.model_json_schema()
+    # FastAPI's own answer to what is not valid: nobody gets it, and no route may refer to it.
     for unused in ("HTTPValidationError", "ValidationError"):
-        schema["components"]["schemas"].pop(unused, None)
+        schemas.pop(unused, None)
     for path, operations in schema["paths"].items():
         for method, operation in operations.items():
             responses: Json = operation["responses"]
+            responses.pop("422", None)
             for status in sorted(_statuses(method.upper(), path, operation)):
                 responses[str(status)] = {
                     "description": _MEANING[status],

@@ -49,7 +49,7 @@ class StreamQuery(BaseModel):
 
 
 @router.get(_RUN + "/stream", response_class=Response, responses=SSE)
-@router.get("/resume" + _RUN + "/stream", response_class=Response, responses=SSE)
+@router.get("/resume" + _RUN + "/stream", response_class=Response, responses=SSE, name="resume_stream")
 async def join_stream(
     caller: Caller,
     thread_id: UUID,
@@ -70,7 +70,7 @@ async def join_stream(
 
 
 @router.get("/resume" + _RUN)
-async def resumed_run(caller: Caller, thread_id: UUID, run_id: UUID) -> WireRun:
+async def get_resumed_run(caller: Caller, thread_id: UUID, run_id: UUID) -> WireRun:
     """The run, as ``running`` even if it has ended.
 
     When a slice ends without the event ``end``, ``langgraph-sdk`` asks whether the run goes on, and takes one that has

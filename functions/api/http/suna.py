@@ -33,7 +33,7 @@ _UNSAID = {"", "application/octet-stream"}
 
 
 @router.post("/agent/initiate")
-async def initiate(
+async def initiate_agent(
     caller: Caller,
     prompt: Annotated[str, Form(min_length=1)],
     asked: Annotated[AgentStart, Form()],
@@ -93,7 +93,7 @@ def _started(run: AgentRun) -> AgentStarted:
 
 
 @router.post("/agent-run/{agent_run_id}/stop")
-async def stop_run(caller: Caller, agent_run_id: UUID) -> AgentStopped:
+async def stop_agent_run(caller: Caller, agent_run_id: UUID) -> AgentStopped:
     """Stop a run; one that has ended stays as it is."""
     found = await _run(caller.account_id, agent_run_id)
     run = await stops.cancel(
@@ -103,13 +103,13 @@ async def stop_run(caller: Caller, agent_run_id: UUID) -> AgentStopped:
 
 
 @router.get("/agent-run/{agent_run_id}")
-async def get_run(caller: Caller, agent_run_id: UUID) -> SunaRun:
+async def get_agent_run(caller: Caller, agent_run_id: UUID) -> SunaRun:
     """One run."""
     return SunaRun.of(await _run(caller.account_id, agent_run_id))
 
 
 @router.get("/agent-run/{agent_run_id}/stream", response_class=Response, responses=SSE)
-async def stream_run(
+async def stream_agent_run(
     caller: Caller,
     agent_run_id: UUID,
     query: Annotated[StreamQuery, Query()],
@@ -121,7 +121,7 @@ async def stream_run(
 
 
 @router.get("/thread/{thread_id}/agent-runs")
-async def list_runs(
+async def list_agent_runs(
     caller: Caller,
     thread_id: UUID,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,

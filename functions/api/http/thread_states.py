@@ -30,7 +30,7 @@ Select = Annotated[list[str] | None, Query()]
 
 
 @router.get("/state", response_model=ThreadState)
-async def get_state(caller: Caller, thread_id: UUID, select: Select = None) -> Any:
+async def get_thread_state(caller: Caller, thread_id: UUID, select: Select = None) -> Any:
     """The thread's state: its newest messages (200 at most), oldest of them first; ``next`` and ``tasks`` say what is
     being done, ``interrupts`` what somebody has to answer.
     """
@@ -39,7 +39,7 @@ async def get_state(caller: Caller, thread_id: UUID, select: Select = None) -> A
 
 
 @router.get("/state/{checkpoint_id}", response_model=ThreadState)
-async def get_state_at(caller: Caller, thread_id: UUID, checkpoint_id: UUID, select: Select = None) -> Any:
+async def get_thread_state_at(caller: Caller, thread_id: UUID, checkpoint_id: UUID, select: Select = None) -> Any:
     """The state when this message was the newest."""
     owner = await owner_of(thread_id, caller)
     found = await states.thread_state(account_id=owner, thread_id=thread_id, checkpoint_id=checkpoint_id)
@@ -47,7 +47,7 @@ async def get_state_at(caller: Caller, thread_id: UUID, checkpoint_id: UUID, sel
 
 
 @router.post("/state/checkpoint", response_model=ThreadState)
-async def get_state_at_checkpoint(caller: Caller, thread_id: UUID, body: StateAtCheckpoint) -> Any:
+async def get_thread_state_at_checkpoint(caller: Caller, thread_id: UUID, body: StateAtCheckpoint) -> Any:
     """The same, with the checkpoint in the body."""
     owner = await owner_of(thread_id, caller)
     found = await states.thread_state(
@@ -57,7 +57,9 @@ async def get_state_at_checkpoint(caller: Caller, thread_id: UUID, body: StateAt
 
 
 @router.post("/state")
-async def update_state(caller: Caller, thread_id: UUID, body: StateUpdate, idempotency: Idempotency) -> StateUpdated:
+async def update_thread_state(
+    caller: Caller, thread_id: UUID, body: StateUpdate, idempotency: Idempotency
+) -> StateUpdated:
     """Append messages without starting a run; 409 while one is unfinished, or if ``checkpoint`` is not the newest."""
     wanted = body.wanted_checkpoint
     if wanted is not None or body.values is None or not body.values.messages:
@@ -84,7 +86,7 @@ async def update_state(caller: Caller, thread_id: UUID, body: StateUpdate, idemp
 
 
 @router.get("/history", response_model=list[ThreadState])
-async def get_history(
+async def get_thread_history(
     caller: Caller, thread_id: UUID, limit: Annotated[int, Query(ge=1, le=1000)] = 10, before: UUID | None = None
 ) -> Any:
     """The thread's states, newest first, one a message.
@@ -96,7 +98,7 @@ async def get_history(
 
 
 @router.post("/history", response_model=list[ThreadState])
-async def search_history(caller: Caller, thread_id: UUID, body: HistorySearch | None = None) -> Any:
+async def search_thread_history(caller: Caller, thread_id: UUID, body: HistorySearch | None = None) -> Any:
     """The same, as clients ask for it; ``metadata`` filters the page."""
     owner = await owner_of(thread_id, caller)
     wanted = body or HistorySearch()

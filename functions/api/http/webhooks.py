@@ -16,6 +16,6 @@ class WebhookSecret(BaseModel):
 
 
 @router.get("/secret")
-async def webhook_secret(caller: Caller) -> WebhookSecret:
+async def get_webhook_secret(caller: Caller) -> WebhookSecret:
     """The secret that your webhooks are signed with. It needs the scope `write`: whoever has it can forge them."""
     return WebhookSecret(secret=signing.shown(await signing.account_key(caller.account_id)))
