@@ -80,7 +80,7 @@ def _described(app: FastAPI) -> Json:
     for context in iter_route_contexts(app.routes):
         route = context.original_route
         if isinstance(route, APIRoute) and context.path_format in schema["paths"]:
-            for method in route.methods:
+            for method in route.methods or ():
                 schema["paths"][context.path_format][method.lower()]["security"] = _security(route.dependant)
     return describe_errors(schema)
 
