@@ -40,6 +40,10 @@ def runtime_client_dir() -> Path:
             link = folder / top
             link.unlink(missing_ok=True)
             link.symlink_to(Path(str(distribution.locate_file(top))))
+    for module in (Path(__file__).parent / "in_worker").glob("suna_*.py"):
+        link = folder / module.name
+        link.unlink(missing_ok=True)
+        link.symlink_to(module)
     return folder
 
 
@@ -65,6 +69,7 @@ def environment(localstack_variables: dict[str, str], *, code_root: Path, scratc
         "LANG": "en_US.UTF-8",
         "HOME": str(scratch_dir),
         "TMPDIR": str(scratch_dir),
+        "PYTHONBREAKPOINT": "suna_breakpoint.wait",
     }
     variables |= {
         name: str(value)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from suna_localstack.compute.in_worker.suna_breakpoint import MARK
 from suna_localstack.compute.outcome import Invocation, Outcome
 from suna_localstack.compute.process_groups import GROUPS
 from suna_localstack.compute.runtime_api import RuntimeApi
@@ -83,7 +84,7 @@ class Worker:
         WorkerExitedError
             The worker ended without an answer.
         TimeoutError
-            There is no answer after ``timeout_s``.
+            There is no answer after ``timeout_s``, and nobody is at a breakpoint.
         """
         # Let the loop see a connection or process that has ended meanwhile.
         await asyncio.sleep(0)
@@ -95,6 +96,8 @@ class Worker:
             raise WorkerGoneError
         answer = self._api.hand_over(invocation, deadline_ms=deadline_ms)
         await asyncio.wait({answer, self._exited}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        while not (answer.done() or self._exited.done()) and self._is_at_breakpoint():
+            await asyncio.wait({answer, self._exited}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
         self._read_output()
         if answer.done():
             return answer.result()
@@ -111,6 +114,9 @@ class Worker:
         asyncio.get_running_loop().remove_reader(self._output)
         os.close(self._output)
         await self._api.close()
+
+    def _is_at_breakpoint(self) -> bool:
+        return Path(self._spec.environment.get("TMPDIR", ""), MARK).is_file()
 
     async def _wait_for_exit(self, process: asyncio.subprocess.Process) -> None:
         self._exited.set_result(await process.wait())
