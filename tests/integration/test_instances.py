@@ -114,7 +114,8 @@ class Runner:
     def __init__(self, instance: UUID) -> None:
         self.answering = asyncio.Event()
         self.goes_on = asyncio.Event()
-        self.keeper = LeaseKeeper(lease_s=LEASE_S)
+        # Renews, and notices that it has nothing left to do, every two seconds.
+        self.keeper = LeaseKeeper(lease_s=6)
         llm = ScriptedLlm(self._call, self._chunk)
         self._execution = Execution(
             llm=llm,
