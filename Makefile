@@ -53,7 +53,7 @@ status: $(LOCAL_STAMP) ## What runs where
 ##@ Checks and tests
 
 .PHONY: check lint types contracts errors api unit test
-check: $(DEV_STAMP) ## Lint, types, import contracts, unit tests; under one minute
+check: $(DEV_STAMP) ## Lint, types, import contracts, unit tests; a minute or two
 	@$(MAKE) -j2 --keep-going --output-sync=target lint contracts errors types api unit
 
 lint: $(DEV_STAMP)
@@ -106,7 +106,7 @@ bench-stream: setup $(PEERS_STAMP) ## Streams at once, pushes, open WebSockets; 
 soak: setup ## 15 minutes of load by two accounts: what of memory, connections and files grows
 	@$(UP) up && exec $(DEV) -m bench.soak
 
-.PHONY: faults burst cuts security fresh-machine
+.PHONY: faults faults-once burst cuts security fresh-machine
 cuts: setup $(NODE_STAMP) ## A run of 500 events, cut off at each, at random, and for 50 clients at once
 	@exec env CUTS=large $(DEV) -m pytest tests/e2e/test_cuts.py
 
@@ -116,11 +116,14 @@ security: setup $(NODE_STAMP) ## Every route and command against every kind of c
 fresh-machine: ## The two commands on a Debian that has nothing, as root and as a user (needs root; TESTS=1: the tests, too)
 	@exec scripts/fresh-machine.sh
 
-faults: setup $(NODE_STAMP) ## Every kind of fault at every point of a run, in a stack of its own (needs Debian's faketime)
-	@exec $(DEV) -m tests.faults
+faults: setup $(NODE_STAMP) ## Every kind of fault at every point of a run, in a stack of its own
+	@scripts/system.sh faults && exec $(DEV) -m tests.faults
+
+faults-once: setup $(NODE_STAMP) ## ... each kind once, on both paths, in the middle of a run
+	@scripts/system.sh faults && exec $(DEV) -m tests.faults --once
 
 burst: setup $(NODE_STAMP) ## A thousand runs while processes are killed at random, in a stack of its own
-	@exec $(DEV) -m tests.faults.burst
+	@scripts/system.sh faults && exec $(DEV) -m tests.faults.burst
 
 .PHONY: oracle
 oracle: setup $(PEERS_STAMP) ## langgraph-sdk's calls on this stack and on `langgraph dev`, compared

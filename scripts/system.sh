@@ -1,5 +1,5 @@
 #!/bin/sh
-# What only the machine can give: system.sh NEED..., each of `python`, `redis`, `tests`.
+# What only the machine can give: system.sh NEED..., each of `python`, `redis`, `tests`, `faults`.
 # What is missing is installed as root on Debian and its like; else one line says what to install. Silent if nothing is.
 set -eu
 cd "$(dirname "$0")/.."
@@ -36,8 +36,12 @@ redis() {
 tests() {
     # Ubuntu's packages of these names are stubs that tell to use its snap: they do not run.
     runs chromium || runs chromium-browser || runs google-chrome || runs google-chrome-stable || browser
-    runs faketime || need faketime faketime
+    faults
     runs bwrap || need bubblewrap bubblewrap
+}
+
+faults() {
+    runs faketime || need faketime faketime
 }
 
 browser() {

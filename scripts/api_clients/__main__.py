@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
@@ -99,7 +100,7 @@ def _typescript(description: Path) -> list[subprocess.CompletedProcess[str]]:
     ]
 
 
-def _json(tool: str, done: subprocess.CompletedProcess[str]) -> list[dict] | dict:
+def _json(tool: str, done: subprocess.CompletedProcess[str]) -> Any:
     """What a linter says. One that says nothing has not linted."""
     try:
         return json.loads(done.stdout)

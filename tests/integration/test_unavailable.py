@@ -60,8 +60,10 @@ async def api(
     monkeypatch.setenv("JWT_ISSUER", ISSUER)
     monkeypatch.setenv("JWT_AUDIENCE", AUDIENCE)
     monkeypatch.setenv("SENDER_FUNCTION", "sender")
-    monkeypatch.setitem(Slice.__init__.__kwdefaults__, "slice_s", 0.05)
-    monkeypatch.setitem(endings.final_values.__kwdefaults__, "longest_s", 0.05)
+    for waiting, longest in ((Slice.__init__, "slice_s"), (endings.final_values, "longest_s")):
+        defaults = waiting.__kwdefaults__
+        assert defaults is not None
+        monkeypatch.setitem(defaults, longest, 0.05)
     opened.forget_settings()
     authenticator.cache_clear()
     limiter.cache_clear()

@@ -52,7 +52,7 @@ class ScriptedKeeper(LeaseKeeper):
         self.stopping: set[UUID] = set()
 
     async def hold(
-        self, claim: Any, *, claimed_at: float, on_lost: Any, on_stop: Any, on_facts: Any, on_drain: Any
+        self, claim: Any, *, claimed_at: float, on_lost: Any, on_stop: Any, on_facts: Any, on_drain: Any = None
     ) -> Lease:
         """Note whom to tell; a stop that was asked for before is told soon."""
         attempt = faults.current()
