@@ -147,7 +147,8 @@ async def _subscribe(params: Json, caller: Caller) -> Json:
         raise NotSupportedError("subscribe over the WebSocket at /threads/{thread_id}/stream/events")
     wanted = SubscribeParams.model_validate(params)
     async with connection() as taken:
-        position = await threads.stream_position(taken, thread_id=caller.thread_id, account_id=caller.thread_account_id)
+        found = await threads.stream_position(taken, thread_id=caller.thread_id, account_id=caller.thread_account_id)
+    position = found or threads.StreamPosition()
     if wanted.since is not None and wanted.since > position.reserved_seq:
         raise InvalidRequestError(f"since: {wanted.since} is in the future; the newest event is {position.last_seq}")
     new = Filter(
@@ -170,6 +171,9 @@ async def _serve(caller: Caller, *, after: int = -1) -> None:
     """
     async with connection() as taken:
         position = await threads.stream_position(taken, thread_id=caller.thread_id, account_id=caller.thread_account_id)
+    if position is None:
+        # Nothing can be read yet: whoever makes the thread and runs it looks for its subscribers.
+        return
     if not position.held:
         if after >= position.reserved_seq:
             return

@@ -158,7 +158,10 @@ class StreamPosition:
     held: bool = False
 
 
-async def stream_position(connection: Connection, *, thread_id: UUID, account_id: str) -> StreamPosition:
-    """Where the thread's events stand; at their beginning if there is no such thread in the account (yet)."""
+async def stream_position(connection: Connection, *, thread_id: UUID, account_id: str) -> StreamPosition | None:
+    """Where the thread's events stand; ``None`` if there is no such thread in the account (yet).
+
+    Then what Redis or DynamoDB have under the thread's id is not the account's to read: clients choose the ids.
+    """
     row = await connection.fetchrow(_SQL["stream_position"], thread_id, account_id)
-    return StreamPosition() if row is None else StreamPosition(**row)
+    return None if row is None else StreamPosition(**row)

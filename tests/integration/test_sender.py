@@ -270,9 +270,9 @@ def _send(function: FunctionProcess, thread_id: UUID) -> None:
 
 
 async def test_a_sender_that_is_killed_is_followed_by_one_that_goes_on_from_its_cursor(
-    posts: Gateway, deployed: Deployed, start_function: StartFunction, thread_id: UUID
+    posts: Gateway, deployed: Deployed, start_function: StartFunction
 ) -> None:
-    del deployed
+    thread_id = await deployed.database.new_thread(ACCOUNT)
     told = await appended(thread_id, 1, 600)
     connection_id = await watching(thread_id)
     killed, heir = (start_function("functions.api.sender.main.handler", CONNECTIONS_URL=posts.url) for _ in range(2))
@@ -331,6 +331,18 @@ async def test_a_replay_that_outlives_the_functions_time_is_handed_to_a_fresh_in
     assert repeated <= 1
     assert posts.seqs(connection_id)[repeated:] == list(range(1, 21))
     assert len(woken) == 1
+
+
+@pytest.mark.parametrize("whose", ["another account's", "nobody's"])
+async def test_what_the_log_has_is_read_for_nobody_but_the_threads_account(
+    posts: Gateway, database: Database, whose: str
+) -> None:
+    # GIVEN the events of a thread that is another account's, or was somebody's and is deleted, and who watches its id
+    thread_id = uuid4() if whose == "nobody's" else await database.new_thread("the owner")
+    await appended(thread_id, 1, 3)
+    connection_id = await watching(thread_id, account_id="a stranger")
+    await _serve(thread_id, account_id="a stranger", limit_s=5, function="the-sender")
+    assert connection_id not in posts.sent
 
 
 async def test_the_sender_leaves_a_thread_to_the_executor_of_its_run(posts: Gateway, database: Database) -> None:

@@ -40,7 +40,7 @@ async def _unfinished(taken: Any, own: Owned, who: str) -> object:
 async def _position(taken: Any, own: Owned, who: str) -> object:
     await taken.execute("UPDATE threads SET last_seq = 5, reserved_seq = 5 WHERE thread_id = $1", own.thread_id)
     position = await threads.stream_position(taken, thread_id=own.thread_id, account_id=who)
-    return [] if position == threads.StreamPosition() else [position]
+    return [] if position is None else [position]
 
 
 async def _interrupts(taken: Any, own: Owned, who: str) -> list[object]:

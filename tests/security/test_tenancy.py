@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import time
 import uuid
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,11 +13,13 @@ import httpx
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
 
 from clients.terminal.stack import Stack
 from tests.e2e.conftest import RunningStack
-from tests.e2e.following import ALL_CHANNELS, eventually
-from tests.e2e.threads import ended_run
+from tests.e2e.following import ALL_CHANNELS, eventually, subscribed
+from tests.e2e.threads import ended_run, new_thread
+from tests.e2e.threads import start_run as start_run_of
 from tests.security.credentials import Secrets
 from tests.webhook_receiver import Receiver, receiving
 
@@ -207,3 +211,24 @@ def _account(stack: RunningStack, secrets: Secrets, hook_port: int) -> Account:
     # What is said is nobody else's business, an operator's neither.
     secrets.add(mark)
     return Account(stack, own, client, mark, f"http://127.0.0.1:{hook_port}/{mark}")
+
+
+async def test_a_stranger_who_knows_a_threads_id_and_pings_reads_nothing_of_it(stack: RunningStack) -> None:
+    # GIVEN a private thread on which something was said
+    async with httpx.AsyncClient(
+        base_url=stack.base_url, headers=stack.client_of(str(uuid.uuid4())).headers, timeout=30
+    ) as owner:
+        thread_id = await new_thread(owner)
+        await ended_run(owner, await start_run_of(owner, thread_id, "[[say a secret]]"))
+    # WHEN somebody else, whose credential ends soon, watches its id from the beginning and pings until it is over
+    credential = stack.token(str(uuid.uuid4()), exp=int(time.time()) + 6)
+    heard: list[dict[str, Any]] = []
+    async with subscribed(Stack(base_url=stack.base_url, token=credential), thread_id, since=0) as stranger:
+        with suppress(ConnectionClosed):
+            while True:
+                await stranger.send(json.dumps({"id": 1, "method": "ping", "params": {}}))
+                heard.append(json.loads(await stranger.recv()))
+                await asyncio.sleep(0.1)
+    # THEN nothing of it was heard but answers.
+    assert heard
+    assert [frame for frame in heard if frame.get("type") == "event"] == []

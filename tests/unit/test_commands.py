@@ -76,7 +76,7 @@ async def test_a_ping_shortly_before_the_connections_end_has_that_announced(
 @pytest.mark.parametrize(
     ("since", "begins_after", "position", "woken"),
     [
-        (None, 0, StreamPosition(), 0),
+        (None, 0, None, 0),
         (None, 42, StreamPosition(last_seq=42, reserved_seq=42), 0),
         (42, 0, StreamPosition(last_seq=42, reserved_seq=42), 0),
         (None, 41, StreamPosition(last_seq=42, reserved_seq=42), 1),
@@ -87,12 +87,12 @@ async def test_a_ping_shortly_before_the_connections_end_has_that_announced(
     ids=["no thread", "nothing", "nothing since", "an event", "an event since", "a dead holder"],
 )
 async def test_the_sender_is_woken_by_a_subscription_if_there_may_be_something_to_send(
-    since: int | None, begins_after: int, position: StreamPosition, woken: int, monkeypatch: pytest.MonkeyPatch
+    since: int | None, begins_after: int, position: StreamPosition | None, woken: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     added: list[int | None] = []
     served: list[UUID] = []
 
-    async def stream_position(_: Any, *, thread_id: UUID, account_id: str) -> StreamPosition:
+    async def stream_position(_: Any, *, thread_id: UUID, account_id: str) -> StreamPosition | None:
         assert (thread_id, account_id) == (THREAD_ID, "account")
         return position
 

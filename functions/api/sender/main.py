@@ -101,6 +101,10 @@ async def _close(connection_ids: Sequence[str]) -> None:
 async def _serve(thread_id: UUID, *, account_id: str, limit_s: float, function: str) -> None:
     async with connection() as taken:
         position = await threads.stream_position(taken, thread_id=thread_id, account_id=account_id)
+        if position is None:
+            # It may be another account's, whose events these subscribers must not see.
+            logger.info("there is no such thread in the account")
+            return
         known = await facts.newest(taken, thread_id=thread_id, most=_MOST_FACTS)
     if position.held:
         logger.info("the run's executor serves the thread")

@@ -67,7 +67,8 @@ async def _connect(event: Json, connection_id: str) -> Json:
         async with connection() as taken:
             owner = await threads.owner(taken, thread_id=thread_id, account_id=caller.account_id)
             account_id = caller.account_id if owner is None else owner
-            position = await threads.stream_position(taken, thread_id=thread_id, account_id=account_id)
+            found = await threads.stream_position(taken, thread_id=thread_id, account_id=account_id)
+            position = found or threads.StreamPosition()
             limits = await plans.connection_limits(taken, account_id=caller.account_id)
         record = ConnectionRecord(
             connection_id=connection_id,
