@@ -146,7 +146,7 @@ cost: $(DEV_STAMP) ## Idle cost of each stage, from the dated price file
 
 ##@ Upkeep
 
-.PHONY: lock audit api-docs api-clients clean setup page
+.PHONY: lock audit api-docs api-clients house clean setup page
 audit: $(TOOLS_STAMP) ## Known vulnerabilities of what is locked (asks the package indexes)
 	@exec scripts/audit.sh
 
@@ -158,6 +158,9 @@ api-docs: $(DEV_STAMP) ## Write the APIs' descriptions: docs/openapi.json, docs/
 
 api-clients: $(DEV_STAMP) $(CLIENTS_STAMP) ## Validate docs/openapi.json; clients made of it by two generators compile
 	@PATH="$$(scripts/find-node.sh):$$PATH" && exec $(DEV) -m scripts.api_clients
+
+house: $(DEV_STAMP) $(LOCAL_STAMP) $(CLIENTS_STAMP) ## After `make test`: is everything in order? One line of JSON
+	@PATH="$$(scripts/find-node.sh):$$PATH" && exec $(DEV) -m scripts.house
 
 clean: down ## Remove everything generated, the database too
 	@rm -rf .local node_modules scripts/api_clients/node_modules clients/web/node_modules clients/web/dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -26,7 +26,7 @@ os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
 os.environ["DATABASE_SECRET_ARN"] = SECRET = "bench"  # noqa: S105 - the name that the pool asks for
 import litellm
 
-from bench.report import distribution, report
+from bench.report import distribution, report, sized
 from shared.aws import secrets
 from shared.context.budget import budget_of
 from shared.context.counting import count_tools
@@ -284,7 +284,7 @@ async def measure(rounds: int) -> None:
 def main() -> None:
     """Measure and report."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--rounds", type=int, default=sized(30, 1))
     asyncio.run(measure(parser.parse_args().rounds))
 
 

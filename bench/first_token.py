@@ -20,7 +20,7 @@ from typing import Any
 
 from bench.conversation import Conversation
 from bench.model_calls import Model
-from bench.report import distribution, report
+from bench.report import distribution, report, sized
 from bench.room import make_room
 from clients.terminal.stack import Stack
 
@@ -31,7 +31,7 @@ FIRST_S = 0.05
 SCRIPT = f"[[first {FIRST_S}]] [[tokens 20 rate 50]]"
 MEAN_PAUSE_S = 0.4
 # Runs overlap now and then; a warm stack has an environment for each of those that do.
-WARM_UP_ROUNDS = 3
+WARM_UP_ROUNDS = sized(3, 1)
 WARM_UP_AT_ONCE = 5
 
 
@@ -111,7 +111,7 @@ async def measure(runs: int) -> Series:
 def main() -> None:
     """Measure and report."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=100)
+    parser.add_argument("--runs", type=int, default=sized(100, 2))
     arguments = parser.parse_args()
     series = asyncio.run(measure(arguments.runs))
     run, echo, bare = distribution(series.run), distribution(series.echo), distribution(series.bare)

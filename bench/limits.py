@@ -13,15 +13,15 @@ from typing import Any
 
 from redis.asyncio.connection import AbstractConnection
 
-from bench.report import distribution, report
+from bench.report import distribution, report, sized
 from functions.api.limits.gcra import Limit
 from functions.api.limits.limiter import RateLimiter, key
 from shared.stream import redis_client
 
 CLIENTS = 50
-REQUESTS_PER_S = 2000
-SECONDS = 10
-ALONE = 2000
+REQUESTS_PER_S = sized(2000, 500)
+SECONDS = sized(10, 1)
+ALONE = sized(2000, 20)
 LIMIT = Limit(requests_per_minute=60_000, burst=500)
 ROOMY = Limit(requests_per_minute=1_000_000, burst=1_000_000)
 

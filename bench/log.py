@@ -27,7 +27,7 @@ from uuid import uuid4
 
 from redis.asyncio import Redis
 
-from bench.report import distribution, keep, show
+from bench.report import distribution, keep, show, sized
 from shared import events
 from shared.database import facts
 from shared.domain import LogHold
@@ -39,9 +39,9 @@ from shared.stream.filters import Filter
 from shared.stream.publisher import Publisher
 from shared.stream.subscriptions import Subscription
 
-EVENTS = 2000
-READERS = (1, 10, 100)
-LAG_EVENTS = 300
+EVENTS = sized(2000, 20)
+READERS = sized((1, 10, 100), (1, 100))
+LAG_EVENTS = sized(300, 10)
 RATE_PER_S = 100.0
 TEXT = "word " * 30
 

@@ -1,6 +1,7 @@
 """What every measurement prints and keeps."""
 
 import json
+import os
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +11,14 @@ from rich.console import Console
 from rich.table import Table
 
 RESULTS = Path(__file__).parent / "results"
+
+# With it everything is measured at the smallest size, and nothing is kept: it shows that a measurement works.
+SMALLEST = bool(os.environ.get("SMALLEST"))
+
+
+def sized[T](full: T, smallest: T) -> T:
+    """``full``, or ``smallest`` if the environment has ``SMALLEST``."""
+    return smallest if SMALLEST else full
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
@@ -52,8 +61,8 @@ def show(title: str, rows: Mapping[str, Mapping[str, float]]) -> None:
 
 
 def keep(name: str | None, figures: Mapping[str, Any]) -> None:
-    """Print ``figures`` as one line of JSON; with a name, keep them in ``results/<name>.json``."""
-    if name is not None:
+    """Print ``figures`` as one line of JSON; with a name, keep them in ``results/<name>.json``, unless ``SMALLEST``."""
+    if name is not None and not SMALLEST:
         RESULTS.mkdir(exist_ok=True)
         (RESULTS / f"{name}.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(figures), flush=True)

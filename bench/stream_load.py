@@ -28,26 +28,27 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from bench.account import ACCOUNT, Bench
 from bench.model_calls import Call, Model
-from bench.report import distribution
+from bench.report import distribution, sized
 from bench.stream_part import Part
 
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
 import litellm
 
-TOKENS, RATE = 300, 50
+TOKENS, RATE = sized(300, 20), 50
 SCRIPT = f"[[tokens {TOKENS} rate {RATE}]]"
-LADDER = (5, 10, 20, 30, 40, 50, 60)
-MANY = 200
+LADDER = sized((5, 10, 20, 30, 40, 50, 60), (2,))
+MANY = sized(200, 2)
 MOST_LAG_MS = 250.0
 # The rung whose pushes are counted: no stream waits for another there.
-PUSHES_AT = 10
+PUSHES_AT = sized(10, 2)
+WARM = sized(40, 2)
 OPENINGS_AT_ONCE = 16
 PATIENCE_S = 180.0
-SILENCE_S = (2.0, 4.0)
+SILENCE_S = sized((2.0, 4.0), (0.1, 0.2))
 # What a client may still wait for when the runner's invocation has answered.
 AFTERWARDS_S = 10.0
 # Others' work on the machine only makes it worse: a rung is tried again. After so many failed rungs nobody climbs on.
-TRIES = 4
+TRIES = sized(4, 1)
 FAILED_RUNGS = 2
 # SQS delays a message by 15 minutes at most: a message that comes after that finds its run ended.
 LATER_S = 900
@@ -308,7 +309,7 @@ async def measure(bench: Bench) -> Part:
         "the stack": partial(climb, way=through_stack),
     }
     gc.freeze()  # as the runner does: a full collection is a pause
-    for way, count in ((through_stack, 40), (through_stack, 40), (_through_one_runner, 5)):  # warm
+    for way, count in ((through_stack, WARM), (through_stack, WARM), (_through_one_runner, 5)):  # warm
         await climb(bench, count, way)
     rungs: dict[str, dict[int, Rung]] = {name: {} for name in ways}
     failed = dict.fromkeys(ways, 0)
@@ -337,7 +338,7 @@ async def measure(bench: Bench) -> Part:
             "streams_at_250ms": largest("the stack"),
             "streams_one_runner_at_250ms": largest("one runner"),
             "streams_litellm_alone_at_250ms": largest("litellm alone"),
-            "lag_ms_p99_at_10": round(distribution(rungs["the stack"][10].lag_ms)["p99"], 1),
+            "lag_ms_p99_at_10": round(distribution(rungs["the stack"][PUSHES_AT].lag_ms)["p99"], 1),
             "lost_at_200": many.lost,
             "pushes_per_s_per_stream": round(pushes["mean"], 1),
             "pushes_per_s_per_stream_max": round(pushes["max"], 1),

@@ -22,15 +22,15 @@ import httpx
 import psutil
 
 from bench.account import Bench
-from bench.report import distribution
+from bench.report import distribution, sized
 from bench.stream_load import Rung, climb, through_stack
 from bench.stream_part import Part
 from bench.stream_sockets_client import Order, Told
 
-ALONE, ACTIVE = 10_000, 100
+ALONE, ACTIVE = sized((10_000, 100), (20, 2))
 POSTS_PER_S, POSTING_S = 5.0, 10
 POSTS_AT_ONCE = 16
-THROUGH_FUNCTIONS, STREAMS_BESIDE = 1_000, 10
+THROUGH_FUNCTIONS, STREAMS_BESIDE = sized((1_000, 10), (4, 2))
 PROCESSES = 4
 LINE_BYTES = 64 * 1024 * 1024
 SIGNED = {"authorization": "AWS4-HMAC-SHA256 Credential=test/20200101/us-east-1/execute-api/aws4_request"}

@@ -18,6 +18,7 @@ import asyncpg
 import httpx
 import psutil
 
+from bench.report import sized
 from tests.e2e.conftest import LOCAL_DIR, RunningStack, make_room, up
 from tests.faults.journey import AWAY
 from tests.faults.stand import Stand, kill, standing
@@ -220,10 +221,10 @@ async def _play(stand: Stand, arguments: argparse.Namespace) -> tuple[Burst, dic
 def main() -> int:
     """Play it; fails unless every run that was accepted has ended well, once."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=1000)
-    parser.add_argument("--threads", type=int, default=100)
-    parser.add_argument("--accounts", type=int, default=20)
-    parser.add_argument("--kill-s", type=float, default=120)
+    parser.add_argument("--runs", type=int, default=sized(1000, 20))
+    parser.add_argument("--threads", type=int, default=sized(100, 5))
+    parser.add_argument("--accounts", type=int, default=sized(20, 2))
+    parser.add_argument("--kill-s", type=float, default=sized(120.0, 5.0))
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     started = up("up")
