@@ -6,6 +6,8 @@ cd "$(dirname "$0")/.."
 dev=.local/venvs/dev/bin/python
 local=.local/venvs/localstack/bin/python
 reports=.local/reports
+# A test that calls make must find what a user's shell has, not what this one was called with.
+unset MAKEFLAGS MAKELEVEL MFLAGS
 
 for name in "$@"; do
     case $name in

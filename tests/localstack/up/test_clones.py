@@ -26,6 +26,10 @@ SOURCES = (
 )
 
 
+# Of the stack under test, and of the make that may have started the tests.
+OF_OTHERS = {"SUNA_LOCAL_DIR", "MAKEFLAGS", "MAKELEVEL", "MFLAGS"}
+
+
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
     """A clone with a space in its path, with the environments of this one as they would be copied from it."""
@@ -63,7 +67,7 @@ def left(clone: Path) -> Iterator[int]:
 
 
 def make(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {name: value for name, value in os.environ.items() if name not in {"SUNA_LOCAL_DIR", "MAKEFLAGS"}}
+    environment = {name: value for name, value in os.environ.items() if name not in OF_OTHERS}
     return subprocess.run(
         ["make", *arguments], cwd=root, env=environment, capture_output=True, text=True, timeout=60, check=False
     )
