@@ -10,6 +10,8 @@ DEV := .local/venvs/dev/bin/python
 LOCAL := .local/venvs/localstack/bin/python
 UP := $(LOCAL) -m suna_localstack.up
 STAGE ?= small
+# How the unit tests are measured: nothing, or `coverage run ... -m`.
+COVERAGE :=
 
 HERE := $(shell scripts/here.sh)
 TOOLS_STAMP := .local/tools/.stamp
@@ -73,7 +75,7 @@ api: $(DEV_STAMP)
 	@$(DEV) -m scripts.api_docs --check
 
 unit: $(DEV_STAMP)
-	@$(DEV) -m pytest tests/unit --junit-xml=.local/reports/check.xml
+	@$(DEV) -m $(COVERAGE) pytest tests/unit --junit-xml=.local/reports/check.xml
 
 test: ## Everything: check, infrastructure, LocalStack plugins, integration, end to end
 	@scripts/system.sh python redis tests

@@ -17,6 +17,11 @@ scripts/test_step.sh check
 make --no-print-directory -j2 --output-sync=target lane-plugins lane-integration || touch "$reports/failed.lanes"
 scripts/test_step.sh e2e web browser
 
+if [ -n "${CI:-}" ]; then
+    .local/venvs/dev/bin/python -m coverage combine --quiet --data-file="$reports/coverage" "$reports"/coverage.*
+    printf '\ncoverage of functions and shared by unit and integration tests: %s %%\n' \
+        "$(.local/venvs/dev/bin/python -m coverage report --data-file="$reports/coverage" --format=total)"
+fi
 .local/venvs/dev/bin/python -m scripts.test_report "$reports" $(($(date +%s) - began)) || touch "$reports/failed.report"
 failed=$(cd "$reports" && ls failed.* 2>/dev/null | sed 's/^failed\.//' | tr '\n' ' ')
 if [ -n "$failed" ]; then

@@ -9,15 +9,24 @@ reports=.local/reports
 # A test that calls make must find what a user's shell has, not what this one was called with.
 unset MAKEFLAGS MAKELEVEL MFLAGS
 
+# In continuous integration: what of functions and shared the unit and integration tests of this process execute.
+measured() {
+    if [ -n "${CI:-}" ]; then
+        echo coverage run "--data-file=$reports/coverage.$1" --source=functions,shared -m
+    fi
+}
+export COVERAGE_CORE=sysmon
+
 for name in "$@"; do
     case $name in
-    check) set -- make --no-print-directory check ;;
+    check) set -- make --no-print-directory check "COVERAGE=$(measured check)" ;;
     api-clients) set -- "$dev" -m scripts.api_clients ;;
     infra) set -- "$dev" -m pytest tests/infra "--junit-xml=$reports/infra.xml" ;;
     localstack) set -- "$local" -m pytest tests/localstack "--junit-xml=$reports/localstack.xml" ;;
     integration)
+        # shellcheck disable=SC2046 # words, or none
         set -- "$local" -m suna_localstack.up with-services -- \
-            "$dev" -m pytest tests/integration "--junit-xml=$reports/integration.xml"
+            "$dev" -m $(measured integration) pytest tests/integration "--junit-xml=$reports/integration.xml"
         ;;
     e2e) set -- "$dev" -m pytest tests/e2e "--junit-xml=$reports/e2e.xml" ;;
     web) set -- sh -c 'scripts/web.sh && cd clients/web && npm run --silent test' ;;
