@@ -3,6 +3,7 @@
 from functools import cache
 from typing import Literal
 
+from pydantic import model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -68,6 +69,15 @@ class AuthSettings(BaseSettings):
     jwks_url: str = ""
     jwt_issuer: str = ""
     jwt_audience: str = ""
+
+    @model_validator(mode="after")
+    def _one_application(self) -> "AuthSettings":
+        if (self.jwks_url or self.jwt_issuer) and not self.jwt_audience:
+            raise ValueError(
+                "JWT_AUDIENCE is empty: name the audience of the tokens, else those that the issuer makes for any other"
+                " application are accepted too"
+            )
+        return self
 
 
 class WebhookSettings(BaseSettings):

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+import unicodedata
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, cast
@@ -26,6 +27,11 @@ _LEEWAY_S = 10.0
 
 # When a credential ends that does not end.
 NEVER_S = 2.0**32
+# The end of the year 9999, beyond which no library knows times.
+_LATEST_END = 253402300799.0
+
+# An account is named by at most so many characters (OpenID Connect Core, 2: ``sub``).
+_LONGEST_SUBJECT = 255
 
 # Pinned: a token never chooses how it is verified beyond these. Asymmetric ones are looked up in the JWKS only, so a
 # public key can never be taken for an HS256 secret.
@@ -157,10 +163,10 @@ class Authenticator:
             )
         except jwt.PyJWTError as error:
             raise UnauthenticatedError(f"the token is not valid: {error}") from error
-        account_id = claims["sub"]
-        if not isinstance(account_id, str) or not account_id:
-            raise UnauthenticatedError("the token is not valid: its 'sub' is empty")
-        return Principal(account_id=account_id, expires_at=float(claims["exp"]))
+        except (ValueError, OverflowError, TypeError, RecursionError) as error:
+            # Signed by whom we trust, and still of a form that nobody has thought of.
+            raise UnauthenticatedError("the token is not valid: its claims cannot be read") from error
+        return Principal(account_id=_subject(claims["sub"]), expires_at=_end(claims["exp"]))
 
     async def _key(self, header: dict[str, Any]) -> tuple[str | jwt.PyJWK, list[str]]:
         algorithm = header.get("alg")
@@ -174,6 +180,32 @@ class Authenticator:
                 raise UnauthenticatedError("the token is not valid: its issuer does not publish the key it names")
             return key, [algorithm]
         raise UnauthenticatedError(f"the token is not valid: algorithm {algorithm!r} is not accepted")
+
+
+def _subject(found: object) -> str:
+    """The account that a verified token names: text that PostgreSQL can hold and a log line can show."""
+    if (
+        not isinstance(found, str)
+        or not found.strip()
+        or len(found) > _LONGEST_SUBJECT
+        # Controls, and halves of a surrogate pair.
+        or any(unicodedata.category(character) in {"Cc", "Cs"} for character in found)
+    ):
+        raise UnauthenticatedError(
+            f"the token is not valid: its 'sub' must be text of 1 to {_LONGEST_SUBJECT} characters without controls"
+        )
+    return found
+
+
+def _end(found: Any) -> float:
+    """When a verified token ends (epoch, s); one that ends at no time that can be counted is refused."""
+    try:
+        ends_at = float(found)
+    except (OverflowError, TypeError, ValueError):
+        ends_at = float("inf")
+    if not ends_at <= _LATEST_END:
+        raise UnauthenticatedError("the token is not valid: its 'exp' is no time")
+    return ends_at
 
 
 @cache

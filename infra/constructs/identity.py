@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from aws_cdk import Aws, CfnCondition, CfnParameter, Fn, RemovalPolicy, Stack, Token
+from aws_cdk import Aws, CfnCondition, CfnParameter, CfnRule, CfnRuleAssertion, Fn, RemovalPolicy, Stack, Token
 from aws_cdk import aws_cognito as cognito
 from constructs import Construct
 
@@ -81,6 +81,22 @@ class Identity(Construct):
             user_pool_id=pool.user_pool_id,
             client_id=self._client.ref,
             use_cognito_provided_values=True,
+        )
+        # Refused before anything is made: an issuer's token for any other application would be accepted.
+        CfnRule(
+            self,
+            "OneApplication",
+            rule_condition=Fn.condition_not(Fn.condition_equals(given.issuer.value_as_string, "")),
+            assertions=[
+                CfnRuleAssertion(
+                    assert_=Fn.condition_not(Fn.condition_equals(given.audience.value_as_string, "")),
+                    assert_description="JwtIssuer is set: name the audience of its tokens in JwtAudience, too",
+                ),
+                CfnRuleAssertion(
+                    assert_=Fn.condition_not(Fn.condition_equals(given.jwks_url.value_as_string, "")),
+                    assert_description="JwtIssuer is set: name where its keys are published in JwksUrl, too",
+                ),
+            ],
         )
         own = CfnCondition(
             self, "OwnIssuer", expression=Fn.condition_not(Fn.condition_equals(given.issuer.value_as_string, ""))

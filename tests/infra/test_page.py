@@ -66,6 +66,16 @@ def test_the_page_and_the_api_are_told_the_same_issuer(cloud_template: Template)
     assert config["token"]["Fn::If"][1:] == ["access_token", "id_token"]
 
 
+def test_an_issuer_without_its_audience_or_keys_is_refused_before_anything_is_made(cloud_template: Template) -> None:
+    def is_set(parameter: str) -> object:
+        return {"Fn::Not": [{"Fn::Equals": [{"Ref": parameter}, ""]}]}
+
+    [rule] = [
+        rule for rule in cloud_template.body["Rules"].values() if rule.get("RuleCondition") == is_set("JwtIssuer")
+    ]
+    assert [one["Assert"] for one in rule["Assertions"]] == [is_set("JwtAudience"), is_set("JwksUrl")]
+
+
 def test_the_page_is_published_when_a_file_changes_and_only_then(tmp_path: Path) -> None:
     (tmp_path / "index.html").write_text("one")
     before = page_hash(tmp_path)

@@ -10,6 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt import algorithms
+from pydantic import ValidationError
 
 from functions.api.auth import Authenticator
 from shared.aws import secrets
@@ -70,7 +71,7 @@ async def test_a_mangled_token_is_refused(token: str) -> None:
         ({"exp": "soon"}, "exp"),
         ({"nbf": time.time() + 3600}, "not yet valid"),
         ({"sub": None}, '"sub"'),
-        ({"sub": ""}, "'sub' is empty"),
+        ({"sub": ""}, "'sub' must be text"),
         ({"sub": 7}, "Subject"),
         ({"aud": None}, '"aud"'),
         ({"aud": "another"}, "Audience"),
@@ -125,6 +126,53 @@ async def test_a_public_key_is_never_taken_for_the_secret() -> None:
 async def test_without_a_secret_hs256_is_not_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(secrets._fetched, ARN, json.dumps({"hs256_secret": ""}))
     assert "algorithm 'HS256' is not accepted" in await _refusal(f"Bearer {_token()}")
+
+
+@pytest.mark.parametrize("subject", ["a\x00b", "a\ud800b", "", " ", "a\nb", "a" * 256, 1, None, ["a"], {"a": 1}, True])
+async def test_a_signed_token_whose_subject_is_no_name_is_refused(subject: object) -> None:
+    token = jwt.encode({**_claims(), "sub": subject}, SECRET, "HS256", sort_headers=False)
+    assert "sub" in (await _refusal(f"Bearer {token}")).lower()
+
+
+@pytest.mark.parametrize("ends", ["1" + "0" * 400, "1e308", "1e400", "-1e400", "NaN", '"soon"', "[]", "true", "null"])
+async def test_a_signed_token_that_ends_at_no_time_is_refused(ends: str) -> None:
+    text = json.dumps(_claims(exp=None))[:-1] + f', "exp": {ends}}}'
+    assert "not valid" in await _refusal(f"Bearer {_signed(text)}")
+
+
+@pytest.mark.parametrize("name", ["nbf", "iat", "aud", "iss", "sub", "jti", "of its own"])
+@pytest.mark.parametrize("value", ["Infinity", "1" + "0" * 400, '"\\u0000\\ud800"', "[" * 3000 + "]" * 3000, "{}"])
+async def test_no_odd_claim_is_an_error_of_ours(name: str, value: str) -> None:
+    text = json.dumps({key: of for key, of in _claims().items() if key != name})[:-1] + f', "{name}": {value}}}'
+    try:
+        caller = await Authenticator(SETTINGS).authenticate(f"Bearer {_signed(text)}")
+    except UnauthenticatedError:
+        return
+    assert caller.account_id == "account"
+
+
+@pytest.mark.parametrize(
+    "header", ["[" * 5000 + "]" * 5000, '{"alg": ["HS256"]}', '{"alg": "HS256", "kid": 1}', "[]", "1"]
+)
+async def test_no_odd_header_is_an_error_of_ours(header: str) -> None:
+    assert "not valid" in await _refusal(f"Bearer {_encoded(header)}.{_part(_claims())}.{_encoded('x')}")
+
+
+def _encoded(text: str) -> str:
+    return base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
+
+
+def _signed(payload: str) -> str:
+    """A token with this very text as its claims, and a good signature."""
+    head = f"{_part({'alg': 'HS256', 'typ': 'JWT'})}.{_encoded(payload)}"
+    signature = algorithms.HMACAlgorithm(algorithms.HMACAlgorithm.SHA256).sign(head.encode(), SECRET.encode())
+    return f"{head}.{base64.urlsafe_b64encode(signature).rstrip(b'=').decode()}"
+
+
+@pytest.mark.parametrize("given", [{"jwks_url": "https://issuer.test/keys"}, {"jwt_issuer": "https://issuer.test"}])
+def test_an_issuer_without_an_audience_is_refused_at_the_start(given: dict[str, str]) -> None:
+    with pytest.raises(ValidationError, match="JWT_AUDIENCE"):
+        AuthSettings(**given)
 
 
 async def test_issuer_and_audience_are_checked_only_where_they_are_set() -> None:

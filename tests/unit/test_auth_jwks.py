@@ -190,7 +190,7 @@ async def test_known_keys_stay_good_while_the_issuer_is_away(
 
 
 async def test_nobody_listening_is_told_apart_from_a_bad_token() -> None:
-    authenticator = Authenticator(AuthSettings(jwks_url="http://127.0.0.1:1/jwks.json"))
+    authenticator = Authenticator(AuthSettings(jwks_url="http://127.0.0.1:1/jwks.json", jwt_audience="suna"))
     with pytest.raises(KeysUnavailableError):
         await authenticator.authenticate(_header("one"))
 
