@@ -17,6 +17,14 @@ def is_custom_resource(event: Json) -> bool:
     return "ResponseURL" in event and "RequestType" in event
 
 
+def _reason(error: Exception) -> str:
+    """What whoever deploys is told: also what is behind an error of ours, which says less than they need."""
+    reason = f"{type(error).__name__}: {error}"
+    if error.__cause__ is not None:
+        reason += f" ({type(error.__cause__).__name__}: {error.__cause__})"
+    return reason[:1000]
+
+
 async def answer(event: Json, *, physical_id: str, act: Callable[[], Awaitable[Json]]) -> None:
     """Act on creation and update, and tell CloudFormation what came of it.
 
@@ -39,7 +47,7 @@ async def answer(event: Json, *, physical_id: str, act: Callable[[], Awaitable[J
     except Exception as error:
         # Whatever went wrong, CloudFormation has to hear of it, or it waits for an hour.
         logger.exception("the custom resource failed")
-        told |= {"Status": "FAILED", "Reason": f"{type(error).__name__}: {error}"[:1000]}
+        told |= {"Status": "FAILED", "Reason": _reason(error)}
     # The URL is presigned for exactly this: a PUT without a content type.
     async with (
         aiohttp.ClientSession() as session,
