@@ -82,13 +82,6 @@ test: ## Everything: check, infrastructure, LocalStack plugins, integration, end
 	@$(MAKE) -s -j2 $(DEV_STAMP) $(LOCAL_STAMP) $(NODE_STAMP) $(MCP_STAMP) $(CLIENTS_STAMP)
 	@exec scripts/test.sh
 
-.PHONY: lane-plugins lane-integration
-lane-plugins:
-	@scripts/test_step.sh infra localstack
-
-lane-integration:
-	@scripts/test_step.sh api-clients integration
-
 .PHONY: bench-first-token bench-context bench-log bench-limits bench-stream soak
 bench-first-token: setup ## Added latency from POST to the first token at the client
 	@$(UP) up && exec $(DEV) -m bench.first_token

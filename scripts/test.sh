@@ -1,9 +1,6 @@
 #!/bin/sh
 # Every test, whatever fails before; the exit code says if any failed. What each step took, and which tests were the
 # slowest, is printed at the end and kept in .local/reports.
-#
-# Two lanes go on at the same time: the tests of the infrastructure and of LocalStack's plugins wait for child processes
-# for much of their time, and so do those of the integration. What drives the deployed stack has the machine for itself.
 set -u
 cd "$(dirname "$0")/.."
 reports=.local/reports
@@ -13,9 +10,7 @@ began=$(date +%s)
 rm -rf "$reports"
 mkdir -p "$reports"
 
-scripts/test_step.sh check
-make --no-print-directory -j2 --output-sync=target lane-plugins lane-integration || touch "$reports/failed.lanes"
-scripts/test_step.sh e2e web browser
+scripts/test_step.sh check api-clients infra localstack integration e2e web browser
 
 if [ -n "${CI:-}" ]; then
     .local/venvs/dev/bin/python -m coverage combine --quiet --data-file="$reports/coverage" "$reports"/coverage.*
