@@ -70,7 +70,7 @@ async def _pace(number: int, begun: float, rate: float | None) -> None:
 
 async def ours(count: int, readers: int, rate: float | None) -> list[float]:
     """Publisher, log and delivery."""
-    hold = LogHold(thread_id=uuid4(), account_id="bench", epoch=1, last_seq=0, reserved_seq=0)
+    hold = LogHold(thread_id=uuid4(), generation=uuid4(), account_id="bench", epoch=1, last_seq=0, reserved_seq=0)
     run_id = uuid4()
     made: list[float] = []
     lags: list[float] = []
@@ -124,7 +124,7 @@ async def ours(count: int, readers: int, rate: float | None) -> list[float]:
         patch.object(facts, "take", nothing),
         patch.object(facts, "note_logged", nothing),
     ):
-        delivery = Delivery(thread_id=hold.thread_id, account_id="bench", last_seq=0)
+        delivery = Delivery(hold)
         publisher = Publisher(
             Appender(hold, reserve=reserve, prove=prove), delivery, run_id=run_id, on_lost=lambda: None
         )
@@ -175,7 +175,7 @@ async def theirs(count: int, readers: int, rate: float | None) -> list[float]:
         for number in range(count):
             await _pace(number, begun, rate)
             event = events.block_delta(run_id, 0, {"type": "text-delta", "text": TEXT})
-            frame = events.number(event, thread_id=thread_id, seq=number + 1).frame
+            frame = events.number(event, generation=thread_id, seq=number + 1).frame
             made.append(time.perf_counter())
             await client.rpush(key, frame)
             await client.publish(channel, "new")

@@ -17,6 +17,7 @@ from redis.exceptions import AuthenticationError
 from functions.api.limits import limiter
 from functions.api.limits.gcra import Limit
 from shared import events
+from shared.domain import LogHold
 from shared.errors import EventLogUnavailableError
 from shared.stream import control, log
 from shared.stream.redis_client import redis
@@ -53,14 +54,15 @@ async def check() -> str:
 
 
 async def _use_log() -> None:
-    thread_id = uuid4()
-    event = events.number(events.custom(uuid4(), "check", {}), thread_id=thread_id, seq=1)
-    appended = await log.append(thread_id, [event], epoch=1, expected_seq=0, proved=True)
-    if appended.answer != "ok" or await log.read(thread_id, after_seq=0, limit=1) != [event]:
+    generation = uuid4()
+    hold = LogHold(thread_id=uuid4(), generation=generation, account_id="check", epoch=1, last_seq=0, reserved_seq=1000)
+    event = events.number(events.custom(uuid4(), "check", {}), generation=generation, seq=1)
+    appended = await log.append(hold, [event], expected_seq=0, proved=True)
+    if appended.answer != "ok" or await log.read(hold, after_seq=0, limit=1) != [event]:
         raise UnusableError("it does not have what was just written to it")
-    await log.wait(thread_id, after_seq=1, limit=1, block_ms=_WAIT_MS)
-    await log.forget(thread_id)
-    await control.forget(thread_id)
+    await log.wait(hold, after_seq=1, limit=1, block_ms=_WAIT_MS)
+    await log.forget(generation)
+    await control.forget(generation)
 
 
 def _problem(error: BaseException) -> str:

@@ -81,14 +81,28 @@ class AgentRun:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LogHold:
+class ThreadLog:
+    """One thread's event log, which the caller may read: PostgreSQL has said so for the account that asks.
+
+    Made by ``shared.database`` from the thread's row, and nowhere else; whatever reads or writes by thread in Redis
+    takes one. So nobody reads what has not been proven to be theirs, and a thread's id alone, which clients choose,
+    opens nothing.
+
+    ``generation``: random, made with the thread. A thread that is deleted and made again has another, and another log.
+    """
+
+    thread_id: UUID
+    generation: UUID
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogHold(ThreadLog):
     """The right to number and append a thread's events, until a newer epoch takes it.
 
     ``last_seq`` is the number after which this holder's events begin, ``reserved_seq`` the last one that it may use
     before it reserves more.
     """
 
-    thread_id: UUID
     account_id: str
     epoch: int
     last_seq: int

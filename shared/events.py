@@ -68,15 +68,15 @@ class Logged:
     frame: str
 
 
-def number(event: Event, *, thread_id: UUID, seq: int) -> Logged:
-    """Give an event its number in the thread. ``event_id`` is a function of thread and number."""
+def number(event: Event, *, generation: UUID, seq: int) -> Logged:
+    """Give an event its number in the thread's log. ``event_id`` is a function of the log and the number."""
     channel = TO_ALL if event.to_all else event.channel
-    return Logged(seq=seq, channel=channel, frame=_frame(event, event_id=f"{thread_id}:{seq}", seq=seq))
+    return Logged(seq=seq, channel=channel, frame=_frame(event, event_id=f"{generation}:{seq}", seq=seq))
 
 
-def unnumbered(event: Event, *, thread_id: UUID, after: int) -> str:
+def unnumbered(event: Event, *, generation: UUID, after: int) -> str:
     """The frame of what concerns one connection only: it has no number, and stands behind the number ``after``."""
-    return _frame(event, event_id=f"{thread_id}:{after}:{uuid4()}")
+    return _frame(event, event_id=f"{generation}:{after}:{uuid4()}")
 
 
 def _frame(event: Event, **ids: Any) -> str:

@@ -148,9 +148,9 @@ async def _subscribe(params: Json, caller: Caller) -> Json:
     wanted = SubscribeParams.model_validate(params)
     async with connection() as taken:
         found = await threads.stream_position(taken, thread_id=caller.thread_id, account_id=caller.thread_account_id)
-    position = found or threads.StreamPosition()
-    if wanted.since is not None and wanted.since > position.reserved_seq:
-        raise InvalidRequestError(f"since: {wanted.since} is in the future; the newest event is {position.last_seq}")
+    newest, used = (0, 0) if found is None else (found.last_seq, found.reserved_seq)
+    if wanted.since is not None and wanted.since > used:
+        raise InvalidRequestError(f"since: {wanted.since} is in the future; the newest event is {newest}")
     new = Filter(
         subscription_id=str(uuid4()),
         channels=frozenset(wanted.channels),
@@ -182,7 +182,7 @@ async def _serve(caller: Caller, *, after: int = -1) -> None:
     # Deferred: the client of Redis costs a cold start 150 ms, and the executor looks every two seconds anyway.
     from shared.stream import control  # noqa: PLC0415
 
-    await control.notify(caller.thread_id, "subscriptions")
+    await control.notify(position.log, "subscriptions")
 
 
 async def _unsubscribe(params: Json, caller: Caller) -> Json:

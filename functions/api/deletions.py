@@ -1,11 +1,29 @@
-"""Asking for an account's deletion. The watch function does it (``functions.api.watch.deletion``)."""
+"""Deleting threads and accounts; what takes its time is the watch function's (``functions.api.watch.deletion``)."""
+
+from uuid import UUID
 
 from shared.aws import queue
-from shared.aws.queue import AccountMessage
-from shared.database import accounts, transaction
+from shared.aws.queue import AccountMessage, LogMessage
+from shared.database import accounts, threads, transaction
 from shared.errors import QueueUnavailableError
 from shared.runs.patience import patience_s
 from shared.telemetry import logger
+
+# The watch finds the deletion committed, but for a commit that takes longer: then it comes again.
+_COMMITTED_S = 1.0
+
+
+async def delete_thread(*, thread_id: UUID, account_id: str) -> None:
+    """Delete the account's thread with all that is its, and have somebody remove its event log, whatever dies next.
+
+    Raises:
+        NotFoundError: there is none of that id in the account.
+        ConflictError: a run of it is queued or running.
+        DatabaseUnavailableError, QueueUnavailableError: nothing is deleted.
+    """
+    async with transaction() as connection:
+        generation = await threads.delete(connection, thread_id=thread_id, account_id=account_id)
+        await queue.send("watch", LogMessage(generation=generation), delay_s=_COMMITTED_S)
 
 
 async def request_deletion(account_id: str) -> None:

@@ -18,7 +18,7 @@ from functions.api.stream_modes import Part, RunMessages, StateAt, StreamModes, 
 from functions.api.wire_state import langchain_message, values
 from shared.database import checkpoints, connection, run_ends
 from shared.database.run_ends import RunEnd
-from shared.domain import AgentRun, Json
+from shared.domain import AgentRun, Json, ThreadLog
 from shared.errors import EventLogUnavailableError, InvalidRequestError, NotFoundError
 from shared.events import Logged
 from shared.telemetry import logger
@@ -111,6 +111,7 @@ class Slice:
     def __init__(
         self,
         run: AgentRun,
+        log: ThreadLog,
         *,
         modes: frozenset[str],
         last_event_id: str | None,
@@ -120,6 +121,7 @@ class Slice:
     ) -> None:
         """``begins_after``: a number of the log before the run's first event, for a stream that is not resumed."""
         self._run = run
+        self._log = log
         self._modes = StreamModes(run, modes)
         self._cursor = Cursor.parse(last_event_id) if last_event_id else None
         self._position = begins_after if self._cursor is None else self._cursor.after_seq
@@ -223,10 +225,8 @@ class Slice:
         left_ms = int((self._ends_at - self._clock()) * 1000)
         try:
             if not block or left_ms <= 0:
-                return await log.read(self._run.thread_id, after_seq=self._position, limit=_PAGE)
-            return await log.wait(
-                self._run.thread_id, after_seq=self._position, limit=_PAGE, block_ms=min(left_ms, _BLOCK_MS)
-            )
+                return await log.read(self._log, after_seq=self._position, limit=_PAGE)
+            return await log.wait(self._log, after_seq=self._position, limit=_PAGE, block_ms=min(left_ms, _BLOCK_MS))
         except EventLogUnavailableError:
             logger.warning("the event log cannot be read", exc_info=True)
             if block:
@@ -237,7 +237,7 @@ class Slice:
         from shared.stream import log  # noqa: PLC0415 - deferred as above
 
         try:
-            return await log.read_back(self._run.thread_id, limit=_PAGE, up_to_seq=up_to_seq)
+            return await log.read_back(self._log, limit=_PAGE, up_to_seq=up_to_seq)
         except EventLogUnavailableError:
             logger.warning("the event log cannot be read", exc_info=True)
             return []

@@ -81,6 +81,32 @@ class AccountMessage:
             return None
 
 
+@dataclass(frozen=True, kw_only=True)
+class LogMessage:
+    """What the watch queue says of a thread that was deleted: its event log is to go."""
+
+    generation: UUID
+    request_id: str | None = None
+
+    def body(self) -> str:
+        """The message's body."""
+        return json.dumps(
+            {"delete_log": str(self.generation), "request_id": self.request_id or ids().get("request_id")}
+        )
+
+    @classmethod
+    def parse(cls, body: str) -> "LogMessage | None":
+        """The message of ``body``; ``None`` if it is not such a message."""
+        try:
+            fields = json.loads(body)
+            return cls(generation=UUID(fields["delete_log"]), request_id=fields.get("request_id"))
+        except (KeyError, TypeError, AttributeError, ValueError, RecursionError):
+            return None
+
+
+type Message = RunMessage | AccountMessage | LogMessage
+
+
 async def show_again(record: Json, *, after_s: float) -> None:
     """Make a received message visible again after ``after_s``, once it is reported as failed.
 
@@ -105,9 +131,7 @@ def is_watch(record: Json) -> bool:
     return queue_settings().watch_queue_url.endswith(f"/{record['eventSourceARN'].rsplit(':', 1)[-1]}")
 
 
-async def send(
-    queue: Literal["runs", "retry", "watch"], message: RunMessage | AccountMessage, *, delay_s: float = 0
-) -> None:
+async def send(queue: Literal["runs", "retry", "watch"], message: Message, *, delay_s: float = 0) -> None:
     """Put ``message`` on a queue, to be delivered after ``delay_s`` (cut to SQS's 15 minutes).
 
     Raises:

@@ -15,7 +15,7 @@ import asyncpg
 from shared import events
 from shared.database.pool import Connection, connection, transaction
 from shared.database.queries import queries
-from shared.domain import LogHold
+from shared.domain import LogHold, ThreadLog
 from shared.errors import LeaseLostError
 from shared.events import Channel, Event, Logged
 
@@ -55,11 +55,11 @@ async def take(hold: LogHold, *, last_seq: int, most: int, in_hand: Sequence[int
         LeaseLostError: the thread has a newer epoch.
     """
     async with transaction() as taken:
-        if await taken.fetchval(_SQL["hold_epoch"], hold.thread_id, hold.epoch) is None:
+        if await taken.fetchval(_SQL["hold_epoch"], hold.thread_id, hold.generation, hold.epoch) is None:
             raise LeaseLostError
         await number(taken, thread_id=hold.thread_id, last_seq=last_seq, most=most)
         rows = await taken.fetch(_SQL["unlogged"], hold.thread_id, list(in_hand))
-    return [_fact(row) for row in rows]
+    return [_fact(row, hold) for row in rows]
 
 
 async def number(connection: Connection, *, thread_id: UUID, last_seq: int, most: int | None = None) -> int:
@@ -68,19 +68,19 @@ async def number(connection: Connection, *, thread_id: UUID, last_seq: int, most
     return int(status.rsplit(" ", 1)[-1])
 
 
-async def unlogged(connection: Connection, *, thread_id: UUID) -> list[Fact]:
+async def unlogged(connection: Connection, *, log: ThreadLog) -> list[Fact]:
     """The thread's numbered facts that are not known to be in the log, by number."""
-    return [_fact(row) for row in await connection.fetch(_SQL["unlogged"], thread_id, [])]
+    return [_fact(row, log) for row in await connection.fetch(_SQL["unlogged"], log.thread_id, [])]
 
 
-async def newest(connection: Connection, *, thread_id: UUID, most: int) -> list[Logged]:
+async def newest(connection: Connection, *, log: ThreadLog, most: int) -> list[Logged]:
     """The thread's newest numbered facts that follow one another, in the log or not: a run's end is the last."""
-    rows = await connection.fetch(_SQL["newest"], thread_id, most)
+    rows = await connection.fetch(_SQL["newest"], log.thread_id, most)
     found: list[Logged] = []
     for row in rows:
         if found and row["seq"] != found[0].seq - 1:
             break
-        found.insert(0, _fact(row).logged)
+        found.insert(0, _fact(row, log).logged)
     return found
 
 
@@ -103,11 +103,11 @@ async def forget_old(*, thread_id: UUID) -> None:
         await taken.execute(_SQL["forget"], thread_id)
 
 
-def _fact(row: asyncpg.Record) -> Fact:
+def _fact(row: asyncpg.Record, log: ThreadLog) -> Fact:
     event = Event(
         channel=cast("Channel", row["channel"]),
         data=json.loads(row["data"]),
         run_id=row["agent_run_id"],
         timestamp_ms=row["timestamp_ms"],
     )
-    return Fact(event_no=row["event_no"], logged=events.number(event, thread_id=row["thread_id"], seq=row["seq"]))
+    return Fact(event_no=row["event_no"], logged=events.number(event, generation=log.generation, seq=row["seq"]))

@@ -10,7 +10,7 @@ import asyncpg
 
 from shared.database.pool import Connection
 from shared.database.queries import queries
-from shared.domain import Json, RunStatus, Thread
+from shared.domain import Json, RunStatus, Thread, ThreadLog
 from shared.errors import ConflictError, NotFoundError
 
 _SQL = queries("threads")
@@ -107,16 +107,18 @@ async def update(
         raise NotFoundError(f"thread {str(thread_id)!r} not found")
 
 
-async def delete(connection: Connection, *, thread_id: UUID, account_id: str) -> None:
-    """Delete the thread with its runs and messages.
+async def delete(connection: Connection, *, thread_id: UUID, account_id: str) -> UUID:
+    """Delete the thread with its runs and messages; returns the generation of its event log, which is still to go.
 
     Raises:
         NotFoundError: there is none of that id in the account.
         ConflictError: a run of it is queued or running.
     """
-    if await connection.fetchval(_SQL["delete"], thread_id, account_id) is None:
+    generation = await connection.fetchval(_SQL["delete"], thread_id, account_id)
+    if generation is None:
         await get(connection, thread_id=thread_id, account_id=account_id)
         raise ConflictError(f"thread {str(thread_id)!r} has an unfinished run: cancel it, then delete the thread")
+    return generation
 
 
 async def lock(connection: Connection, *, thread_id: UUID, account_id: str) -> int:
@@ -144,18 +146,24 @@ def _newest_run(row: asyncpg.Record | None, thread_id: UUID) -> int:
     return row["last_run_number"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class StreamPosition:
-    """Where a thread's events stand.
+    """Where a thread's events stand: ``log`` has them.
 
     ``last_seq``: the last number used before the present holder's; ``reserved_seq``: no higher number is in use;
     ``begins_after``: the last number before the run that is being executed; ``held``: whether its lease lives.
     """
 
-    last_seq: int = 0
-    reserved_seq: int = 0
-    begins_after: int | None = None
-    held: bool = False
+    log: ThreadLog
+    last_seq: int
+    reserved_seq: int
+    begins_after: int | None
+    held: bool
+
+    @property
+    def before_run(self) -> int:
+        """The last number before the run that is being executed, if one is; else the last one used."""
+        return self.last_seq if self.begins_after is None else self.begins_after
 
 
 async def stream_position(connection: Connection, *, thread_id: UUID, account_id: str) -> StreamPosition | None:
@@ -164,4 +172,29 @@ async def stream_position(connection: Connection, *, thread_id: UUID, account_id
     Then what Redis or DynamoDB have under the thread's id is not the account's to read: clients choose the ids.
     """
     row = await connection.fetchrow(_SQL["stream_position"], thread_id, account_id)
-    return None if row is None else StreamPosition(**row)
+    if row is None:
+        return None
+    return StreamPosition(
+        log=log_of(row),
+        last_seq=row["last_seq"],
+        reserved_seq=row["reserved_seq"],
+        begins_after=row["begins_after"],
+        held=row["held"],
+    )
+
+
+async def log(connection: Connection, *, thread_id: UUID, account_id: str) -> ThreadLog:
+    """The event log of the account's thread.
+
+    Raises:
+        NotFoundError: there is none of that id in the account.
+    """
+    row = await connection.fetchrow(_SQL["log"], thread_id, account_id)
+    if row is None:
+        raise NotFoundError(f"thread {str(thread_id)!r} not found")
+    return log_of(row)
+
+
+def log_of(row: asyncpg.Record) -> ThreadLog:
+    """The event log of a row that a statement has scoped: ``thread_id``, ``generation``."""
+    return ThreadLog(thread_id=row["thread_id"], generation=row["generation"])

@@ -72,9 +72,9 @@ async def _listen(
     """Hear hints: what was asked for before the first id is noted is found in the database right after it."""
     if claim.stop_requested is not None:
         on_stop(claim.stop_requested)
-    since = await control.last_id(claim.thread_id)
+    since = await control.last_id(claim)
     await _heed(claim, on_stop, on_drain)
-    async for hint in control.listen(claim.thread_id, after_id=since):
+    async for hint in control.listen(claim, after_id=since):
         match hint.kind:
             case "stop" if hint.agent_run_id == str(claim.agent_run_id):
                 await _heed(claim, on_stop, on_drain)

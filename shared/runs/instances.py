@@ -8,9 +8,9 @@ So there is no list of instances to keep true, and none that a crash can make wr
 from collections import defaultdict
 from uuid import UUID
 
-from shared.database import connection, runs, transaction
+from shared.database import connection, runs, threads, transaction
 from shared.database.queries import queries
-from shared.domain import AgentRun
+from shared.domain import AgentRun, ThreadLog
 from shared.runs.stopping import request_stop
 from shared.stream import control
 
@@ -36,7 +36,7 @@ async def stop_instance(instance_id: UUID) -> list[AgentRun]:
     """
     return [
         await request_stop(agent_run_id=run.agent_run_id, account_id=run.account_id)
-        for run in await _held_by(instance_id)
+        for run, _ in await _held_by(instance_id)
     ]
 
 
@@ -50,9 +50,9 @@ async def drain_instance(instance_id: UUID, *, for_s: float = DRAINED_S) -> list
         await taken.execute(_SQL["drain"], instance_id, for_s)
         await taken.execute(_SQL["forget_drained"])
     held = await _held_by(instance_id)
-    for run in held:
-        await control.notify(run.thread_id, "stop", agent_run_id=run.agent_run_id)
-    return held
+    for run, log in held:
+        await control.notify(log, "stop", agent_run_id=run.agent_run_id)
+    return [run for run, _ in held]
 
 
 async def is_drained(instance_id: UUID) -> bool:
@@ -61,6 +61,7 @@ async def is_drained(instance_id: UUID) -> bool:
         return await taken.fetchval(_SQL["is_drained"], instance_id) is not None
 
 
-async def _held_by(instance_id: UUID) -> list[AgentRun]:
+async def _held_by(instance_id: UUID) -> list[tuple[AgentRun, ThreadLog]]:
     async with connection() as taken:
-        return [runs.agent_run(row) for row in await taken.fetch(_SQL["held"], instance_id)]
+        rows = await taken.fetch(_SQL["held"], instance_id)
+    return [(runs.agent_run(row), threads.log_of(row)) for row in rows]

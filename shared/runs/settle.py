@@ -10,7 +10,7 @@ import asyncpg
 
 from shared.aws import queue
 from shared.aws.queue import RunMessage
-from shared.database import connection, facts, webhooks
+from shared.database import connection, facts, threads, webhooks
 from shared.database.queries import queries
 from shared.domain import TERMINAL
 from shared.errors import LeaseLostError, QueueUnavailableError
@@ -71,7 +71,7 @@ async def drain(*, thread_id: UUID, account_id: str) -> None:
     """Have the thread's facts appended: by whoever holds the log, or here."""
     hold = await log_hold.adopt(thread_id=thread_id, account_id=account_id)
     if hold is None:
-        await control.notify(thread_id, "facts")
+        await _hint(thread_id, account_id)
         return
     try:
         async with draining(hold, on_lost=lambda: logger.info("somebody else writes the log by now")) as publisher:
@@ -80,6 +80,14 @@ async def drain(*, thread_id: UUID, account_id: str) -> None:
             await log_hold.close(hold, last_seq=last_seq)
     except LeaseLostError:
         logger.info("the thread's next run appends the facts")
+
+
+async def _hint(thread_id: UUID, account_id: str) -> None:
+    """Tell the log's holder that facts wait; nobody, if the thread is gone, and they with it."""
+    async with connection() as taken:
+        position = await threads.stream_position(taken, thread_id=thread_id, account_id=account_id)
+    if position is not None:
+        await control.notify(position.log, "facts")
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from shared.database import Connection, connection, runs, transaction
+from shared.database import Connection, connection, runs, threads, transaction
 from shared.database.queries import queries
-from shared.domain import TERMINAL, AgentRun, Json, StopKind
+from shared.domain import TERMINAL, AgentRun, Json, StopKind, ThreadLog
 from shared.errors import NotFoundError
 from shared.runs.settle import settle
 from shared.runs.unheld import end_unheld
@@ -30,7 +30,7 @@ def stop_error(kind: StopKind) -> Json:
 class Stopped:
     """Runs that were to be stopped: those that ended with it, and those whose holder has to end them."""
 
-    thread_id: UUID
+    log: ThreadLog
     ended: list[AgentRun] = field(default_factory=list[AgentRun])
     asked: list[AgentRun] = field(default_factory=list[AgentRun])
 
@@ -40,7 +40,7 @@ class Stopped:
         Whatever of it fails is done by the holder's next renewal, and by the watch.
         """
         for run in self.asked:
-            await control.notify(self.thread_id, "stop", agent_run_id=run.agent_run_id)
+            await control.notify(self.log, "stop", agent_run_id=run.agent_run_id)
         for run in self.ended:
             try:
                 await settle(agent_run_id=run.agent_run_id, thread_id=run.thread_id, account_id=run.account_id)
@@ -63,7 +63,7 @@ async def request_stop(
         run = await runs.get(taken, agent_run_id=agent_run_id, account_id=account_id)
         if run.status in TERMINAL:
             return run
-        stopped = Stopped(run.thread_id)
+        stopped = Stopped(await threads.log(taken, thread_id=run.thread_id, account_id=account_id))
         await _stop(taken, run, kind=kind, stopped=stopped)
     await stopped.follow_up()
     async with connection() as taken:
@@ -72,7 +72,7 @@ async def request_stop(
 
 async def stop_unfinished(connection: Connection, *, thread_id: UUID, account_id: str, kind: StopKind) -> Stopped:
     """Stop every unfinished run of a thread, in a transaction that holds its row lock."""
-    stopped = Stopped(thread_id)
+    stopped = Stopped(await threads.log(connection, thread_id=thread_id, account_id=account_id))
     for row in await connection.fetch(_SQL["unfinished_of_thread"], thread_id, account_id):
         await _stop(connection, runs.agent_run(row), kind=kind, stopped=stopped)
     return stopped

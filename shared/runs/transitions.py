@@ -25,6 +25,7 @@ from shared.database.queries import queries
 from shared.domain import Claim, Executor, Json, RunStatus
 from shared.errors import LeaseLostError
 from shared.events import Event
+from shared.stream import log_hold
 from shared.stream.log_hold import SEQ_BLOCK
 
 _SQL = queries("runs")
@@ -79,6 +80,7 @@ def _claim(row: asyncpg.Record, *, lease_s: float) -> Claim:
         assistant_id=row["assistant_id"],
         model=row["model"],
         config=json.loads(row["config"]),
+        generation=row["generation"],
         epoch=row["epoch"],
         last_seq=row["last_seq"],
         reserved_seq=row["reserved_seq"],
@@ -123,8 +125,8 @@ async def finish(
         told = [*before, events.terminal(held.agent_run_id, status, error, usage=usage)]
         await facts.add(taken, thread_id=held.thread_id, facts=told)
         last_seq += await facts.number(taken, thread_id=held.thread_id, last_seq=last_seq)
-        await taken.execute(_SQL["close_log"], held.thread_id, held.epoch, last_seq)
-        return await facts.unlogged(taken, thread_id=held.thread_id)
+        await log_hold.close_with(taken, held, last_seq=last_seq)
+        return await facts.unlogged(taken, log=held)
 
 
 async def hand_over(held: Claim, *, wake_by_s: float, last_seq: int) -> int:
@@ -140,7 +142,7 @@ async def hand_over(held: Claim, *, wake_by_s: float, last_seq: int) -> int:
         handover_no = await connection.fetchval(_SQL["hand_over"], held.agent_run_id, held.attempt, wake_by_s)
         if handover_no is None:
             raise LeaseLostError
-        await connection.execute(_SQL["close_log"], held.thread_id, held.epoch, last_seq)
+        await log_hold.close_with(connection, held, last_seq=last_seq)
     return handover_no
 
 

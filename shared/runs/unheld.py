@@ -50,7 +50,7 @@ async def end_unheld(
     hold = await log_hold.adopt_locked(connection, thread_id=run.thread_id, account_id=run.account_id)
     if hold is not None:
         # Nothing was appended under it: whoever drains the facts begins where the dead holder may have ended.
-        await connection.execute(_SQL["close_log"], hold.thread_id, hold.epoch, hold.last_seq)
+        await log_hold.close_with(connection, hold, last_seq=hold.last_seq)
     return run
 
 

@@ -83,7 +83,7 @@ class Appender:
     def number(self, event: Event) -> Logged:
         """Give ``event`` the next number, which has been reserved."""
         self.last_seq += 1
-        return events.number(event, thread_id=self._hold.thread_id, seq=self.last_seq)
+        return events.number(event, generation=self._hold.generation, seq=self.last_seq)
 
     async def take_facts(self) -> None:
         """Number the facts that wait in the database: they go into the log with the next append.
@@ -151,9 +151,8 @@ class Appender:
             given = [*wanted, *declared]
             try:
                 appended = await log.append(
-                    self._hold.thread_id,
+                    self._hold,
                     given,
-                    epoch=self._hold.epoch,
                     expected_seq=self._logged_seq,
                     proved=self._proved,
                 )
@@ -191,8 +190,8 @@ class Appender:
         declared.append(events.gap(first=missing[0], last=missing[1]))
         declared.append(events.values(self._hold.thread_id, await self._snapshot()))
         seq = self.last_seq
-        thread_id = self._hold.thread_id
-        return [events.number(event, thread_id=thread_id, seq=seq + place) for place, event in enumerate(declared, 1)]
+        generation = self._hold.generation
+        return [events.number(event, generation=generation, seq=seq + place) for place, event in enumerate(declared, 1)]
 
     async def state_after_gap(self) -> Event | None:
         """How the thread stands, once, if a gap was declared: the snapshot behind that lacks the message then open.
@@ -212,7 +211,7 @@ class Appender:
 
     async def _abandoned_message(self, wanted: Sequence[Logged]) -> Event | None:
         """The error that closes the message which the holder before this one left open, if its run goes on."""
-        for entry in (*reversed(wanted), *await log.read_back(self._hold.thread_id, limit=_READ_BACK)):
+        for entry in (*reversed(wanted), *await log.read_back(self._hold, limit=_READ_BACK)):
             params: Any = json.loads(entry.frame)["params"]
             match entry.channel, params["data"].get("event"):
                 case ("messages", "message-finish" | "error") | ("lifecycle", "completed" | "failed" | "interrupted"):

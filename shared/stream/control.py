@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 from uuid import UUID
 
+from shared.domain import ThreadLog
 from shared.errors import EventLogUnavailableError
 from shared.stream.log import TTL_MS
 from shared.stream.redis_client import redis
@@ -29,14 +30,14 @@ class Hint:
     agent_run_id: str | None
 
 
-def _key(thread_id: UUID) -> str:
-    return f"{{{thread_id}}}:control"
+def _key(generation: UUID) -> str:
+    return f"{{{generation}}}:control"
 
 
-async def notify(thread_id: UUID, kind: Kind, *, agent_run_id: UUID | None = None) -> None:
+async def notify(log: ThreadLog, kind: Kind, *, agent_run_id: UUID | None = None) -> None:
     """Leave a hint. Redis being away is no error: see above."""
     fields = {"kind": kind, "agent_run_id": str(agent_run_id or "")}
-    key = _key(thread_id)
+    key = _key(log.generation)
     try:
         await redis().xadd(key, fields, maxlen=_MOST_ENTRIES, approximate=True)
         await redis().pexpire(key, TTL_MS)
@@ -44,23 +45,23 @@ async def notify(thread_id: UUID, kind: Kind, *, agent_run_id: UUID | None = Non
         logger.warning("no hint could be left", extra={"kind": kind}, exc_info=True)
 
 
-async def forget(thread_id: UUID) -> None:
-    """Delete the thread's hints. Raises EventLogUnavailableError."""
-    await redis().delete(_key(thread_id))
+async def forget(generation: UUID) -> None:
+    """Delete the hints of a thread that is no more. Raises EventLogUnavailableError."""
+    await redis().delete(_key(generation))
 
 
-async def last_id(thread_id: UUID) -> str:
+async def last_id(log: ThreadLog) -> str:
     """Where the stream ends: whoever listens from here on, and then looks into the database, misses nothing."""
     try:
-        entries: Any = await redis().xrevrange(_key(thread_id), count=1)
+        entries: Any = await redis().xrevrange(_key(log.generation), count=1)
     except EventLogUnavailableError:
         return "0-0"
     return entries[0][0] if entries else "0-0"
 
 
-async def listen(thread_id: UUID, *, after_id: str) -> AsyncGenerator[Hint]:
+async def listen(log: ThreadLog, *, after_id: str) -> AsyncGenerator[Hint]:
     """The hints after ``after_id``, as they come, for ever; it waits while Redis is away."""
-    key = _key(thread_id)
+    key = _key(log.generation)
     while True:
         try:
             answer: Any = await redis().xread({key: after_id}, count=100, block=_BLOCK_MS)

@@ -9,8 +9,8 @@ from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from itertools import takewhile
-from uuid import UUID
 
+from shared.domain import LogHold, ThreadLog
 from shared.events import Logged
 from shared.stream.audience import audience
 from shared.stream.sender import Sender
@@ -23,11 +23,10 @@ TAIL_EVENTS = 2000
 class Delivery:
     """Delivers a thread's events to its subscribers while a run of it is being executed."""
 
-    def __init__(self, *, thread_id: UUID, account_id: str, last_seq: int) -> None:
-        """``last_seq``: the number after which this execution's events begin."""
-        self._thread_id = thread_id
-        self._account_id = account_id
-        self._last_seq = last_seq
+    def __init__(self, hold: LogHold) -> None:
+        self.log: ThreadLog = hold
+        self._account_id = hold.account_id
+        self._last_seq = hold.last_seq
         self._tail: deque[Logged] = deque(maxlen=TAIL_EVENTS)
         self._closing = False
         # By connection.
@@ -111,7 +110,7 @@ class Delivery:
     async def _refresh(self) -> bool:
         """See to it that every subscription has a sender; False if they could not be read."""
         try:
-            found = await audience(self._thread_id, account_id=self._account_id)
+            found = await audience(self.log.thread_id, account_id=self._account_id)
         except Exception:
             # Nobody is lost by a late look: what they miss is in the log.
             logger.warning("subscriptions could not be read", exc_info=True)

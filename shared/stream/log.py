@@ -1,4 +1,7 @@
-"""The event log: a Redis Stream a thread, appended to under a fence."""
+"""The event log: a Redis Stream a thread, appended to under a fence.
+
+Its keys are made of the thread's generation, which only PostgreSQL tells (:class:`shared.domain.ThreadLog`).
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 from uuid import UUID
 
+from shared.domain import LogHold, ThreadLog
 from shared.events import Logged
 from shared.stream.redis_client import redis
 
@@ -25,20 +29,17 @@ class Appended:
     last_seq: int
 
 
-def _keys(thread_id: UUID) -> tuple[str, str]:
-    """Log and fence of a thread; one hash tag, so that they share a slot."""
-    return f"{{{thread_id}}}:events", f"{{{thread_id}}}:fence"
+def _keys(generation: UUID) -> tuple[str, str]:
+    """Log and fence of one life of a thread; one hash tag, so that they share a slot."""
+    return f"{{{generation}}}:events", f"{{{generation}}}:fence"
 
 
-async def append(
-    thread_id: UUID, events: Sequence[Logged], *, epoch: int, expected_seq: int, proved: bool = False
-) -> Appended:
+async def append(hold: LogHold, events: Sequence[Logged], *, expected_seq: int, proved: bool = False) -> Appended:
     """Append events in order, all or none; those that the log has already are passed over.
 
     Args:
-        thread_id: the thread.
+        hold: the caller's; one of an older epoch than the log has seen is refused.
         events: at least one, by rising number.
-        epoch: the caller's; an older one than the log has seen is refused.
         expected_seq: the number the log ends with, as far as the caller knows.
         proved: the caller has found its epoch to be the newest in PostgreSQL: set the fence.
 
@@ -48,51 +49,51 @@ async def append(
     fields: list[str | int] = []
     for event in events:
         fields += [event.seq, event.channel, event.frame]
-    arguments = [epoch, expected_seq, int(proved), TTL_MS, LONGEST_LOG, *fields]
-    answer, last_seq = await redis().eval(_APPEND, 2, *_keys(thread_id), *arguments)
+    arguments = [hold.epoch, expected_seq, int(proved), TTL_MS, LONGEST_LOG, *fields]
+    answer, last_seq = await redis().eval(_APPEND, 2, *_keys(hold.generation), *arguments)
     return Appended(answer, int(last_seq))
 
 
-async def forget(thread_id: UUID) -> None:
-    """Delete the thread's log, with its fence. Raises EventLogUnavailableError."""
-    await redis().delete(*_keys(thread_id))
+async def forget(generation: UUID) -> None:
+    """Delete the log of a thread that is no more, with its fence. Raises EventLogUnavailableError."""
+    await redis().delete(*_keys(generation))
 
 
-async def read(thread_id: UUID, *, after_seq: int, limit: int) -> list[Logged]:
+async def read(log: ThreadLog, *, after_seq: int, limit: int) -> list[Logged]:
     """The events after ``after_seq`` that the log still has, oldest first, at most ``limit``.
 
     Raises:
         EventLogUnavailableError: Redis is away.
     """
-    log, _ = _keys(thread_id)
-    return _events(await redis().xrange(log, min=f"{after_seq + 1}-0", count=limit))
+    key, _ = _keys(log.generation)
+    return _events(await redis().xrange(key, min=f"{after_seq + 1}-0", count=limit))
 
 
-async def first_seq(thread_id: UUID) -> int | None:
+async def first_seq(log: ThreadLog) -> int | None:
     """The number of the oldest event that the log still has. Raises as :func:`read`."""
-    log, _ = _keys(thread_id)
-    found = _events(await redis().xrange(log, count=1))
+    key, _ = _keys(log.generation)
+    found = _events(await redis().xrange(key, count=1))
     return found[0].seq if found else None
 
 
-async def last_seq(thread_id: UUID) -> int | None:
+async def last_seq(log: ThreadLog) -> int | None:
     """The number of its newest event. Raises as :func:`read`."""
-    found = await read_back(thread_id, limit=1)
+    found = await read_back(log, limit=1)
     return found[0].seq if found else None
 
 
-async def wait(thread_id: UUID, *, after_seq: int, limit: int, block_ms: int) -> list[Logged]:
+async def wait(log: ThreadLog, *, after_seq: int, limit: int, block_ms: int) -> list[Logged]:
     """The same; where there are none, those that come within ``block_ms``. Raises as :func:`read`."""
-    log, _ = _keys(thread_id)
-    answer: Any = await redis().xread({log: f"{after_seq}-0"}, count=limit, block=block_ms)
+    key, _ = _keys(log.generation)
+    answer: Any = await redis().xread({key: f"{after_seq}-0"}, count=limit, block=block_ms)
     return [event for _, entries in answer or () for event in _events(entries)]
 
 
-async def read_back(thread_id: UUID, *, limit: int, up_to_seq: int | None = None) -> list[Logged]:
+async def read_back(log: ThreadLog, *, limit: int, up_to_seq: int | None = None) -> list[Logged]:
     """The log's last ``limit`` events (up to ``up_to_seq``), newest first. Raises as :func:`read`."""
-    log, _ = _keys(thread_id)
+    key, _ = _keys(log.generation)
     newest = "+" if up_to_seq is None else f"{up_to_seq}-0"
-    return _events(await redis().xrevrange(log, max=newest, count=limit))
+    return _events(await redis().xrevrange(key, max=newest, count=limit))
 
 
 def _events(entries: Any) -> list[Logged]:
@@ -109,6 +110,7 @@ __all__ = [
     "Appended",
     "append",
     "first_seq",
+    "forget",
     "last_seq",
     "read",
     "read_back",

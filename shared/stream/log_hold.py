@@ -21,7 +21,7 @@ async def reserve(hold: LogHold) -> int:
         LeaseLostError: the thread has a newer epoch.
     """
     async with transaction() as taken:
-        reserved = await taken.fetchval(_RUNS["reserve_seq"], hold.thread_id, hold.epoch, SEQ_BLOCK)
+        reserved = await taken.fetchval(_RUNS["reserve_seq"], hold.thread_id, hold.generation, hold.epoch, SEQ_BLOCK)
     if reserved is None:
         raise LeaseLostError
     return reserved
@@ -30,7 +30,7 @@ async def reserve(hold: LogHold) -> int:
 async def is_newest(hold: LogHold) -> bool:
     """Whether no newer epoch than the hold's has begun."""
     async with connection() as taken:
-        return await taken.fetchval(_RUNS["is_newest_epoch"], hold.thread_id, hold.epoch) is not None
+        return await taken.fetchval(_RUNS["is_newest_epoch"], hold.thread_id, hold.generation, hold.epoch) is not None
 
 
 async def adopt(*, thread_id: UUID, account_id: str) -> LogHold | None:
@@ -49,4 +49,9 @@ async def adopt_locked(connection: Connection, *, thread_id: UUID, account_id: s
 async def close(hold: LogHold, *, last_seq: int) -> None:
     """Give the log back with its exact last number, unless somebody has taken it over meanwhile."""
     async with connection() as taken:
-        await taken.execute(_RUNS["close_log"], hold.thread_id, hold.epoch, last_seq)
+        await close_with(taken, hold, last_seq=last_seq)
+
+
+async def close_with(connection: Connection, hold: LogHold, *, last_seq: int) -> None:
+    """The same, in the caller's transaction."""
+    await connection.execute(_RUNS["close_log"], hold.thread_id, hold.generation, hold.epoch, last_seq)

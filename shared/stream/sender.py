@@ -16,6 +16,7 @@ from uuid import uuid4
 import aiohttp
 
 from shared import events
+from shared.domain import ThreadLog
 from shared.errors import DatabaseUnavailableError, EventLogUnavailableError, SubscriptionsUnavailableError
 from shared.events import Event, Logged
 from shared.stream import connections, log, subscriptions
@@ -41,7 +42,12 @@ _BACKOFF_S = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
 
 
 class Source(Protocol):
-    """Where a sender's events come from. It calls :meth:`Sender.look` when it has more, or is closing."""
+    """Where a sender's events come from: ``log``, and what is at hand.
+
+    It calls :meth:`Sender.look` when it has more, or is closing.
+    """
+
+    log: ThreadLog
 
     async def newest_after(self, cursor: int) -> int | None:
         """The newest event's number, if there is one after ``cursor``."""
@@ -195,12 +201,11 @@ class Sender:
         """The next events after the cursor; what the log has lost of them is declared first."""
         if self._source.reaches(self._cursor):
             return self._source.tail_after(self._cursor)
-        thread_id = self._subscription.thread_id
-        found = await log.read(thread_id, after_seq=self._cursor, limit=_READ_EVENTS)
+        found = await log.read(self._source.log, after_seq=self._cursor, limit=_READ_EVENTS)
         self._log_away_since = None
         if found and found[0].seq == self._cursor + 1:
             return found
-        first = await log.first_seq(thread_id)
+        first = await log.first_seq(self._source.log)
         # Numbers that are missing inside the log are declared by the log itself, those before it are not; nor are those
         # behind it, if nothing more is appended, or cannot be.
         if first is None or first > self._cursor + 1:
@@ -234,7 +239,7 @@ class Sender:
             messages = None
         told: list[Event] = [events.gap(first=first, last=last), events.values(thread_id, messages)]
         for event in told:
-            await self._post(events.unnumbered(event, thread_id=thread_id, after=last))
+            await self._post(events.unnumbered(event, generation=self._source.log.generation, after=last))
         self._cursor = max(self._cursor, last)
 
     def _is_expiring(self) -> bool:
@@ -245,7 +250,8 @@ class Sender:
         """Tell that the connection ends soon; False if the subscription is gone or not ours any more."""
         found = self._subscription
         event = events.connection_expiring(found.expires_at)
-        if not await self._post(events.unnumbered(event, thread_id=found.thread_id, after=self._cursor)):
+        generation = self._source.log.generation
+        if not await self._post(events.unnumbered(event, generation=generation, after=self._cursor)):
             return False
         self._subscription = replace(self._subscription, announce_at=None)
         try:

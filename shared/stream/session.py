@@ -27,7 +27,7 @@ async def executing(
     ``delivery_s`` says, when asked at the end, how long that may take; who has not got all then is left to the sender
     function.
     """
-    delivery = Delivery(thread_id=hold.thread_id, account_id=hold.account_id, last_seq=hold.last_seq)
+    delivery = Delivery(hold)
     publisher = Publisher(_appender(hold), delivery, run_id=run_id, on_lost=on_lost)
     delivery.start()
     publisher.start()

@@ -281,9 +281,15 @@ async def delete(subscription: Subscription) -> None:
     )
 
 
-async def forget(thread_id: UUID, *, account_id: str) -> None:
-    """Forget what anybody watches of the account's thread, and the connections that do."""
+async def forget(thread_id: UUID, *, account_id: str, opened_before: float) -> None:
+    """Forget what anybody watches of the account's thread, and the connections that do.
+
+    ``opened_before``: not those that were opened later (epoch, s): they watch a thread that was made again.
+    """
     for subscription in await of_thread(thread_id, account_id=account_id):
+        record = await get_connection(subscription.connection_id)
+        if record is not None and record.opened_at >= opened_before:
+            continue
         await delete_connection(subscription.connection_id)
         await delete(subscription)
 

@@ -16,6 +16,7 @@ from clients.terminal.stack import Stack
 from tests.e2e.conftest import RunningStack
 from tests.e2e.following import ALL_CHANNELS, PATIENCE_S, command, events_of_run, next_frame, subscribed, text_of
 from tests.e2e.threads import ended_run, new_thread, start_run, stored_messages
+from tests.thread_logs import events_key
 
 ENDS = {"completed", "failed"}
 # `make cuts` is the same with more of everything; the tests have to be done in some minutes.
@@ -100,7 +101,7 @@ async def test_a_log_that_was_lost_is_declared_to_who_comes_back(
         events = await events_of_run(socket)
     await ended_run(http, run)
     redis: Any = RedisCluster.from_url(stack.fields["redis_url"], decode_responses=True)
-    redis.delete(f"{{{thread_id}}}:events")
+    redis.delete(await events_key(stack.fields["database_url"], thread_id))
     async with subscribed(client, thread_id, since=3) as socket:
         gap, values, end = [await next_frame(socket) for _ in range(3)]
     # What happened is lost, but not that the run has ended: the database knows it.

@@ -23,6 +23,7 @@ from tests.e2e.conftest import LOCAL_DIR, RunningStack, make_room, up
 from tests.faults.journey import AWAY
 from tests.faults.stand import Stand, kill, standing
 from tests.faults.verdict import log_problems, message_problems, script
+from tests.thread_logs import events_key
 
 _TOKENS = 12
 _CLIENTS = 40
@@ -161,7 +162,7 @@ class Burst:
         try:
             for thread_id, accepted in self.runs.items():
                 run_ids = [run_id for run_id, _ in accepted]
-                if wrong := log_problems(self._events(thread_id), run_ids=run_ids):
+                if wrong := log_problems(await self._events(thread_id), run_ids=run_ids):
                     found[f"thread {thread_id}"] = wrong
                 rows = await connection.fetch(
                     "SELECT * FROM agent_runs WHERE thread_id = $1 ORDER BY number",
@@ -193,8 +194,9 @@ class Burst:
             await connection.close()
         return found
 
-    def _events(self, thread_id: str) -> list[dict[str, Any]]:
-        return [json.loads(entry["frame"]) for _, entry in self.stand.redis.xrange(f"{{{thread_id}}}:events")]
+    async def _events(self, thread_id: str) -> list[dict[str, Any]]:
+        key = await events_key(self.stand.stack.fields["database_url"], thread_id)
+        return [json.loads(entry["frame"]) for _, entry in self.stand.redis.xrange(key)]
 
 
 def _is_of(process: psutil.Process, stack: RunningStack) -> bool:

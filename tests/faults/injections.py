@@ -16,6 +16,7 @@ from typing import Any
 
 from tests.faults.journey import AWAY, Journey
 from tests.faults.stand import Stand, kill
+from tests.thread_logs import events_key
 
 type Round = list[Journey]
 
@@ -114,11 +115,11 @@ async def flush(stand: Stand, round_: Round) -> None:
 async def older_dump(stand: Stand, round_: Round) -> None:
     """Redis comes back as it was before the marker was set."""
     redis = stand.redis
+    keys = [await events_key(stand.stack.fields["database_url"], journey.thread_id) for journey in round_]
     file = File(redis.config_get("dir")["dir"]) / redis.config_get("dbfilename")["dbfilename"]
     try:
         # What the log had an event ago, as a replica that lags would have it.
-        for journey in round_:
-            key = f"{{{journey.thread_id}}}:events"
+        for key in keys:
             newest = redis.xrevrange(key, count=1)
             if newest:
                 redis.execute_command("XDEL", key, newest[0][0])
@@ -130,7 +131,7 @@ async def older_dump(stand: Stand, round_: Round) -> None:
             lambda: asyncio.to_thread(lambda: stand.redis.get("marker")), lambda marker: marker is None, "the dump"
         )
         assert again is None
-        kept = [bool(stand.redis.exists(f"{{{journey.thread_id}}}:events")) for journey in round_]
+        kept = [bool(stand.redis.exists(key)) for key in keys]
         for journey, is_kept in zip(round_, kept, strict=True):
             journey.proof = f"the marker is gone, the log {'is an event short' if is_kept else 'had not begun'}"
     finally:

@@ -15,6 +15,7 @@ from redis.exceptions import RedisClusterException, RedisError
 from tests.faults.control import Stop
 from tests.faults.stand import Stand
 from tests.faults.verdict import log_problems, message_problems, script
+from tests.thread_logs import events_key
 
 Path = Literal["queue", "workflow"]
 
@@ -174,7 +175,7 @@ class Journey:
 
     async def events(self) -> list[dict[str, Any]]:
         """The thread's log."""
-        key = f"{{{self.thread_id}}}:events"
+        key = await events_key(self.stand.stack.fields["database_url"], self.thread_id)
         entries = await asyncio.to_thread(lambda: self.stand.redis.xrange(key))
         return [json.loads(entry["frame"]) for _, entry in entries]
 

@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 import asyncpg
 
 from shared.database.pool import DirectConnection
+from shared.domain import ThreadLog
 from shared.migrate import migrate
 
 LEASE_S = 30.0
@@ -67,6 +68,11 @@ class Database:
             "INSERT INTO threads (thread_id, account_id) VALUES ($1, $2)", thread_id, account_id
         )
         return thread_id
+
+    async def log(self, thread_id: UUID) -> ThreadLog:
+        """The thread's event log, as it is now."""
+        generation = await self.connection.fetchval("SELECT generation FROM threads WHERE thread_id = $1", thread_id)
+        return ThreadLog(thread_id=thread_id, generation=generation)
 
     async def new_run(self, thread_id: UUID, **columns: str) -> UUID:
         """The thread's next run, queued and due; ``columns``: SQL expressions for others than the defaults."""

@@ -29,6 +29,7 @@ from tests.integration.databases import Database
 from tests.integration.deployed import Deployed, HttpApi
 from tests.integration.queues import Queues
 from tests.integration.waiting import until
+from tests.thread_logs import log_in_database
 from tests.traces import tables_of_accounts, traces
 
 SOON = "clock_timestamp() + interval '20 s'"
@@ -36,16 +37,20 @@ SOON = "clock_timestamp() + interval '20 s'"
 
 @dataclass
 class Account:
-    """An account with something in every table, and the ids of its threads."""
+    """An account with something in every table, and the ids and generations of its threads."""
 
     database: Database
     account_id: str
     thread_ids: list[UUID] = field(default_factory=list[UUID])
+    generations: list[UUID] = field(default_factory=list[UUID])
 
     async def fill(self, *, threads: int = 2) -> None:
         for _ in range(threads):
             self.thread_ids.append(await self._thread())
+        gone = await self._thread()
         async with transaction() as taken:
+            # Its log is still there.
+            await deletion.threads.delete(taken, thread_id=gone, account_id=self.account_id)
             await assistants.create(
                 taken,
                 assistant_id=uuid4(),
@@ -105,7 +110,9 @@ class Account:
         await subscriptions.put_connection(record)
         wanted = Filter(subscription_id=str(uuid4()), channels=frozenset({"messages"}))
         await subscriptions.add(record, wanted, since=0)
-        await control.notify(thread_id, "facts")
+        log = await log_in_database(thread_id)
+        self.generations.append(log.generation)
+        await control.notify(log, "facts")
         return thread_id
 
     @property
@@ -120,8 +127,8 @@ class Account:
         items = await client.scan(TableName="subscriptions", ConsistentRead=True)
         found["items"] = sum(any(one in json.dumps(item) for one in ids) for item in items["Items"])
         found["keys"] = 0
-        for thread_id in self.thread_ids:
-            names = [f"{{{thread_id}}}:{name}" for name in ("events", "fence", "control")]
+        for generation in self.generations:
+            names = [f"{{{generation}}}:{name}" for name in ("events", "fence", "control")]
             found["keys"] += await redis().exists(*names)
         return {where: count for where, count in found.items() if count}
 

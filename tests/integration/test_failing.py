@@ -14,6 +14,7 @@ from tests.integration import opened
 from tests.integration.databases import Database
 from tests.integration.queues import Queues
 from tests.ports import free_port
+from tests.thread_logs import hold_of, log_in_database
 
 pytestmark = pytest.mark.usefixtures("subscriptions_table")
 
@@ -43,7 +44,9 @@ async def _ended(database: Database, queues: Queues, message: RunMessage, *, set
 
 
 async def _logged(thread_id: UUID) -> list[Any]:
-    return [json.loads(entry.frame) for entry in await log.read(thread_id, after_seq=0, limit=10)]
+    return [
+        json.loads(entry.frame) for entry in await log.read(await log_in_database(thread_id), after_seq=0, limit=10)
+    ]
 
 
 async def test_its_end_is_recorded_told_and_settled(database: Database, queues: Queues, message: RunMessage) -> None:
@@ -66,8 +69,9 @@ async def test_a_newer_holder_of_the_log_does_not_keep_it_from_ending(
     database: Database, queues: Queues, message: RunMessage
 ) -> None:
     # GIVEN a log that somebody of a newer epoch writes already
-    newer = events.number(events.custom(message.agent_run_id, "x", {}), thread_id=message.thread_id, seq=500)
-    await log.append(message.thread_id, [newer], epoch=99, expected_seq=0, proved=True)
+    where = await log_in_database(message.thread_id)
+    newer = events.number(events.custom(message.agent_run_id, "x", {}), generation=where.generation, seq=500)
+    await log.append(hold_of(where, epoch=99), [newer], expected_seq=0, proved=True)
     # THEN the run ends all the same, and nobody waits for an event that is refused
     await _fail(message)
     await _ended(database, queues, message, settled=False)

@@ -13,6 +13,7 @@ from shared.stream import control, log
 from shared.stream.control import Hint
 from shared.stream.log import TTL_MS, Answer, Appended
 from shared.stream.redis_client import redis
+from tests.thread_logs import hold_of, log_named
 
 pytestmark = pytest.mark.usefixtures("either_redis")
 
@@ -25,7 +26,7 @@ def thread_id() -> UUID:
 def _batch(thread_id: UUID, first: int, last: int) -> list[Logged]:
     run_id = uuid4()
     return [
-        events.number(events.custom(run_id, "numbered", {"seq": seq}), thread_id=thread_id, seq=seq)
+        events.number(events.custom(run_id, "numbered", {"seq": seq}), generation=thread_id, seq=seq)
         for seq in range(first, last + 1)
     ]
 
@@ -34,11 +35,12 @@ async def _append(
     thread_id: UUID, batch: list[Logged] | tuple[int, int], *, epoch: int = 1, expected: int = 0, proved: bool = False
 ) -> Answer:
     given = _batch(thread_id, *batch) if isinstance(batch, tuple) else batch
-    return (await log.append(thread_id, given, epoch=epoch, expected_seq=expected, proved=proved)).answer
+    hold = hold_of(log_named(thread_id), epoch=epoch)
+    return (await log.append(hold, given, expected_seq=expected, proved=proved)).answer
 
 
 async def _seqs(thread_id: UUID, *, after: int = 0, limit: int = 100) -> list[int]:
-    return [entry.seq for entry in await log.read(thread_id, after_seq=after, limit=limit)]
+    return [entry.seq for entry in await log.read(log_named(thread_id), after_seq=after, limit=limit)]
 
 
 async def _redis() -> Any:
@@ -48,7 +50,7 @@ async def _redis() -> Any:
 async def test_what_was_appended_is_read_as_it_was(thread_id: UUID) -> None:
     batch = _batch(thread_id, 1, 3)
     assert await _append(thread_id, batch, proved=True) == "ok"
-    assert await log.read(thread_id, after_seq=0, limit=10) == batch
+    assert await log.read(log_named(thread_id), after_seq=0, limit=10) == batch
     assert json.loads(batch[0].frame)["params"]["data"]["payload"] == {"seq": 1}
 
 
@@ -72,7 +74,7 @@ async def test_a_batch_whose_reply_was_lost_may_be_sent_again(thread_id: UUID) -
     assert await _append(thread_id, batch, proved=True) == "ok"
     assert await _append(thread_id, batch, proved=True) == "ok"
     assert await _append(thread_id, batch) == "ok"
-    assert await log.read(thread_id, after_seq=0, limit=10) == batch
+    assert await log.read(log_named(thread_id), after_seq=0, limit=10) == batch
 
 
 async def test_an_epoch_that_was_not_proved_is_unknown(thread_id: UUID) -> None:
@@ -102,7 +104,8 @@ async def test_a_log_that_does_not_end_where_it_was_left_is_a_lost_tail(thread_i
     redis = await _redis()
     await redis.xdel(log._keys(thread_id)[0], "4-0", "5-0")
     # THEN the holder is told where the log ends, and goes on from there
-    assert await log.append(thread_id, _batch(thread_id, 6, 7), epoch=1, expected_seq=5) == Appended("tail_lost", 3)
+    hold = hold_of(log_named(thread_id))
+    assert await log.append(hold, _batch(thread_id, 6, 7), expected_seq=5) == Appended("tail_lost", 3)
     assert await _seqs(thread_id) == [1, 2, 3]
     assert await _append(thread_id, (6, 7), expected=3) == "ok"
     assert await _seqs(thread_id) == [1, 2, 3, 6, 7]
@@ -123,7 +126,7 @@ async def test_of_a_batch_that_is_there_in_part_the_rest_is_appended(thread_id: 
     await _append(thread_id, batch[:2], proved=True)
     assert await _append(thread_id, batch, expected=0) == "tail_lost"
     assert await _append(thread_id, batch, expected=2) == "ok"
-    assert await log.read(thread_id, after_seq=0, limit=10) == batch
+    assert await log.read(log_named(thread_id), after_seq=0, limit=10) == batch
 
 
 async def test_appends_of_one_thread_at_once_leave_one_order(thread_id: UUID) -> None:
@@ -148,22 +151,22 @@ async def test_numbers_beyond_32_bits_stay_exact(thread_id: UUID) -> None:
 
 
 async def test_a_reader_that_waits_gets_what_comes_and_waits_no_longer_than_it_said(thread_id: UUID) -> None:
-    assert await log.wait(thread_id, after_seq=0, limit=10, block_ms=20) == []
+    assert await log.wait(log_named(thread_id), after_seq=0, limit=10, block_ms=20) == []
     batch = _batch(thread_id, 1, 2)
-    waiting = asyncio.create_task(log.wait(thread_id, after_seq=0, limit=10, block_ms=60_000))
+    waiting = asyncio.create_task(log.wait(log_named(thread_id), after_seq=0, limit=10, block_ms=60_000))
     assert await _append(thread_id, batch, proved=True) == "ok"
     assert await waiting == batch
     await log.forget(thread_id)
-    assert await log.last_seq(thread_id) is None
+    assert await log.last_seq(log_named(thread_id)) is None
 
 
 async def test_a_hint_is_heard_by_who_listens_since_before_it(thread_id: UUID) -> None:
     run_id = uuid4()
-    await control.notify(thread_id, "facts")
-    hints = control.listen(thread_id, after_id=await control.last_id(thread_id))
+    await control.notify(log_named(thread_id), "facts")
+    hints = control.listen(log_named(thread_id), after_id=await control.last_id(log_named(thread_id)))
     waiting = asyncio.ensure_future(anext(hints))
-    await control.notify(thread_id, "stop", agent_run_id=run_id)
+    await control.notify(log_named(thread_id), "stop", agent_run_id=run_id)
     assert await waiting == Hint("stop", str(run_id))
     await hints.aclose()
     await control.forget(thread_id)
-    assert await control.last_id(thread_id) == "0-0"
+    assert await control.last_id(log_named(thread_id)) == "0-0"

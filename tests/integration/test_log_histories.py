@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from shared import events
 from shared.database import facts, transaction
+from shared.domain import LogHold
 from shared.errors import EventLogUnavailableError, LeaseLostError
 from shared.events import Logged
 from shared.stream import appender as appending
@@ -23,6 +24,7 @@ from shared.stream import log, log_hold
 from shared.stream.appender import Appender
 from shared.stream.redis_client import redis
 from tests.integration.databases import Database
+from tests.thread_logs import log_in_database
 
 STEPS = st.lists(
     st.one_of(
@@ -44,6 +46,7 @@ class History:
     """One thread, its holders, and everything that was ever seen of its log."""
 
     thread_id: UUID
+    generation: UUID
     account_id: str
     run_id: UUID
     holders: dict[int, Appender] = field(default_factory=dict[int, Appender])
@@ -85,12 +88,12 @@ class History:
             case "away" | "lost reply":
                 self.failures.append(step)
             case "flush":
-                await redis().delete(*log._keys(self.thread_id))
+                await redis().delete(*log._keys(self.generation))
             case "save":
-                self.saved = {key: found for key in log._keys(self.thread_id) if (found := await _dump(key))}
+                self.saved = {key: found for key in log._keys(self.generation) if (found := await _dump(key))}
             case "restore" if self.saved:
                 # A failover to a replica that had not heard of the newest writes.
-                await redis().delete(*log._keys(self.thread_id))
+                await redis().delete(*log._keys(self.generation))
                 for key, found in self.saved.items():
                     await _raw().restore(key, 0, found)
             case _:
@@ -106,7 +109,7 @@ class History:
         self.failures.clear()
         for step in ("adopt", "facts", "publish", "close"):
             await self.play(step, 9)
-        entries = await log.read(self.thread_id, after_seq=0, limit=10_000)
+        entries = await log.read(await log_in_database(self.thread_id), after_seq=0, limit=10_000)
         numbers = [entry.seq for entry in entries]
         assert numbers == sorted(set(numbers))
         missing = set(range(1, numbers[-1] + 1)) - set(numbers)
@@ -143,12 +146,12 @@ async def play(database: Database, account_id: str, monkeypatch: pytest.MonkeyPa
     histories: list[History] = []
     append = log.append
 
-    async def watched(thread_id: UUID, batch: list[Logged], **options: Any) -> Any:
+    async def watched(hold: LogHold, batch: list[Logged], **options: Any) -> Any:
         history = histories[-1]
         failure = history.failures.pop(0) if history.failures else None
         if failure == "away":
             raise EventLogUnavailableError()
-        appended = await append(thread_id, batch, **options)
+        appended = await append(hold, batch, **options)
         if appended.answer == "ok":
             history.seen(batch)
         if failure == "lost reply":
@@ -163,7 +166,7 @@ async def play(database: Database, account_id: str, monkeypatch: pytest.MonkeyPa
     async def played(steps: list[tuple[str, int]]) -> None:
         thread_id = await database.new_thread(account_id)
         run_id = await database.new_run(thread_id, status="'completed'")
-        history = History(thread_id, account_id, run_id)
+        history = History(thread_id, (await log_in_database(thread_id)).generation, account_id, run_id)
         histories.append(history)
         for step, holder in steps:
             await history.play(step, holder)

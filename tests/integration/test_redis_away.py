@@ -23,6 +23,7 @@ from tests.integration.gateway import Gateway, gateway
 from tests.integration.servers import Servers
 from tests.integration.waiting import until
 from tests.ports import free_port
+from tests.thread_logs import hold_of, log_named
 
 pytestmark = pytest.mark.usefixtures("subscriptions_table", "queues", "redis")
 
@@ -120,9 +121,9 @@ async def test_who_comes_in_the_middle_of_a_run_is_told_what_it_has_missed_and_g
 ) -> None:
     thread_id = await database.new_thread(account_id)
     connection_id = await _watching(thread_id, account_id)
-    delivery = Delivery(thread_id=thread_id, account_id=account_id, last_seq=20)
+    delivery = Delivery(hold_of(log_named(thread_id), account_id=account_id, last_seq=20))
     delivery.start()
-    made = [events.number(events.custom(uuid4(), "x", {}), thread_id=thread_id, seq=seq) for seq in (21, 22, 23)]
+    made = [events.number(events.custom(uuid4(), "x", {}), generation=thread_id, seq=seq) for seq in (21, 22, 23)]
     await delivery.offer(made[:2])
     # The run goes on: nobody waits for its end.
     await until(lambda: len(posts.sent.get(connection_id, [])) == 4)

@@ -12,6 +12,7 @@ import pytest
 
 from functions.api.sender.main import Replay, _serve
 from shared import events
+from shared.domain import ThreadLog
 from shared.events import Logged
 from shared.stream import log, sender, subscriptions, wake
 from shared.stream.audience import audience
@@ -27,6 +28,7 @@ from tests.integration.deployed import Deployed
 from tests.integration.function_process import FunctionProcess
 from tests.integration.gateway import Gateway, gateway
 from tests.integration.waiting import until
+from tests.thread_logs import hold_of, log_named
 
 pytestmark = pytest.mark.usefixtures("subscriptions_table")
 
@@ -55,13 +57,14 @@ def thread_id() -> UUID:
     return uuid4()
 
 
-async def appended(thread_id: UUID, first: int, last: int) -> list[Logged]:
-    """Events with these numbers, in the log."""
+async def appended(of: UUID | ThreadLog, first: int, last: int) -> list[Logged]:
+    """Events with these numbers, in the log: the thread's, or that of no thread."""
+    where = of if isinstance(of, ThreadLog) else log_named(of)
     told = [
-        events.number(events.custom(uuid4(), "numbered", {"seq": seq}), thread_id=thread_id, seq=seq)
+        events.number(events.custom(uuid4(), "numbered", {"seq": seq}), generation=where.generation, seq=seq)
         for seq in range(first, last + 1)
     ]
-    answer = await log.append(thread_id, told, epoch=1, expected_seq=first - 1, proved=True)
+    answer = await log.append(hold_of(where), told, expected_seq=first - 1, proved=True)
     assert answer.answer == "ok"
     return told
 
@@ -84,7 +87,7 @@ async def watching(thread_id: UUID, *, since: int = 0, account_id: str = ACCOUNT
 async def replay(thread_id: UUID) -> Sender:
     """A sender of what is there, for the thread's one subscription."""
     [found] = await subscriptions.of_thread(thread_id, account_id=ACCOUNT)
-    return Sender(found, Replay(thread_id, newest_seq=0))
+    return Sender(found, Replay(log_named(thread_id), newest_seq=0))
 
 
 async def cursor_of(thread_id: UUID, connection_id: str) -> int:
@@ -118,7 +121,7 @@ async def test_the_executor_takes_over_from_a_replay_without_a_repeat(posts: Gat
     replaying = asyncio.create_task((await replay(thread_id)).run())
     await until(lambda: posts.sent.get(connection_id))
     # WHEN a run begins, and says something
-    delivery = Delivery(thread_id=thread_id, account_id=ACCOUNT, last_seq=300)
+    delivery = Delivery(hold_of(log_named(thread_id), last_seq=300))
     delivery.start()
     await delivery.offer(await appended(thread_id, 301, 303))
     # THEN one of them posts each event
@@ -131,7 +134,7 @@ async def test_the_executor_takes_over_from_a_replay_without_a_repeat(posts: Gat
 async def test_what_is_subscribed_after_the_last_look_is_left_to_a_replay_from_the_start(
     posts: Gateway, thread_id: UUID
 ) -> None:
-    delivery = Delivery(thread_id=thread_id, account_id=ACCOUNT, last_seq=0)
+    delivery = Delivery(hold_of(log_named(thread_id)))
     delivery.start()
     await delivery.offer(await appended(thread_id, 1, 5))
     assert await delivery.close(timeout_s=10)
@@ -208,32 +211,35 @@ async def test_what_the_log_has_lost_is_declared_with_the_thread_as_the_database
     posts: Gateway, database: Database, lost: str
 ) -> None:
     thread_id = await database.new_thread(ACCOUNT)
-    await appended(thread_id, 1, 30)
+    where = await database.log(thread_id)
+    await appended(where, 1, 30)
     connection_id = await watching(thread_id, since=4)
     if lost == "everything":
-        await redis().delete(f"{{{thread_id}}}:events")
+        await redis().delete(log._keys(where.generation)[0])
     else:
-        await redis().xtrim(f"{{{thread_id}}}:events", minid="21-0", approximate=False)
+        await redis().xtrim(log._keys(where.generation)[0], minid="21-0", approximate=False)
     [found] = await subscriptions.of_thread(thread_id, account_id=ACCOUNT)
-    assert await Sender(found, Replay(thread_id, newest_seq=30)).run()
+    assert await Sender(found, Replay(where, newest_seq=30)).run()
     gap, values, *rest = posts.sent[connection_id]
     last = 30 if lost == "everything" else 20
     assert gap["params"]["data"] == {"name": "gap", "payload": {"from": 5, "to": last}}
     assert values["params"]["data"] == {"messages": []}
     assert [(frame["seq"], frame["prev_seq"]) for frame in rest] == [(seq, seq - 1) for seq in range(last + 1, 31)]
     # It is told once.
-    assert await (await replay(thread_id)).run()
+    [found] = await subscriptions.of_thread(thread_id, account_id=ACCOUNT)
+    assert await Sender(found, Replay(where, newest_seq=0)).run()
     assert len(posts.sent[connection_id]) == 2 + len(rest)
 
 
 async def test_the_end_that_the_log_has_lost_is_declared_too(posts: Gateway, database: Database) -> None:
     thread_id = await database.new_thread(ACCOUNT)
-    await appended(thread_id, 1, 30)
+    where = await database.log(thread_id)
+    await appended(where, 1, 30)
     connection_id = await watching(thread_id, since=4)
     # GIVEN a failover that lost the log's last entries, and nobody who would append anything more
-    await redis().xdel(f"{{{thread_id}}}:events", *(f"{seq}-0" for seq in range(21, 31)))
+    await redis().xdel(log._keys(where.generation)[0], *(f"{seq}-0" for seq in range(21, 31)))
     [found] = await subscriptions.of_thread(thread_id, account_id=ACCOUNT)
-    assert await Sender(found, Replay(thread_id, newest_seq=30)).run()
+    assert await Sender(found, Replay(where, newest_seq=30)).run()
     *rest, gap, values = posts.sent[connection_id]
     assert [frame["seq"] for frame in rest] == list(range(5, 21))
     assert gap["params"]["data"] == {"name": "gap", "payload": {"from": 21, "to": 30}}
@@ -273,7 +279,7 @@ async def test_a_sender_that_is_killed_is_followed_by_one_that_goes_on_from_its_
     posts: Gateway, deployed: Deployed, start_function: StartFunction
 ) -> None:
     thread_id = await deployed.database.new_thread(ACCOUNT)
-    told = await appended(thread_id, 1, 600)
+    told = await appended(await deployed.database.log(thread_id), 1, 600)
     connection_id = await watching(thread_id)
     killed, heir = (start_function("functions.api.sender.main.handler", CONNECTIONS_URL=posts.url) for _ in range(2))
     # GIVEN a sender that has written its cursor back, and has posted more
@@ -317,7 +323,7 @@ async def test_a_replay_that_outlives_the_functions_time_is_handed_to_a_fresh_in
 
     monkeypatch.setattr(wake, "sender", wake_sender)
     thread_id = await database.new_thread(ACCOUNT)
-    await appended(thread_id, 1, 20)
+    await appended(await database.log(thread_id), 1, 20)
     connection_id = await watching(thread_id)
     posts.open.clear()
     await _serve(thread_id, account_id=ACCOUNT, limit_s=1.5, function="the-sender")
@@ -339,7 +345,7 @@ async def test_what_the_log_has_is_read_for_nobody_but_the_threads_account(
 ) -> None:
     # GIVEN the events of a thread that is another account's, or was somebody's and is deleted, and who watches its id
     thread_id = uuid4() if whose == "nobody's" else await database.new_thread("the owner")
-    await appended(thread_id, 1, 3)
+    await appended(thread_id if whose == "nobody's" else await database.log(thread_id), 1, 3)
     connection_id = await watching(thread_id, account_id="a stranger")
     await _serve(thread_id, account_id="a stranger", limit_s=5, function="the-sender")
     assert connection_id not in posts.sent
@@ -348,7 +354,7 @@ async def test_what_the_log_has_is_read_for_nobody_but_the_threads_account(
 async def test_the_sender_leaves_a_thread_to_the_executor_of_its_run(posts: Gateway, database: Database) -> None:
     thread_id = await database.new_thread(ACCOUNT)
     run_id = await database.new_run(thread_id, status="'running'", lease_expires_at="now() + interval '1 hour'")
-    await appended(thread_id, 1, 3)
+    await appended(await database.log(thread_id), 1, 3)
     connection_id = await watching(thread_id)
     await _serve(thread_id, account_id=ACCOUNT, limit_s=5, function="the-sender")
     assert connection_id not in posts.sent

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from functions.api.sender.main import Replay
 from shared import events
+from shared.domain import LogHold
 from shared.events import Logged
 from shared.stream import log, sender, subscriptions
 from shared.stream.delivery import Delivery
@@ -20,6 +21,7 @@ from shared.stream.sender import Sender
 from shared.stream.subscriptions import ConnectionRecord
 from tests.integration import opened
 from tests.integration.gateway import Gateway, gateway
+from tests.thread_logs import hold_of, log_named
 
 pytestmark = pytest.mark.usefixtures("subscriptions_table")
 
@@ -113,13 +115,18 @@ class Thread:
         self._delivery: Delivery | None = None
         self._replays: list[tuple[Sender, asyncio.Task[bool]]] = []
 
+    @property
+    def hold(self) -> LogHold:
+        """Who writes the log."""
+        return hold_of(log_named(self.thread_id), last_seq=self.last_seq)
+
     async def append(self) -> None:
         """Whoever holds the log appends an event."""
         self.last_seq += 1
         told: list[Logged] = [
-            events.number(events.custom(uuid4(), "numbered", {}), thread_id=self.thread_id, seq=self.last_seq)
+            events.number(events.custom(uuid4(), "numbered", {}), generation=self.thread_id, seq=self.last_seq)
         ]
-        answer = await log.append(self.thread_id, told, epoch=1, expected_seq=self.last_seq - 1, proved=True)
+        answer = await log.append(self.hold, told, expected_seq=self.last_seq - 1, proved=True)
         assert answer.answer == "ok"
         if self._delivery is None:
             await self.wake()
@@ -129,7 +136,7 @@ class Thread:
     async def begin_run(self) -> None:
         """An executor begins to deliver."""
         if self._delivery is None:
-            self._delivery = Delivery(thread_id=self.thread_id, account_id=ACCOUNT, last_seq=self.last_seq)
+            self._delivery = Delivery(self.hold)
             self._delivery.start()
 
     async def end_run(self) -> None:
@@ -147,7 +154,7 @@ class Thread:
 
     async def wake(self) -> None:
         """A sender function is invoked."""
-        source = Replay(self.thread_id, newest_seq=self.last_seq)
+        source = Replay(self.hold, newest_seq=self.last_seq)
         for found in await subscriptions.of_thread(self.thread_id, account_id=ACCOUNT):
             one = Sender(found, source)
             self._replays.append((one, asyncio.create_task(one.run())))

@@ -21,6 +21,7 @@ from shared.stream.redis_client import redis
 from tests.integration.conftest import StartFunction
 from tests.integration.databases import Database
 from tests.integration.deployed import Answer, Deployed, HttpApi
+from tests.thread_logs import hold_of, log_in_database, log_named
 
 ALL_MODES = frozenset(STREAM_MODES)
 
@@ -54,8 +55,9 @@ class Conversation:
     async def log(self, *told: Event, skip: int = 0) -> None:
         """Append events, behind ``skip`` numbers that nobody has."""
         first = self.last_seq + 1 + skip
-        logged = [events.number(event, thread_id=self.thread_id, seq=first + n) for n, event in enumerate(told)]
-        answer = await log.append(self.thread_id, logged, epoch=1, expected_seq=self.last_seq, proved=True)
+        where = await log_in_database(self.thread_id)
+        logged = [events.number(event, generation=where.generation, seq=first + n) for n, event in enumerate(told)]
+        answer = await log.append(hold_of(where), logged, expected_seq=self.last_seq, proved=True)
         assert answer.answer == "ok"
         self.last_seq = logged[-1].seq
 
@@ -100,7 +102,9 @@ class Conversation:
         async with connection() as taken:
             run = await runs.get(taken, agent_run_id=self.run_id, account_id=self.account_id)
         arguments: dict[str, Any] = {"slice_s": 0.0, "last_event_id": None, **more}
-        return parsed(await Slice(run, modes=frozenset(modes), **arguments).text())
+        return parsed(
+            await Slice(run, await log_in_database(self.thread_id), modes=frozenset(modes), **arguments).text()
+        )
 
 
 @pytest.fixture
@@ -216,7 +220,7 @@ async def test_what_the_log_has_dropped_is_told_from_the_database(talk: Conversa
     await talk.begin()
     await talk.answer("Hello")
     await talk.log(events.custom(talk.run_id, "summary", {}))
-    await redis().xtrim(f"{{{talk.thread_id}}}:events", maxlen=1, approximate=False)
+    await redis().xtrim(f"{{{(await log_in_database(talk.thread_id)).generation}}}:events", maxlen=1, approximate=False)
     for cursor in ("2", None):
         told = await talk.slice(["messages"], last_event_id=cursor)
         [complete] = [one.data for one in told if one.event == "messages/complete"]
@@ -245,7 +249,7 @@ async def test_a_stream_of_a_run_that_was_deleted_is_404(talk: Conversation) -> 
         run = await runs.get(taken, agent_run_id=talk.run_id, account_id=talk.account_id)
     await talk.database.connection.execute("DELETE FROM agent_runs WHERE agent_run_id = $1", talk.run_id)
     with pytest.raises(NotFoundError):
-        await Slice(run, modes=frozenset({"custom"}), last_event_id="1", slice_s=0.0).text()
+        await Slice(run, log_named(run.thread_id), modes=frozenset({"custom"}), last_event_id="1", slice_s=0.0).text()
 
 
 @pytest.mark.parametrize("event_id", ["x", "-1", "1.x", "1.", "9" * 30, "²", "1.2.3"])

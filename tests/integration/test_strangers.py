@@ -76,6 +76,7 @@ STRANGERS: dict[tuple[Any, str], Callable[[Any, Owned, str], Awaitable[object]]]
     (threads, "owner"): lambda taken, own, who: _as_list(threads.owner(taken, thread_id=own.thread_id, account_id=who)),
     (threads, "lock"): lambda taken, own, who: threads.lock(taken, thread_id=own.thread_id, account_id=who),
     (threads, "stream_position"): _position,
+    (threads, "log"): lambda taken, own, who: threads.log(taken, thread_id=own.thread_id, account_id=who),
     (threads, "lock_with_account"): lambda taken, own, who: threads.lock_with_account(
         taken, thread_id=own.thread_id, account_id=who
     ),

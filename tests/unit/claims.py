@@ -11,6 +11,7 @@ def new_claim(**changes: Any) -> Claim:
     fields: dict[str, Any] = {
         "agent_run_id": uuid4(),
         "thread_id": uuid4(),
+        "generation": uuid4(),
         "account_id": "account",
         "number": 1,
         "executor": "queue",

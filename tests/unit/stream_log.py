@@ -4,12 +4,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
-from uuid import UUID
 
 from shared import events as stream_events
 from shared.database import facts
 from shared.database.facts import Fact
-from shared.domain import Json, LogHold
+from shared.domain import Json, LogHold, ThreadLog
 from shared.events import Event, Logged
 from shared.stream import appender, log
 from shared.stream.log import Appended
@@ -88,14 +87,16 @@ class MemoryLog:
             del self.logged[-count:]
 
     async def append(
-        self, thread_id: UUID, events: Sequence[Logged], *, epoch: int, expected_seq: int, proved: bool = False
+        self, hold: LogHold, events: Sequence[Logged], *, expected_seq: int, proved: bool = False
     ) -> Appended:
         """As :func:`shared.stream.log.append`."""
         await self.open.wait()
-        self.calls.append({"thread_id": thread_id, "epoch": epoch, "expected_seq": expected_seq, "proved": proved})
+        self.calls.append(
+            {"thread_id": hold.thread_id, "epoch": hold.epoch, "expected_seq": expected_seq, "proved": proved}
+        )
         if self.failures:
             raise self.failures.pop(0)
-        answer = self._append(events, epoch=epoch, expected_seq=expected_seq, proved=proved)
+        answer = self._append(events, epoch=hold.epoch, expected_seq=expected_seq, proved=proved)
         if self.after:
             raise self.after.pop(0)
         return Appended(answer, self.last_seq)
@@ -114,7 +115,7 @@ class MemoryLog:
         self.logged += [event for event in events if event.seq > self.last_seq]
         return "ok"
 
-    async def read_back(self, _thread_id: UUID, *, limit: int) -> list[Logged]:
+    async def read_back(self, _log: ThreadLog, *, limit: int) -> list[Logged]:
         """As :func:`shared.stream.log.read_back`."""
         return self.logged[::-1][:limit]
 
@@ -124,7 +125,7 @@ class MemoryLog:
         return [
             Fact(
                 event_no=last_seq + place,
-                logged=stream_events.number(event, thread_id=hold.thread_id, seq=last_seq + place),
+                logged=stream_events.number(event, generation=hold.generation, seq=last_seq + place),
             )
             for place, event in enumerate(taken, 1)
         ]

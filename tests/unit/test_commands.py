@@ -17,6 +17,7 @@ from functions.api.commands import Caller, execute, refuse
 from shared.database.threads import StreamPosition
 from shared.errors import UnauthenticatedError
 from shared.stream.subscriptions import ConnectionRecord
+from tests.thread_logs import log_named
 
 OVER_HTTP = Caller(account_id="account", thread_id=uuid4())
 THREAD_ID = uuid4()
@@ -31,6 +32,12 @@ OVER_WEBSOCKET = Caller(
         credential_expires_at=2**32,
     ),
 )
+
+
+def _position(last_seq: int, reserved_seq: int, begins_after: int | None = None) -> StreamPosition:
+    return StreamPosition(
+        log=log_named(THREAD_ID), last_seq=last_seq, reserved_seq=reserved_seq, begins_after=begins_after, held=False
+    )
 
 
 def _command(**fields: Any) -> str:
@@ -77,12 +84,12 @@ async def test_a_ping_shortly_before_the_connections_end_has_that_announced(
     ("since", "begins_after", "position", "woken"),
     [
         (None, 0, None, 0),
-        (None, 42, StreamPosition(last_seq=42, reserved_seq=42), 0),
-        (42, 0, StreamPosition(last_seq=42, reserved_seq=42), 0),
-        (None, 41, StreamPosition(last_seq=42, reserved_seq=42), 1),
-        (41, 42, StreamPosition(last_seq=42, reserved_seq=42), 1),
+        (None, 42, _position(42, 42), 0),
+        (42, 0, _position(42, 42), 0),
+        (None, 41, _position(42, 42), 1),
+        (41, 42, _position(42, 42), 1),
         # A holder has died: what it has used of its numbers is not known.
-        (None, 42, StreamPosition(last_seq=42, reserved_seq=1042, begins_after=42), 1),
+        (None, 42, _position(42, 1042, 42), 1),
     ],
     ids=["no thread", "nothing", "nothing since", "an event", "an event since", "a dead holder"],
 )

@@ -10,6 +10,7 @@ import pytest
 from shared.errors import SubscriptionsUnavailableError
 from shared.stream import connections, subscriptions
 from shared.stream.delivery import Delivery
+from tests.thread_logs import hold_of, log_named
 from tests.unit.watching import ACCOUNT, THREAD, World, a_filter, event, subscription
 
 
@@ -21,7 +22,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
 
 
 def new_delivery(*, last_seq: int = 0) -> Delivery:
-    delivery = Delivery(thread_id=THREAD, account_id=ACCOUNT, last_seq=last_seq)
+    delivery = Delivery(hold_of(log_named(THREAD), account_id=ACCOUNT, last_seq=last_seq))
     delivery.start()
     return delivery
 

@@ -85,7 +85,7 @@ BUILT: list[tuple[str, Event, Any, Any]] = [
 
 
 def _frame(event: Event, *, seq: int = 43) -> dict[str, Any]:
-    return json.loads(events.number(event, thread_id=THREAD_ID, seq=seq).frame)
+    return json.loads(events.number(event, generation=THREAD_ID, seq=seq).frame)
 
 
 def _strict(kind: Any) -> Callable[[object], Any]:
@@ -160,7 +160,7 @@ def test_the_timestamp_is_in_milliseconds() -> None:
 
 def test_the_same_event_under_the_same_number_is_the_same_bytes() -> None:
     event = events.lifecycle(RUN_ID, "running")
-    first, again = (events.number(event, thread_id=THREAD_ID, seq=1) for _ in range(2))
+    first, again = (events.number(event, generation=THREAD_ID, seq=1) for _ in range(2))
     assert first == again
     assert "\n" not in first.frame
 
@@ -174,7 +174,7 @@ def test_no_event_is_over_64_kb_whatever_a_tool_says(character: str) -> None:
         events.tool_error(RUN_ID, "call-1", message=text),
         events.input_requested(RUN_ID, "interrupt-1", payload={"text": text}),
     ):
-        assert len(events.number(event, thread_id=THREAD_ID, seq=1).frame) <= 64 * 1024
+        assert len(events.number(event, generation=THREAD_ID, seq=1).frame) <= 64 * 1024
 
 
 def test_input_is_the_one_channel_whose_method_is_called_otherwise() -> None:

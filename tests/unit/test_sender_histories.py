@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from functions.api.sender.main import Replay
 from shared.stream.delivery import Delivery
 from shared.stream.sender import Sender
+from tests.thread_logs import hold_of, log_named
 from tests.unit.watching import ACCOUNT, THREAD, World, event, subscription
 
 ACTIONS = ["append", "executor", "replay", "end", "kill", "reconnect", "refuse", "yield"]
@@ -59,7 +60,7 @@ class Stage:
                 else:
                     self.wake()
             case "executor" if self.delivery is None:
-                self.delivery = Delivery(thread_id=THREAD, account_id=ACCOUNT, last_seq=len(world.log))
+                self.delivery = Delivery(hold_of(log_named(THREAD), account_id=ACCOUNT, last_seq=len(world.log)))
                 self.delivery.start()
             case "replay":
                 self.wake()
@@ -81,7 +82,7 @@ class Stage:
 
     def wake(self) -> None:
         """A sender function is invoked."""
-        source = Replay(THREAD, newest_seq=len(self.world.log))
+        source = Replay(log_named(THREAD), newest_seq=len(self.world.log))
         self.replays += [asyncio.create_task(Sender(found, source).run()) for found in self.world.table.values()]
 
     async def _kill(self) -> None:

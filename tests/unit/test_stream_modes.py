@@ -48,7 +48,7 @@ def fed(modes: str | set[str], *told: Event) -> list[Any]:
     return [
         part
         for seq, event in enumerate(told, start=1)
-        for part in mapper.feed(json.loads(events.number(event, thread_id=THREAD_ID, seq=seq).frame))
+        for part in mapper.feed(json.loads(events.number(event, generation=THREAD_ID, seq=seq).frame))
     ]
 
 
@@ -244,7 +244,7 @@ def test_whole_messages_are_told_in_the_modes_that_have_messages() -> None:
 
 def test_what_may_come_first() -> None:
     frames = {
-        event: json.loads(events.number(built, thread_id=THREAD_ID, seq=1).frame)
+        event: json.loads(events.number(built, generation=THREAD_ID, seq=1).frame)
         for event, built in {
             "running": events.lifecycle(RUN_ID, "running"),
             "queued": events.custom(RUN_ID, "run_queued", {}),

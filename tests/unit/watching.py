@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from shared.domain import ThreadLog
 from shared.errors import EventLogUnavailableError
 from shared.events import Logged
 from shared.stream import connections, log, sender, subscriptions
@@ -138,16 +139,16 @@ class World:
     async def delete_connection(self, connection_id: str) -> None:
         self.table.pop(connection_id, None)
 
-    async def log_read(self, _thread_id: UUID, *, after_seq: int, limit: int) -> list[Logged]:
+    async def log_read(self, _log: ThreadLog, *, after_seq: int, limit: int) -> list[Logged]:
         if self.log_failures:
             self.log_failures -= 1
             raise EventLogUnavailableError
         return [found for found in self.log if found.seq > after_seq][:limit]
 
-    async def log_first_seq(self, _thread_id: UUID) -> int | None:
+    async def log_first_seq(self, _log: ThreadLog) -> int | None:
         return self.log[0].seq if self.log else None
 
-    async def log_last_seq(self, _thread_id: UUID) -> int | None:
+    async def log_last_seq(self, _log: ThreadLog) -> int | None:
         return self.log[-1].seq if self.log else None
 
     async def post(self, connection_id: str, frame: str) -> None:

@@ -15,10 +15,10 @@ from functions.api.runs import start_run
 from functions.api.slices import Slice
 from functions.api.stream_modes import STREAM_MODES
 from functions.api.wire import RunCreate, WireRun
-from shared.database import connection, runs
+from shared.database import connection, runs, threads
 from shared.database.idempotency import ReplayedError
-from shared.domain import TERMINAL, AgentRun, Json
-from shared.errors import EventLogUnavailableError, NotSupportedError
+from shared.domain import TERMINAL, AgentRun, Json, ThreadLog
+from shared.errors import EventLogUnavailableError, NotFoundError, NotSupportedError
 
 router = APIRouter(tags=["streams"])
 
@@ -35,9 +35,13 @@ async def stream_new_run(caller: Caller, thread_id: UUID, body: RunCreate, idemp
     ``langgraph-sdk`` does by itself, until the event ``end``.
     """
     modes = _modes(body.stream_mode)
-    begins_after = await _log_end(thread_id)
+    log = await _log_of(thread_id, caller.account_id)
+    begins_after = 0 if log is None else await _log_end(log)
     run, is_new = await _started(caller.account_id, thread_id, body, idempotency)
-    stream = Slice(run, modes=modes, last_event_id=None, begins_after=begins_after if is_new else 0)
+    log = log or await _log_of(thread_id, caller.account_id)
+    if log is None:
+        raise NotFoundError(f"thread {str(thread_id)!r} not found")
+    stream = Slice(run, log, modes=modes, last_event_id=None, begins_after=begins_after if is_new else 0)
     return _sse(run, modes, await stream.text())
 
 
@@ -66,7 +70,8 @@ async def join_stream(
     modes = _modes(query.stream_mode)
     async with connection() as taken:
         run = await runs.get(taken, agent_run_id=run_id, account_id=caller.account_id, thread_id=thread_id)
-    return _sse(run, modes, await Slice(run, modes=modes, last_event_id=last_event_id).text())
+        log = await threads.log(taken, thread_id=thread_id, account_id=caller.account_id)
+    return _sse(run, modes, await Slice(run, log, modes=modes, last_event_id=last_event_id).text())
 
 
 @router.get("/resume" + _RUN)
@@ -114,13 +119,20 @@ def _run_id(run: AgentRun) -> Json:
     return {"run_id": str(run.agent_run_id)}
 
 
-async def _log_end(thread_id: UUID) -> int:
+async def _log_of(thread_id: UUID, account_id: str) -> ThreadLog | None:
+    """The event log of the account's thread, if there is such a thread (yet)."""
+    async with connection() as taken:
+        position = await threads.stream_position(taken, thread_id=thread_id, account_id=account_id)
+    return None if position is None else position.log
+
+
+async def _log_end(thread_log: ThreadLog) -> int:
     """The log's last number, behind which everything of a run that is recorded later is found; 0 if it is unknown."""
     # Deferred: the event log's client costs a cold start 150 ms, and few requests read a stream.
     from shared.stream import log  # noqa: PLC0415
 
     try:
-        newest = await log.read_back(thread_id, limit=1)
+        newest = await log.read_back(thread_log, limit=1)
     except EventLogUnavailableError:
         return 0
     return newest[0].seq if newest else 0

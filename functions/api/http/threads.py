@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Header, Response
 from fastapi.responses import JSONResponse
 
-from functions.api import files
+from functions.api import deletions, files
 from functions.api.http.idempotency import Idempotency
 from functions.api.http.identity import Caller
 from functions.api.http.pages import page_of
@@ -130,6 +130,5 @@ async def update_thread(
 @router.delete("/{thread_id}", status_code=204)
 async def delete_thread(caller: Caller, thread_id: UUID) -> None:
     """Delete a thread with its runs, messages and files; 409 while a run of it is unfinished."""
-    async with connection() as taken:
-        await threads.delete(taken, thread_id=thread_id, account_id=caller.account_id)
+    await deletions.delete_thread(thread_id=thread_id, account_id=caller.account_id)
     await files.remove_objects()

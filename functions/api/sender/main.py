@@ -11,6 +11,7 @@ from uuid import UUID
 from shared.aws import clients
 from shared.database import connection, facts, threads
 from shared.database.pool import close_pool, open_pool
+from shared.domain import ThreadLog
 from shared.errors import EventLogUnavailableError
 from shared.events import Logged
 from shared.process import at_end, at_init, run
@@ -44,15 +45,15 @@ class Replay:
 
     closing = True
 
-    def __init__(self, thread_id: UUID, *, newest_seq: int, facts: Sequence[Logged] = ()) -> None:
-        self._thread_id = thread_id
+    def __init__(self, log: ThreadLog, *, newest_seq: int, facts: Sequence[Logged] = ()) -> None:
+        self.log = log
         self._newest_seq = newest_seq
         self._facts = facts
 
     async def newest_after(self, cursor: int) -> int | None:
         """The log's newest event, or what PostgreSQL knows to have been there."""
         if cursor >= self._newest_seq:
-            self._newest_seq = max(self._newest_seq, await _last_logged(self._thread_id))
+            self._newest_seq = max(self._newest_seq, await _last_logged(self.log))
         return self._newest_seq if self._newest_seq > cursor else None
 
     def reaches(self, cursor: int) -> bool:
@@ -65,10 +66,10 @@ class Replay:
         return [fact for fact in self._facts if fact.seq > cursor]
 
 
-async def _last_logged(thread_id: UUID) -> int:
+async def _last_logged(thread_log: ThreadLog) -> int:
     """The number of the log's newest event; 0 if it has none, or is away: then what the database knows is told."""
     try:
-        return await log.last_seq(thread_id) or 0
+        return await log.last_seq(thread_log) or 0
     except EventLogUnavailableError:
         logger.warning("the event log is away", exc_info=True)
         return 0
@@ -105,14 +106,14 @@ async def _serve(thread_id: UUID, *, account_id: str, limit_s: float, function: 
             # It may be another account's, whose events these subscribers must not see.
             logger.info("there is no such thread in the account")
             return
-        known = await facts.newest(taken, thread_id=thread_id, most=_MOST_FACTS)
+        known = await facts.newest(taken, log=position.log, most=_MOST_FACTS)
     if position.held:
         logger.info("the run's executor serves the thread")
         return
     watching = await audience(thread_id, account_id=account_id)
     if not watching:
         return
-    source = Replay(thread_id, newest_seq=max(position.last_seq, await _last_logged(thread_id)), facts=known)
+    source = Replay(position.log, newest_seq=max(position.last_seq, await _last_logged(position.log)), facts=known)
     tasks = [asyncio.create_task(Sender(subscription, source).run()) for subscription in watching]
     done, late = await asyncio.wait(tasks, timeout=limit_s)
     for task in late:

@@ -1,15 +1,17 @@
-"""Deleting an account, in rounds: each does what it has the time for, and the mark says that there is more to do.
+"""What is left of deletions: a thread's event log and subscriptions, and an account with everything that is its.
 
-Runs are stopped first, and whoever holds one ends it. Then thread by thread: what Redis and DynamoDB hold of it, which
-only its row leads to, its messages, its row with everything that refers to it. In the end the rest, and the account's
-row with the mark. Every step may be done twice.
+An account goes in rounds: each does what it has the time for, and the mark says that there is more to do. Runs are
+stopped first, and whoever holds one ends it. Then thread by thread: its messages, its row with everything that refers
+to it, what Redis and DynamoDB hold of it, which an entry leads to that was made with the row's deletion. In the end the
+rest, and the account's row with the mark. Every step may be done twice.
 """
 
 import time
 from uuid import UUID
 
-from shared.aws.queue import AccountMessage
-from shared.database import accounts, connection, runs, threads, transaction
+from shared.aws.queue import AccountMessage, LogMessage
+from shared.database import accounts, connection, deleted_logs, runs, threads, transaction
+from shared.database.deleted_logs import DeletedLog
 from shared.domain import UNFINISHED
 from shared.errors import ConflictError, NotFoundError
 from shared.runs.patience import patience_s
@@ -27,6 +29,8 @@ _MESSAGES = 2000
 _PAUSE_S = 2.0
 # A request may still be in the transaction that marks the account.
 _MARKED_WITHIN_S = 300.0
+# The HTTP function's time limit, and to spare.
+_DELETED_WITHIN_S = 60.0
 
 
 async def look_after_deletion(message: AccountMessage, *, age_s: float, round_s: float = ROUND_S) -> Done | LookAgain:
@@ -61,6 +65,12 @@ async def look_after_deletion(message: AccountMessage, *, age_s: float, round_s:
             await _delete_thread(thread_id, account_id)
             if time.monotonic() >= ends_at:
                 return LookAgain(0.0)
+    async with connection() as taken:
+        left = await deleted_logs.of_account(taken, account_id=account_id, limit=_THREADS)
+    for gone in left:
+        await _forget(gone)
+    if len(left) == _THREADS:
+        return LookAgain(0.0)
     async with transaction() as taken:
         deleted = await accounts.delete(taken, account_id=account_id)
     if not deleted:
@@ -77,16 +87,39 @@ async def _stop(agent_run_id: UUID, account_id: str) -> None:
 
 
 async def _delete_thread(thread_id: UUID, account_id: str) -> None:
-    await subscriptions.forget(thread_id, account_id=account_id)
-    await log.forget(thread_id)
-    await control.forget(thread_id)
     while True:
         async with connection() as taken:
             if await accounts.delete_messages(taken, thread_id=thread_id, account_id=account_id, limit=_MESSAGES):
                 break
     try:
         async with connection() as taken:
-            await threads.delete(taken, thread_id=thread_id, account_id=account_id)
+            generation = await threads.delete(taken, thread_id=thread_id, account_id=account_id)
+            gone = await deleted_logs.get(taken, generation=generation)
     except (NotFoundError, ConflictError) as error:
         # Somebody else has deleted it, or a run was recorded before the mark: the next round stops it.
         logger.info("a thread was passed over", extra={"reason": error.message})
+        return
+    if gone is not None:
+        await _forget(gone)
+
+
+async def look_after_deleted_log(message: LogMessage, *, age_s: float) -> Done | LookAgain:
+    """Remove what Redis and DynamoDB hold of a thread that is deleted.
+
+    ``age_s``: how long ago the message was sent: the deletion may not be committed yet.
+    """
+    async with connection() as taken:
+        gone = await deleted_logs.get(taken, generation=message.generation)
+    if gone is None:
+        return Done() if age_s > _DELETED_WITHIN_S else LookAgain(patience_s())
+    await _forget(gone)
+    return Done()
+
+
+async def _forget(gone: DeletedLog) -> None:
+    """Whoever watched the thread is cut off: a place in its log means nothing in the next one under the same id."""
+    await subscriptions.forget(gone.thread_id, account_id=gone.account_id, opened_before=gone.deleted_at.timestamp())
+    await log.forget(gone.generation)
+    await control.forget(gone.generation)
+    async with connection() as taken:
+        await deleted_logs.remove(taken, generation=gone.generation)

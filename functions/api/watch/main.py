@@ -10,10 +10,10 @@ from collections.abc import Coroutine
 from contextlib import AbstractContextManager
 from typing import Any
 
-from functions.api.watch.deletion import ROUND_S, look_after_deletion
+from functions.api.watch.deletion import ROUND_S, look_after_deleted_log, look_after_deletion
 from functions.api.webhooks.delivery import deliver
 from shared.aws import queue
-from shared.aws.queue import AccountMessage, RunMessage
+from shared.aws.queue import AccountMessage, LogMessage, RunMessage
 from shared.database import connection, webhooks
 from shared.domain import Json
 from shared.errors import SunaError
@@ -35,9 +35,9 @@ def handler(event: dict[str, Any], _context: Any) -> Json:
 async def _handle(records: list[Json]) -> Json:
     failures: list[str] = []
     telling: list[Coroutine[None, None, str | None]] = []
-    deletions: list[tuple[Json, AccountMessage]] = []
+    deletions: list[tuple[Json, AccountMessage | LogMessage]] = []
     for record in records:
-        if (deletion := AccountMessage.parse(record["body"])) is not None:
+        if (deletion := _deletion(record["body"])) is not None:
             deletions.append((record, deletion))
             continue
         try:
@@ -59,6 +59,10 @@ async def _handle(records: list[Json]) -> Json:
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failures]}
 
 
+def _deletion(body: str) -> AccountMessage | LogMessage | None:
+    return AccountMessage.parse(body) or LogMessage.parse(body)
+
+
 def _logged(message: RunMessage) -> AbstractContextManager[None]:
     return bound(
         request_id=message.request_id, thread_id=str(message.thread_id), agent_run_id=str(message.agent_run_id)
@@ -75,13 +79,16 @@ async def _look(message: RunMessage, record: Json) -> tuple[Done | LookAgain, fl
         return LookAgain(_UNAVAILABLE_S), None
 
 
-async def _delete_some(message: AccountMessage, record: Json, *, round_s: float) -> bool:
-    """A round of deleting an account; whether the message may go."""
+async def _delete_some(message: AccountMessage | LogMessage, record: Json, *, round_s: float) -> bool:
+    """A round of deleting an account, or what is left of a thread; whether the message may go."""
     with bound(request_id=message.request_id):
         try:
-            outcome = await look_after_deletion(message, age_s=_age_s(record), round_s=round_s)
+            if isinstance(message, LogMessage):
+                outcome = await look_after_deleted_log(message, age_s=_age_s(record))
+            else:
+                outcome = await look_after_deletion(message, age_s=_age_s(record), round_s=round_s)
         except SunaError:
-            logger.warning("the account could not be deleted; the watch comes back", exc_info=True)
+            logger.warning("what is to be deleted is still there; the watch comes back", exc_info=True)
             outcome = LookAgain(_UNAVAILABLE_S)
         return await _may_go(record, outcome)
 

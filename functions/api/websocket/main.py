@@ -68,7 +68,6 @@ async def _connect(event: Json, connection_id: str) -> Json:
             owner = await threads.owner(taken, thread_id=thread_id, account_id=caller.account_id)
             account_id = caller.account_id if owner is None else owner
             found = await threads.stream_position(taken, thread_id=thread_id, account_id=account_id)
-            position = found or threads.StreamPosition()
             limits = await plans.connection_limits(taken, account_id=caller.account_id)
         record = ConnectionRecord(
             connection_id=connection_id,
@@ -80,7 +79,7 @@ async def _connect(event: Json, connection_id: str) -> Json:
             key_id=caller.key_id,
             max_subscriptions=limits.max_subscriptions,
             owner_id=None if account_id == caller.account_id else account_id,
-            begins_after=position.last_seq if position.begins_after is None else position.begins_after,
+            begins_after=0 if found is None else found.before_run,
         )
         await _open(record, most=limits.max_connections)
     except SunaError as error:

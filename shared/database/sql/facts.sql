@@ -7,7 +7,7 @@ ORDER BY fact.place
 
 -- name: hold_epoch
 -- Whoever numbers a fact holds the thread's newest epoch until that is committed.
-SELECT 1 FROM threads WHERE thread_id = $1 AND epoch = $2 FOR SHARE
+SELECT 1 FROM threads WHERE thread_id = $1 AND generation = $2 AND epoch = $3 FOR SHARE
 
 -- name: number
 -- The thread's facts without a number get the next ones, $3 of them at most.

@@ -1,7 +1,7 @@
 -- name: held
 -- A lease that has ended holds nothing: what a dead instance held is nobody's after it, without anybody's doing.
-SELECT * FROM agent_runs
-WHERE status = 'running' AND lease_expires_at > clock_timestamp()
+SELECT r.*, t.generation FROM agent_runs r JOIN threads t USING (thread_id)
+WHERE r.status = 'running' AND lease_expires_at > clock_timestamp()
   AND instance_id IS NOT NULL AND ($1::uuid IS NULL OR instance_id = $1)
 ORDER BY instance_id, started_at
 

@@ -86,9 +86,9 @@ WITH free AS (
         last_seq = t.reserved_seq,
         reserved_seq = t.reserved_seq + $5
     FROM claimed WHERE t.thread_id = claimed.thread_id
-    RETURNING t.thread_id, t.epoch, t.last_seq, t.reserved_seq
+    RETURNING t.thread_id, t.generation, t.epoch, t.last_seq, t.reserved_seq
 )
-SELECT claimed.*, numbered.epoch, numbered.last_seq, numbered.reserved_seq,
+SELECT claimed.*, numbered.generation, numbered.epoch, numbered.last_seq, numbered.reserved_seq,
     claimed.crashes > before.crashes AS taken_over,
     extract(epoch FROM clock_timestamp() - claimed.started_at)::float8 AS running_s
 FROM claimed JOIN numbered USING (thread_id) JOIN agent_runs before USING (agent_run_id)
@@ -114,10 +114,12 @@ RETURNING r.agent_run_id, r.stop_requested, EXISTS (
 ) AS drained
 
 -- name: reserve_seq
-UPDATE threads SET reserved_seq = reserved_seq + $3 WHERE thread_id = $1 AND epoch = $2 RETURNING reserved_seq
+UPDATE threads SET reserved_seq = reserved_seq + $4
+WHERE thread_id = $1 AND generation = $2 AND epoch = $3
+RETURNING reserved_seq
 
 -- name: is_newest_epoch
-SELECT 1 FROM threads WHERE thread_id = $1 AND epoch = $2
+SELECT 1 FROM threads WHERE thread_id = $1 AND generation = $2 AND epoch = $3
 
 -- name: adopt_log
 -- Where nobody holds a run of the thread, whoever has facts to append takes the log. The caller holds the thread's row
@@ -127,11 +129,12 @@ WHERE t.thread_id = $1 AND t.account_id = $2 AND NOT EXISTS (
     SELECT FROM agent_runs r
     WHERE r.thread_id = t.thread_id AND r.status = 'running' AND r.lease_expires_at > clock_timestamp()
 )
-RETURNING t.thread_id, t.account_id, t.epoch, t.last_seq, t.reserved_seq
+RETURNING t.thread_id, t.generation, t.account_id, t.epoch, t.last_seq, t.reserved_seq
 
 -- name: close_log
 -- A clean end or hand-over: the exact last number, nothing reserved beyond it.
-UPDATE threads SET last_seq = $3, reserved_seq = $3, updated_at = now() WHERE thread_id = $1 AND epoch = $2
+UPDATE threads SET last_seq = $4, reserved_seq = $4, updated_at = now()
+WHERE thread_id = $1 AND generation = $2 AND epoch = $3
 
 -- name: finish
 -- The tokens used are those of all its answers, whichever attempts and executors they were given by; there is a price

@@ -16,6 +16,9 @@ WHERE t.thread_id = $1 AND t.account_id = $2
 -- Whose it is, for whoever may read it.
 SELECT account_id FROM threads WHERE thread_id = $1 AND (is_public OR account_id = $2)
 
+-- name: log
+SELECT thread_id, generation FROM threads WHERE thread_id = $1 AND account_id = $2
+
 -- name: search
 -- $4: status words of the newest run, NULL for all; the empty word stands for "no run yet".
 SELECT t.*, r.status AS last_run_status
@@ -62,7 +65,7 @@ WHERE t.thread_id = $1 AND t.account_id = $2
   AND NOT EXISTS (
       SELECT FROM agent_runs r WHERE r.thread_id = t.thread_id AND r.status IN ('queued', 'running')
   )
-RETURNING t.thread_id
+RETURNING t.generation
 
 -- name: lock
 -- The row lock under which runs and messages of a thread get their numbers. NO KEY: a message's reference to its
@@ -81,6 +84,6 @@ FOR NO KEY UPDATE OF t
 
 -- name: stream_position
 -- Where the thread's events stand. begins_after: of the run that is being executed, whoever holds it.
-SELECT t.last_seq, t.reserved_seq, r.begins_after, coalesce(r.lease_expires_at > clock_timestamp(), false) AS held
+SELECT t.thread_id, t.generation, t.last_seq, t.reserved_seq, r.begins_after, coalesce(r.lease_expires_at > clock_timestamp(), false) AS held
 FROM threads t LEFT JOIN agent_runs r ON r.thread_id = t.thread_id AND r.status = 'running'
 WHERE t.thread_id = $1 AND t.account_id = $2

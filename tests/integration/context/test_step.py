@@ -19,6 +19,7 @@ from tests.integration.context.conftest import MODEL
 from tests.integration.context.growing import GrowingThread
 from tests.integration.context.model_server import ModelServer
 from tests.integration.waiting import until
+from tests.thread_logs import log_in_database
 
 pytestmark = pytest.mark.usefixtures("subscriptions_table", "model")
 
@@ -50,7 +51,9 @@ async def handed_over(thread: GrowingThread, turns: int = 40) -> Step:
 
 async def events_of(thread_id: UUID) -> list[dict[str, Any]]:
     """What the thread's log holds."""
-    return [json.loads(entry.frame) for entry in await log.read(thread_id, after_seq=0, limit=100)]
+    return [
+        json.loads(entry.frame) for entry in await log.read(await log_in_database(thread_id), after_seq=0, limit=100)
+    ]
 
 
 async def test_a_handed_over_run_is_summarised_told_and_handed_on(

@@ -15,7 +15,7 @@ import pytest
 from functions.runner import agent, execution, model_call
 from shared.aws import clients, queue
 from shared.database import pool
-from shared.domain import Json
+from shared.domain import Json, LogHold
 from shared.events import Logged
 from shared.runs import holding, transitions
 from shared.stream import log, log_hold, subscriptions
@@ -55,10 +55,10 @@ async def play(database: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
 
     append = log.append
 
-    async def logged_append(thread_id: Any, batch: Sequence[Logged], **options: Any) -> log.Appended:
+    async def logged_append(hold: LogHold, batch: Sequence[Logged], **options: Any) -> log.Appended:
         playing[-1].numbered(batch)
         await faults.reach("append")
-        answer = await append(thread_id, batch, **options)
+        answer = await append(hold, batch, **options)
         await faults.reach("appended")
         return answer
 

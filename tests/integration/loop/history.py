@@ -29,6 +29,7 @@ from tests.integration.loop.faults import Attempt
 from tests.integration.loop.scenario import AttemptPlan, RunPlan, Scenario
 from tests.integration.loop.script import MODEL, Answer, Given, ScriptedLlm
 from tests.integration.waiting import until
+from tests.thread_logs import log_in_database
 
 LEASE_S = 30.0
 MOST_ATTEMPTS = 40
@@ -336,7 +337,7 @@ class History:
 
     async def logged(self) -> list[Logged]:
         """The thread's log."""
-        return await log.read(self.thread_id, after_seq=0, limit=log.LONGEST_LOG)
+        return await log.read(await log_in_database(self.thread_id), after_seq=0, limit=log.LONGEST_LOG)
 
 
 async def _first(attempt: Attempt) -> bool:
