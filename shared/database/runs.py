@@ -93,12 +93,13 @@ async def unfinished(
 
 
 async def delete(connection: Connection, *, agent_run_id: UUID, account_id: str, thread_id: UUID) -> None:
-    """Delete a run that has ended, with its messages.
+    """Delete a run that has ended, with its messages, in the caller's transaction.
 
     Raises:
         NotFoundError: there is none of that id in the account and thread.
         ConflictError: it has not ended.
     """
+    await connection.fetchval(_SQL["lock_thread_of"], agent_run_id, account_id)
     if await connection.fetchval(_SQL["delete"], agent_run_id, thread_id, account_id) is None:
         run = await get(connection, agent_run_id=agent_run_id, account_id=account_id, thread_id=thread_id)
         raise ConflictError(f"run {str(agent_run_id)!r} is {run.status}: cancel it first")

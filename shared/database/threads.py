@@ -60,6 +60,33 @@ async def owner(connection: Connection, *, thread_id: UUID, account_id: str | No
     return await connection.fetchval(_SQL["owner"], thread_id, account_id)
 
 
+async def public_from(connection: Connection, log: ThreadLog, *, after_seq: int) -> None:
+    """The thread was just made public: the events after ``after_seq``, where its log ends, are everybody's.
+
+    Until then those are not that the holder of its running run may have numbered already.
+    """
+    await connection.execute(_SQL["public_from"], log.thread_id, log.generation, after_seq)
+
+
+async def hide_events(connection: Connection, log: ThreadLog, *, up_to_seq: int) -> None:
+    """Hide the log's events up to a number from everybody but the thread's account, public or not."""
+    await connection.execute(_SQL["hide_events"], log.thread_id, log.generation, up_to_seq)
+
+
+@dataclass(frozen=True)
+class Public:
+    """A public thread: whose it is, and the number after which its events are everybody's."""
+
+    account_id: str
+    after_seq: int
+
+
+async def public(connection: Connection, *, thread_id: UUID) -> Public | None:
+    """The thread if everybody may read it."""
+    row = await connection.fetchrow(_SQL["public"], thread_id)
+    return None if row is None else Public(row["account_id"], row["public_after_seq"])
+
+
 async def search(
     connection: Connection,
     *,

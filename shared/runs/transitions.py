@@ -19,7 +19,7 @@ from uuid import UUID
 import asyncpg
 
 from shared import events
-from shared.database import connection, facts, transaction
+from shared.database import connection, facts, threads, transaction
 from shared.database.facts import Fact
 from shared.database.queries import queries
 from shared.domain import Claim, Executor, Json, RunStatus
@@ -121,6 +121,7 @@ async def finish(
             raise LeaseLostError
         if error is not None and error["code"] == "rollback":
             await taken.execute(_SQL["hide_messages"], held.agent_run_id)
+            await threads.hide_events(taken, held, up_to_seq=last_seq)
         usage: Json | None = None if ended["usage"] is None else json.loads(ended["usage"])
         told = [*before, events.terminal(held.agent_run_id, status, error, usage=usage)]
         await facts.add(taken, thread_id=held.thread_id, facts=told)

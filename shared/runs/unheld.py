@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from shared import events
 from shared.agent_config import RunConfig, XmlAddingStrategy
-from shared.database import Connection, facts, runs, tool_executions, tool_results
+from shared.database import Connection, facts, runs, threads, tool_executions, tool_results
 from shared.database.queries import queries
 from shared.database.tool_results import UNKNOWN_OUTCOME
 from shared.domain import AgentRun, Executor, Json, RunStatus
@@ -49,6 +49,8 @@ async def end_unheld(
     await facts.add(connection, thread_id=run.thread_id, facts=[end])
     hold = await log_hold.adopt_locked(connection, thread_id=run.thread_id, account_id=run.account_id)
     if hold is not None:
+        if error["code"] == "rollback":
+            await threads.hide_events(connection, hold, up_to_seq=hold.last_seq)
         # Nothing was appended under it: whoever drains the facts begins where the dead holder may have ended.
         await log_hold.close_with(connection, hold, last_seq=hold.last_seq)
     return run

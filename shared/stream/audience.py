@@ -1,6 +1,7 @@
 """Who gets a thread's events: its account's connections, and everybody else's while it is public."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from uuid import UUID
 
 import aiohttp
@@ -17,7 +18,8 @@ from shared.telemetry import logger
 async def audience(thread_id: UUID, *, account_id: str) -> Sequence[Subscription]:
     """The subscriptions to serve of the account's thread. Connections that are over, and still there, are closed.
 
-    Those of other accounts were made while the thread was public: whether it still is counts each time.
+    Those of other accounts were made while the thread was public: whether it still is counts each time, and from which
+    event on.
     """
     found: list[Subscription] = []
     for subscription in await subscriptions.of_thread(thread_id, account_id=account_id):
@@ -28,8 +30,12 @@ async def audience(thread_id: UUID, *, account_id: str) -> Sequence[Subscription
     if all(subscription.reader_id is None for subscription in found):
         return found
     async with connection() as taken:
-        owner = await threads.owner(taken, thread_id=thread_id, account_id=None)
-    return [subscription for subscription in found if subscription.reader_id is None or owner == account_id]
+        public = await threads.public(taken, thread_id=thread_id)
+    own = [subscription for subscription in found if subscription.reader_id is None]
+    if public is None or public.account_id != account_id:
+        return own
+    others = [subscription for subscription in found if subscription.reader_id is not None]
+    return [*own, *(replace(subscription, public_after=public.after_seq) for subscription in others)]
 
 
 async def dismiss(subscription: Subscription) -> None:

@@ -120,8 +120,8 @@ class Delivery:
             if known is None or known[1].done():
                 sender = Sender(subscription, self)
                 self._senders[subscription.connection_id] = (sender, asyncio.create_task(sender.run()))
-            elif known[0].version != subscription.version:
-                known[0].change()
+            else:
+                known[0].change(subscription)
         for gone in self._senders.keys() - {subscription.connection_id for subscription in found}:
             self._senders.pop(gone)[1].cancel()
         return True

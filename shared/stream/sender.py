@@ -90,9 +90,11 @@ class Sender:
         """Of the subscription that is served."""
         return self._subscription.version
 
-    def change(self) -> None:
-        """The subscription has changed: look at it now."""
-        self._changed.set()
+    def change(self, seen: Subscription) -> None:
+        """The subscription was seen: if it has changed, look at it now."""
+        self._subscription = replace(self._subscription, public_after=seen.public_after)
+        if seen.version != self._subscription.version:
+            self._changed.set()
 
     def look(self) -> None:
         """The source has more, or is closing."""
@@ -143,7 +145,7 @@ class Sender:
         The cursor there may be a second behind the one here, and older events be wanted that were passed over here.
         """
         wanted_more = not set(found.filters) <= set(self._subscription.filters)
-        self._subscription = found
+        self._subscription = replace(found, public_after=self._subscription.public_after)
         if wanted_more or found.cursor != self._kept_cursor or self._leased_until == 0:
             self._cursor = self._kept_cursor = found.cursor
             self._moves += 1
@@ -263,7 +265,7 @@ class Sender:
 
     async def _offer(self, event: Logged) -> bool:
         """Post the event if it is wanted; False if the subscription is not ours any more."""
-        if not wanted(self._subscription.filters, event):
+        if event.seq <= self._subscription.public_after or not wanted(self._subscription.filters, event):
             return not self._lost
         return await self._post(f'{event.frame[:-1]},"prev_seq":{self._cursor}}}')
 

@@ -86,7 +86,8 @@ class ConnectionRecord:
 class Subscription:
     """What a connection watches of a thread, all its subscriptions together.
 
-    ``account_id``: the thread's; ``reader_id``: the connection's, if that is another one.
+    ``account_id``: the thread's; ``reader_id``: the connection's, if that is another one. ``public_after``: the number
+    up to which events are not for such a reader; PostgreSQL says it each time (:mod:`shared.stream.audience`).
     """
 
     thread_id: UUID
@@ -99,6 +100,7 @@ class Subscription:
     announce_at: int | None = None
     """From when on the end is announced (epoch, s); ``None`` if it was."""
     reader_id: str | None = None
+    public_after: int = 0
 
     @property
     def is_over(self) -> bool:

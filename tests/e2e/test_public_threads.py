@@ -49,3 +49,26 @@ async def test_who_watches_gets_nothing_once_it_is_private(
         assert nothing_came_early(others)
     async with subscribed(stack.client_of("another reader"), thread_id) as late:
         assert (await command(late, "ping"))["result"] == {}
+
+
+async def test_what_was_said_in_private_is_never_everybodys(
+    http: httpx.AsyncClient, client: Stack, stack: RunningStack
+) -> None:
+    thread_id = await new_thread(http)
+    await ended_run(http, await start_run(http, thread_id, "[[say kept apart]]"))
+    await http.patch(f"/threads/{thread_id}", json={"is_public": True})
+    reader = stack.client_of("a reader")
+    shown = await start_run(http, thread_id, "[[say for everybody]]")
+    await ended_run(http, shown)
+    # WHEN somebody asks for everything THEN it is what was said in public, and its account still has all
+    async with subscribed(reader, thread_id, since=0) as others:
+        seen = str(await events_of_run(others))
+    assert ("for everybody" in seen, "kept apart" in seen) == (True, False)
+    async with subscribed(client, thread_id, since=0) as own:
+        assert "kept apart" in str(await events_of_run(own))
+    # WHEN the run is deleted THEN nobody else gets it any more
+    await http.delete(f"/threads/{thread_id}/runs/{shown['run_id']}")
+    await ended_run(http, await start_run(http, thread_id, "[[say last]]"))
+    async with subscribed(reader, thread_id, since=0) as others:
+        seen = str(await events_of_run(others))
+    assert ("last" in seen, "for everybody" in seen) == (True, False)

@@ -12,7 +12,7 @@ import pytest
 
 from functions.api.sender.main import Replay, _serve
 from shared import events
-from shared.domain import ThreadLog
+from shared.domain import LogHold, ThreadLog
 from shared.events import Logged
 from shared.stream import log, sender, subscriptions, wake
 from shared.stream.audience import audience
@@ -64,7 +64,9 @@ async def appended(of: UUID | ThreadLog, first: int, last: int) -> list[Logged]:
         events.number(events.custom(uuid4(), "numbered", {"seq": seq}), generation=where.generation, seq=seq)
         for seq in range(first, last + 1)
     ]
-    answer = await log.append(hold_of(where), told, expected_seq=first - 1, proved=True)
+    answer = await log.append(
+        where if isinstance(where, LogHold) else hold_of(where), told, expected_seq=first - 1, proved=True
+    )
     assert answer.answer == "ok"
     return told
 

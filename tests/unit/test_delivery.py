@@ -2,13 +2,16 @@
 
 import asyncio
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 import pytest
 
+from shared.database.threads import Public
 from shared.errors import SubscriptionsUnavailableError
-from shared.stream import connections, subscriptions
+from shared.stream import audience, connections, subscriptions
 from shared.stream.delivery import Delivery
 from tests.thread_logs import hold_of, log_named
 from tests.unit.watching import ACCOUNT, THREAD, World, a_filter, event, subscription
@@ -36,6 +39,29 @@ async def test_a_subscription_gets_what_it_has_not_seen_from_the_log_and_then_wh
     assert await delivery.close(timeout_s=5)
     assert world.seqs() == [2, 3, 4]
     assert [frame["prev_seq"] for frame in world.sent["c"]] == [1, 2, 3]
+
+
+async def test_a_reader_gets_nothing_up_to_where_the_thread_is_public(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.log = [event(1), event(2)]
+    world.watch(replace(subscription(), reader_id="a reader"))
+    public = Public(ACCOUNT, 1)
+
+    async def asked(_: Any, *, thread_id: UUID) -> Public:
+        assert thread_id == THREAD
+        return public
+
+    monkeypatch.setattr(audience, "connection", nullcontext)
+    monkeypatch.setattr(audience.threads, "public", asked)
+    delivery = new_delivery(last_seq=2)
+    await world.until_sent([2])
+    # WHEN more of it is hidden THEN that holds for who is connected, too
+    public = Public(ACCOUNT, 4)
+    assert await delivery._refresh()
+    await delivery.offer([event(3), event(4), event(5)])
+    assert await delivery.close(timeout_s=5)
+    assert world.seqs() == [2, 5]
 
 
 async def test_it_is_left_to_the_next_sender_with_its_cursor(world: World) -> None:

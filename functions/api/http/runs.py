@@ -13,7 +13,7 @@ from functions.api.runs import start_run
 from functions.api.stops import CancelAction
 from functions.api.wire import RunCreate, RunsCancel, WireRun, WireRunStatus, run_statuses
 from functions.api.wire_state import selected
-from shared.database import connection, runs, threads
+from shared.database import connection, runs, threads, transaction
 
 router = APIRouter(prefix="/threads/{thread_id}/runs", tags=["runs"])
 account_router = APIRouter(prefix="/runs", tags=["runs"])
@@ -65,7 +65,7 @@ async def get_run(caller: Caller, thread_id: UUID, run_id: UUID) -> WireRun:
 @router.delete("/{run_id}", status_code=204)
 async def delete_run(caller: Caller, thread_id: UUID, run_id: UUID) -> None:
     """Delete a run with its messages; 409 while it is unfinished."""
-    async with connection() as taken:
+    async with transaction() as taken:
         await runs.delete(taken, agent_run_id=run_id, account_id=caller.account_id, thread_id=thread_id)
 
 

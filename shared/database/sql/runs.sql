@@ -24,9 +24,23 @@ ORDER BY created_at
 LIMIT $5
 
 -- name: delete
-DELETE FROM agent_runs
-WHERE agent_run_id = $1 AND thread_id = $2 AND account_id = $3 AND status NOT IN ('queued', 'running')
-RETURNING agent_run_id
+-- And hide its events, from everybody but the thread's account: they end before the next run's begin. The caller holds
+-- the thread's row lock.
+WITH gone AS (
+    DELETE FROM agent_runs
+    WHERE agent_run_id = $1 AND thread_id = $2 AND account_id = $3 AND status NOT IN ('queued', 'running')
+    RETURNING agent_run_id, thread_id, number
+), hidden AS (
+    UPDATE threads t SET public_after_seq = greatest(t.public_after_seq, coalesce(
+        (
+            SELECT min(r.begins_after) FROM agent_runs r
+            WHERE r.thread_id = gone.thread_id AND r.number > gone.number
+        ),
+        t.reserved_seq
+    ))
+    FROM gone WHERE t.thread_id = gone.thread_id
+)
+SELECT agent_run_id FROM gone
 
 -- name: get
 SELECT * FROM agent_runs WHERE agent_run_id = $1 AND account_id = $2 AND ($3::uuid IS NULL OR thread_id = $3)
@@ -133,7 +147,11 @@ RETURNING t.thread_id, t.generation, t.account_id, t.epoch, t.last_seq, t.reserv
 
 -- name: close_log
 -- A clean end or hand-over: the exact last number, nothing reserved beyond it.
-UPDATE threads SET last_seq = $4, reserved_seq = $4, updated_at = now()
+UPDATE threads SET
+    last_seq = $4, reserved_seq = $4,
+    -- Numbers that nobody has used are the next holder's.
+    public_after_seq = least(public_after_seq, $4),
+    updated_at = now()
 WHERE thread_id = $1 AND generation = $2 AND epoch = $3
 
 -- name: finish

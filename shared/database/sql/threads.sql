@@ -55,9 +55,26 @@ LEFT JOIN agent_runs r ON r.thread_id = t.thread_id AND r.number = t.last_run_nu
 WHERE t.account_id = $1 AND t.metadata @> $2::jsonb AND ($3::text[] IS NULL OR coalesce(r.status, '') = ANY ($3))
 
 -- name: update
-UPDATE threads SET metadata = metadata || $3::jsonb, is_public = coalesce($4, is_public), updated_at = now()
+-- What was said before it is made public stays its account's: no number beyond reserved_seq is in use.
+UPDATE threads SET
+    metadata = metadata || $3::jsonb,
+    is_public = coalesce($4, is_public),
+    public_after_seq = CASE WHEN $4 AND NOT is_public THEN reserved_seq ELSE public_after_seq END,
+    updated_at = now()
 WHERE thread_id = $1 AND account_id = $2
 RETURNING thread_id
+
+-- name: public_from
+-- Where the log ended after the change: what follows was said in public. Not if anything else has moved it meanwhile.
+UPDATE threads SET public_after_seq = $3
+WHERE thread_id = $1 AND generation = $2 AND is_public AND public_after_seq = reserved_seq AND public_after_seq > $3
+
+-- name: hide_events
+-- From everybody but the thread's account, up to a number.
+UPDATE threads SET public_after_seq = greatest(public_after_seq, $3) WHERE thread_id = $1 AND generation = $2
+
+-- name: public
+SELECT account_id, public_after_seq FROM threads WHERE thread_id = $1 AND is_public
 
 -- name: delete
 DELETE FROM threads t
