@@ -32,7 +32,7 @@ from shared import events
 from shared.database import facts
 from shared.domain import LogHold
 from shared.settings import stream_settings
-from shared.stream import connections, redis_client, subscriptions
+from shared.stream import connections, redis_client, sender_lease, subscriptions
 from shared.stream.appender import Appender
 from shared.stream.delivery import Delivery
 from shared.stream.filters import Filter
@@ -118,9 +118,9 @@ async def ours(count: int, readers: int, rate: float | None) -> list[float]:
     with (
         patch.object(connections, "post", post),
         patch.object(subscriptions, "of_thread", of_thread),
-        patch.object(subscriptions, "claim", claim),
-        patch.object(subscriptions, "keep", yes),
-        patch.object(subscriptions, "release", yes),
+        patch.object(sender_lease, "claim", claim),
+        patch.object(sender_lease, "keep", yes),
+        patch.object(sender_lease, "release", yes),
         patch.object(facts, "take", nothing),
         patch.object(facts, "note_logged", nothing),
     ):

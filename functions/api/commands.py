@@ -157,7 +157,8 @@ async def _subscribe(params: Json, caller: Caller) -> Json:
         namespaces=wanted.prefixes,
         depth=wanted.depth,
     )
-    await subscriptions.add(caller.connection, new, since=wanted.since)
+    generation = None if found is None else found.log.generation
+    await subscriptions.add(caller.connection, new, since=wanted.since, generation=generation)
     await _serve(caller, after=caller.connection.begins_after if wanted.since is None else wanted.since)
     return {"subscription_id": new.subscription_id}
 

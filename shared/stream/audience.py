@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from uuid import UUID
 
 import aiohttp
 
 from shared.database import connection, threads
+from shared.domain import ThreadLog
 from shared.errors import SubscriptionsUnavailableError
 from shared.stream import subscriptions
 from shared.stream.connections import ThrottledError
@@ -15,22 +15,23 @@ from shared.stream.subscriptions import Subscription
 from shared.telemetry import logger
 
 
-async def audience(thread_id: UUID, *, account_id: str) -> Sequence[Subscription]:
-    """The subscriptions to serve of the account's thread. Connections that are over, and still there, are closed.
+async def audience(log: ThreadLog, *, account_id: str) -> Sequence[Subscription]:
+    """The subscriptions to serve of the account's thread.
 
-    Those of other accounts were made while the thread was public: whether it still is counts each time, and from which
-    event on.
+    Connections that are over, and still there, are closed; so are those that watched the thread before it was deleted
+    and made again, whose place in the log is none in this one. Those of other accounts were made while the thread was
+    public: whether it still is counts each time, and from which event on.
     """
     found: list[Subscription] = []
-    for subscription in await subscriptions.of_thread(thread_id, account_id=account_id):
-        if subscription.is_over:
+    for subscription in await subscriptions.of_thread(log.thread_id, account_id=account_id):
+        if subscription.is_over or subscription.generation not in {None, log.generation}:
             await dismiss(subscription)
         else:
             found.append(subscription)
     if all(subscription.reader_id is None for subscription in found):
         return found
     async with connection() as taken:
-        public = await threads.public(taken, thread_id=thread_id)
+        public = await threads.public(taken, thread_id=log.thread_id)
     own = [subscription for subscription in found if subscription.reader_id is None]
     if public is None or public.account_id != account_id:
         return own

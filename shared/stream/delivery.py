@@ -110,7 +110,7 @@ class Delivery:
     async def _refresh(self) -> bool:
         """See to it that every subscription has a sender; False if they could not be read."""
         try:
-            found = await audience(self.log.thread_id, account_id=self._account_id)
+            found = await audience(self.log, account_id=self._account_id)
         except Exception:
             # Nobody is lost by a late look: what they miss is in the log.
             logger.warning("subscriptions could not be read", exc_info=True)

@@ -19,12 +19,13 @@ from shared import events
 from shared.domain import ThreadLog
 from shared.errors import DatabaseUnavailableError, EventLogUnavailableError, SubscriptionsUnavailableError
 from shared.events import Event, Logged
-from shared.stream import connections, log, subscriptions
+from shared.stream import connections, log, sender_lease, subscriptions
 from shared.stream.audience import dismiss
 from shared.stream.connections import GoneError, ThrottledError
 from shared.stream.filters import wanted
+from shared.stream.sender_lease import SENDER_LEASE_S
 from shared.stream.snapshot import snapshot
-from shared.stream.subscriptions import SENDER_LEASE_S, Subscription
+from shared.stream.subscriptions import Subscription
 from shared.telemetry import logger
 
 _KEEP_S = 1.0
@@ -128,7 +129,7 @@ class Sender:
         wait_s = _FIRST_ASK_S
         while True:
             asked_at = time.monotonic()
-            found = await subscriptions.claim(self._subscription, sender=self._me)
+            found = await sender_lease.claim(self._subscription, sender=self._me)
             if found is not None:
                 self._take(found)
                 self._leased_until = asked_at + SENDER_LEASE_S
@@ -152,9 +153,7 @@ class Sender:
             self._look.set()
 
     async def _read(self) -> Subscription | None:
-        return await subscriptions.get(
-            thread_id=self._subscription.thread_id, connection_id=self._subscription.connection_id
-        )
+        return await subscriptions.get(self._subscription)
 
     async def _send_on(self) -> bool:
         """Post events as they come; True when there will be no more, False if the subscription is not ours any more."""
@@ -257,7 +256,7 @@ class Sender:
             return False
         self._subscription = replace(self._subscription, announce_at=None)
         try:
-            await subscriptions.note_announced(found, sender=self._me)
+            await sender_lease.note_announced(found, sender=self._me)
         except SubscriptionsUnavailableError:
             # It is posted. To begin anew because of this would be to tell it again, and again.
             logger.warning("it could not be noted that a connection's end was announced", exc_info=True)
@@ -318,7 +317,7 @@ class Sender:
         async with self._keeping:
             asked_at, cursor = time.monotonic(), self._cursor
             try:
-                if await subscriptions.keep(self._subscription, sender=self._me, cursor=cursor):
+                if await sender_lease.keep(self._subscription, sender=self._me, cursor=cursor):
                     self._kept_cursor = cursor
                     self._leased_until = asked_at + SENDER_LEASE_S
                 else:
@@ -331,7 +330,7 @@ class Sender:
     async def _look_again(self) -> bool:
         """The subscription has changed or is not ours; whether it still is."""
         asked_at = time.monotonic()
-        found = await subscriptions.claim(self._subscription, sender=self._me)
+        found = await sender_lease.claim(self._subscription, sender=self._me)
         if found is None:
             self._lose()
             return False
@@ -347,7 +346,7 @@ class Sender:
         """End the lease; False if the subscription has changed meanwhile."""
         try:
             async with self._keeping:
-                released = await subscriptions.release(self._subscription, sender=self._me, cursor=self._cursor)
+                released = await sender_lease.release(self._subscription, sender=self._me, cursor=self._cursor)
         except SubscriptionsUnavailableError:
             logger.warning("a sender's lease could not be released; it ends by itself", exc_info=True)
             released = True

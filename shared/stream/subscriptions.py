@@ -4,15 +4,17 @@ One table, two kinds of items (others are the API's tickets, and those of ``open
 
 - a connection: ``thread_id = "connection#<id>"``, ``connection_id = "connection"``; its account, the thread it was
   opened for, the event number it begins after;
-- what it watches: ``thread_id``, ``connection_id``; account, its reader if that is
-  another account, its filters, ``cursor`` (the number of the last event
-  considered for it), ``version`` (raised whenever the filters or, by a subscriber, the cursor change), and who posts to
-  it: ``sender`` until ``sender_until`` (epoch, ms). **Only the holder of that lease posts.**
+- what it watches: ``thread_id = "<thread>#account#<account>"`` if the thread is its account's, ``"<thread>#public"`` if
+  not, so that nothing is read but what was written by who could see the thread; ``connection_id``; account, its reader
+  if that is another one, its filters, ``generation`` of the log, if there was one, ``cursor`` (the number of the last
+  event considered for it), ``version`` (raised whenever the filters or, by a subscriber, the cursor change), and who
+  posts to it: ``sender`` until ``sender_until`` (epoch, ms). **Only the holder of that lease posts.**
 
 Both expire with the longest life of a connection, or with the credential it was opened with. Every function here and in
 ``open_connections`` raises SubscriptionsUnavailableError while DynamoDB is away, slow, or refuses.
 """
 
+import asyncio
 import json
 import time
 from collections.abc import Sequence
@@ -37,7 +39,6 @@ if TYPE_CHECKING:
 LIFE_S = 2 * 3600
 # The end of a connection is announced so long before it, or at the half of its life; clients ping every five minutes.
 ANNOUNCED_S = 600
-SENDER_LEASE_S = 10.0
 
 _CONNECTION = "connection"
 # Subscribers of one connection that change their filters at the same instant.
@@ -72,6 +73,11 @@ class ConnectionRecord:
         return self.account_id if self.owner_id is None else self.owner_id
 
     @property
+    def audience(self) -> str:
+        """Whom it is found among."""
+        return _of_account(self.thread_id, self.account_id) if self.owner_id is None else _of_everybody(self.thread_id)
+
+    @property
     def expires_at(self) -> int:
         """When its two hours or its credential end: beyond it nobody may see or do anything through it (epoch, s)."""
         return int(min(self.opened_at + LIFE_S, self.credential_expires_at))
@@ -100,7 +106,14 @@ class Subscription:
     announce_at: int | None = None
     """From when on the end is announced (epoch, s); ``None`` if it was."""
     reader_id: str | None = None
+    generation: UUID | None = None
     public_after: int = 0
+
+    @property
+    def audience(self) -> str:
+        """Whom it is found among."""
+        own = self.reader_id is None
+        return _of_account(self.thread_id, self.account_id) if own else _of_everybody(self.thread_id)
 
     @property
     def is_over(self) -> bool:
@@ -108,7 +121,16 @@ class Subscription:
         return time.time() >= self.expires_at
 
 
-def _key(thread: str, connection: str) -> "Item":
+def _of_account(thread_id: UUID, account_id: str) -> str:
+    return f"{thread_id}#account#{account_id}"
+
+
+def _of_everybody(thread_id: UUID) -> str:
+    return f"{thread_id}#public"
+
+
+def key(thread: str, connection: str) -> "Item":
+    """The key of an item."""
     return {"thread_id": {"S": thread}, "connection_id": {"S": connection}}
 
 
@@ -121,10 +143,11 @@ def _number(item: "Item", name: str) -> float:
     return float(item.get(name, {}).get("N", 0))
 
 
-def _subscription(item: "Item") -> Subscription:
+def of_item(item: "Item") -> Subscription:
+    """The subscription that an item holds."""
     text = {name: value["S"] for name, value in item.items() if "S" in value}
     return Subscription(
-        thread_id=UUID(text["thread_id"]),
+        thread_id=UUID(text["thread_id"].partition("#")[0]),
         connection_id=text["connection_id"],
         account_id=text["account_id"],
         filters=tuple(Filter.of(stored) for stored in json.loads(text["filters"])),
@@ -134,6 +157,7 @@ def _subscription(item: "Item") -> Subscription:
         expires_at=int(_number(item, "expires_at")),
         announce_at=int(_number(item, "announce_at")) if "announce_at" in item else None,
         reader_id=text.get("reader_id"),
+        generation=UUID(text["generation"]) if "generation" in text else None,
     )
 
 
@@ -142,7 +166,7 @@ async def put_connection(record: ConnectionRecord) -> None:
     await (await dynamodb()).put_item(
         TableName=stream_settings().subscriptions_table,
         Item={
-            **_key(f"{_CONNECTION}#{record.connection_id}", _CONNECTION),
+            **key(f"{_CONNECTION}#{record.connection_id}", _CONNECTION),
             "account_id": {"S": record.account_id},
             "for_thread_id": {"S": str(record.thread_id)},
             "opened_at": {"N": str(record.opened_at)},
@@ -159,8 +183,13 @@ async def put_connection(record: ConnectionRecord) -> None:
 
 async def get_connection(connection_id: str) -> ConnectionRecord | None:
     """The connection, or ``None`` if it is not known (any more)."""
-    item = await _get(_key(f"{_CONNECTION}#{connection_id}", _CONNECTION))
-    if item is None or not _lives(item):
+    record = await _record(connection_id)
+    return None if record is None or record.expires_at <= time.time() else record
+
+
+async def _record(connection_id: str) -> ConnectionRecord | None:
+    item = await _get(key(f"{_CONNECTION}#{connection_id}", _CONNECTION))
+    if item is None:
         return None
     key_id = item["key_id"].get("S", "")
     return ConnectionRecord(
@@ -180,18 +209,19 @@ async def get_connection(connection_id: str) -> ConnectionRecord | None:
 
 async def delete_connection(connection_id: str) -> None:
     """Forget a connection and all that is its. Idempotent: disconnects are reported late, twice, or never."""
-    item = await _get(_key(f"{_CONNECTION}#{connection_id}", _CONNECTION))
+    record = await _record(connection_id)
     client = await dynamodb()
     table = stream_settings().subscriptions_table
-    if item is not None:
-        await client.delete_item(TableName=table, Key=_key(item["for_thread_id"].get("S", ""), connection_id))
-        await open_connections.remove(connection_id, account_id=item["account_id"].get("S", ""))
-    await client.delete_item(TableName=table, Key=_key(f"{_CONNECTION}#{connection_id}", _CONNECTION))
+    if record is not None:
+        await client.delete_item(TableName=table, Key=key(record.audience, connection_id))
+        await open_connections.remove(connection_id, account_id=record.account_id)
+    await client.delete_item(TableName=table, Key=key(f"{_CONNECTION}#{connection_id}", _CONNECTION))
 
 
-async def add(record: ConnectionRecord, new: Filter, *, since: int | None) -> None:
+async def add(record: ConnectionRecord, new: Filter, *, since: int | None, generation: UUID | None = None) -> None:
     """Subscribe a connection to more of its thread, from ``since`` on, or from its beginning.
 
+    ``generation``: of the thread's log; ``None`` while there is no such thread: whichever is made first is meant.
     Events that an earlier subscription of the connection has got come again if ``since`` lies before them.
 
     Raises:
@@ -199,7 +229,7 @@ async def add(record: ConnectionRecord, new: Filter, *, since: int | None) -> No
     """
     begins_after = record.begins_after if since is None else since
     for _ in range(_TRIES):
-        found = await get(thread_id=record.thread_id, connection_id=record.connection_id)
+        found = await get(record)
         filters = (*(found.filters if found else ()), new)
         if len(filters) > record.max_subscriptions:
             raise InvalidRequestError(
@@ -207,7 +237,9 @@ async def add(record: ConnectionRecord, new: Filter, *, since: int | None) -> No
                 " end one, or open another connection"
             )
         moved_back = begins_after if found is None or begins_after < found.cursor else None
-        if await _change(record, filters, cursor=moved_back, known=found.version if found else None):
+        if await _change(
+            record, filters, cursor=moved_back, known=found.version if found else None, generation=generation
+        ):
             return
     raise InvalidRequestError("too many changes of this connection's subscriptions at once: try again")
 
@@ -215,7 +247,7 @@ async def add(record: ConnectionRecord, new: Filter, *, since: int | None) -> No
 async def remove(record: ConnectionRecord, subscription_id: str) -> None:
     """Unsubscribe. Idempotent."""
     for _ in range(_TRIES):
-        found = await get(thread_id=record.thread_id, connection_id=record.connection_id)
+        found = await get(record)
         if found is None:
             return
         left = tuple(one for one in found.filters if one.subscription_id != subscription_id)
@@ -229,7 +261,12 @@ async def remove(record: ConnectionRecord, subscription_id: str) -> None:
 
 
 async def _change(
-    record: ConnectionRecord, filters: Sequence[Filter], *, cursor: int | None, known: int | None
+    record: ConnectionRecord,
+    filters: Sequence[Filter],
+    *,
+    cursor: int | None,
+    known: int | None,
+    generation: UUID | None = None,
 ) -> bool:
     """Write the filters, and the cursor unless it is to stay; False if the item is not of version ``known`` any more.
 
@@ -245,6 +282,9 @@ async def _change(
     if record.owner_id is not None:
         update += ", reader_id = :reader"
         values[":reader"] = {"S": record.account_id}
+    if generation is not None:
+        update += ", generation = :generation"
+        values[":generation"] = {"S": str(generation)}
     options: dict[str, Any] = {}
     if cursor is not None:
         update += ", #cursor = :cursor"
@@ -258,7 +298,7 @@ async def _change(
     try:
         await (await dynamodb()).update_item(
             TableName=stream_settings().subscriptions_table,
-            Key=_key(str(record.thread_id), record.connection_id),
+            Key=key(record.audience, record.connection_id),
             UpdateExpression=update,
             ConditionExpression="attribute_not_exists(version)" if known is None else "version = :known",
             ExpressionAttributeValues=values,
@@ -269,17 +309,17 @@ async def _change(
     return True
 
 
-async def get(*, thread_id: UUID, connection_id: str) -> Subscription | None:
-    """What a connection watches of a thread; ``None``: nothing (any more)."""
-    item = await _get(_key(str(thread_id), connection_id))
-    return None if item is None or not _lives(item) else _subscription(item)
+async def get(of: ConnectionRecord | Subscription) -> Subscription | None:
+    """What a connection watches of its thread, as it is now; ``None``: nothing (any more)."""
+    item = await _get(key(of.audience, of.connection_id))
+    return None if item is None or not _lives(item) else of_item(item)
 
 
 async def delete(subscription: Subscription) -> None:
     """Forget it. Idempotent."""
     await (await dynamodb()).delete_item(
         TableName=stream_settings().subscriptions_table,
-        Key=_key(str(subscription.thread_id), subscription.connection_id),
+        Key=key(subscription.audience, subscription.connection_id),
     )
 
 
@@ -297,83 +337,25 @@ async def forget(thread_id: UUID, *, account_id: str, opened_before: float) -> N
 
 
 async def of_thread(thread_id: UUID, *, account_id: str) -> Sequence[Subscription]:
-    """What is watched of the account's thread; what was written for any other account is left out.
+    """What is watched of the account's thread, by its own connections and by everybody else's.
 
     DynamoDB removes hours later what has expired: it is among them. Whether readers of other accounts may see it still
     is not looked at here (:mod:`shared.stream.audience`).
     """
+    own, others = await asyncio.gather(_among(_of_account(thread_id, account_id)), _among(_of_everybody(thread_id)))
+    # The thread may have been another account's when they came.
+    return [*own, *(subscription for subscription in others if subscription.account_id == account_id)]
+
+
+async def _among(audience: str) -> list[Subscription]:
     client = await dynamodb()
     pages = client.get_paginator("query").paginate(
         TableName=stream_settings().subscriptions_table,
-        KeyConditionExpression="thread_id = :thread",
-        ExpressionAttributeValues={":thread": {"S": str(thread_id)}},
+        KeyConditionExpression="thread_id = :audience",
+        ExpressionAttributeValues={":audience": {"S": audience}},
         ConsistentRead=True,
     )
-    found = [_subscription(item) async for page in pages for item in page["Items"]]
-    return [subscription for subscription in found if subscription.account_id == account_id]
-
-
-async def claim(subscription: Subscription, *, sender: str) -> Subscription | None:
-    """Become the one who posts to it, for ten seconds; as it is then, ``None`` if somebody else is, or it is gone."""
-    return await _as_sender(
-        subscription,
-        "SET sender = :me, sender_until = :until",
-        "attribute_exists(version) AND (attribute_not_exists(sender) OR sender = :me OR sender_until < :now)",
-        {":me": {"S": sender}, ":until": {"N": _until()}, ":now": {"N": str(_now_ms())}},
-    )
-
-
-async def keep(subscription: Subscription, *, sender: str, cursor: int) -> bool:
-    """Write the cursor back and renew the lease; False if it is somebody else's, or the subscription has changed."""
-    kept = await _as_sender(
-        subscription,
-        "SET #cursor = :cursor, sender_until = :until",
-        "sender = :me AND version = :version",
-        {
-            ":me": {"S": sender},
-            ":until": {"N": _until()},
-            ":version": {"N": str(subscription.version)},
-            ":cursor": {"N": str(cursor)},
-        },
-        {"#cursor": "cursor"},
-    )
-    return kept is not None
-
-
-async def note_announced(subscription: Subscription, *, sender: str) -> None:
-    """Its end has been announced by the holder of the lease; by nobody again."""
-    await _as_sender(subscription, "REMOVE announce_at", "sender = :me", {":me": {"S": sender}})
-
-
-async def release(subscription: Subscription, *, sender: str, cursor: int) -> bool:
-    """Write the cursor back and end the lease; False if the subscription has changed: then the lease stands."""
-    released = await _as_sender(
-        subscription,
-        "SET #cursor = :cursor REMOVE sender, sender_until",
-        "sender = :me AND version = :version",
-        {":me": {"S": sender}, ":version": {"N": str(subscription.version)}, ":cursor": {"N": str(cursor)}},
-        {"#cursor": "cursor"},
-    )
-    return released is not None
-
-
-async def _as_sender(
-    subscription: Subscription, update: str, condition: str, values: "Item", names: dict[str, str] | None = None
-) -> Subscription | None:
-    options: dict[str, Any] = {} if names is None else {"ExpressionAttributeNames": names}
-    try:
-        answer = await (await dynamodb()).update_item(
-            TableName=stream_settings().subscriptions_table,
-            Key=_key(str(subscription.thread_id), subscription.connection_id),
-            UpdateExpression=update,
-            ConditionExpression=condition,
-            ExpressionAttributeValues=values,
-            ReturnValues="ALL_NEW",
-            **options,
-        )
-    except RefusedError:
-        return None
-    return _subscription(answer["Attributes"])
+    return [of_item(item) async for page in pages for item in page["Items"]]
 
 
 async def _get(key: "Item") -> "Item | None":
@@ -381,11 +363,3 @@ async def _get(key: "Item") -> "Item | None":
         TableName=stream_settings().subscriptions_table, Key=key, ConsistentRead=True
     )
     return answer.get("Item")
-
-
-def _now_ms() -> int:
-    return int(time.time() * 1000)
-
-
-def _until() -> str:
-    return str(_now_ms() + int(SENDER_LEASE_S * 1000))

@@ -316,7 +316,9 @@ async def test_a_connection_ends_with_the_key_it_was_opened_with(
     socket = _socket(websocket)
     assert socket.connect(headers={"x-api-key": secret}, query=query) == {"statusCode": 200}
     assert socket.send(subscribe)["type"] == "success"
-    watching = await subscriptions.get(thread_id=UUID(query["thread_id"]), connection_id=socket.connection_id)
+    record = await subscriptions.get_connection(socket.connection_id)
+    assert record is not None
+    watching = await subscriptions.get(record)
     assert watching is not None
     assert watching.expires_at == pytest.approx(time.time() + subscriptions.LIFE_S, abs=60)
 

@@ -17,7 +17,9 @@ from shared.database import connection, deleted_logs, facts, threads, transactio
 from shared.domain import LogHold, ThreadLog
 from shared.errors import LeaseLostError, NotFoundError, QueueUnavailableError
 from shared.runs.settle import Done, LookAgain
+from shared.stream import audience as audience_module
 from shared.stream import control, log, log_hold, subscriptions
+from shared.stream.audience import audience
 from shared.stream.redis_client import redis
 from tests.integration import opened
 from tests.integration.databases import Database
@@ -127,6 +129,26 @@ async def test_what_is_left_of_a_deleted_thread_is_removed_and_of_the_next_one_n
         assert await deleted_logs.of_account(taken, account_id=OWNER, limit=10) == []
     # Once more is as good as once.
     assert await look_after_deleted_log(message, age_s=100) == Done()
+
+
+async def test_who_watched_the_thread_before_is_cut_off_by_whoever_serves_the_next_one(
+    database: Database, queues: Queues, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thread_id = uuid4()
+    before = await made(thread_id)
+    connection_id = await watching(thread_id, account_id=OWNER, generation=before.generation)
+    early = await watching(thread_id, account_id=OWNER)
+    await deleted(thread_id, queues)
+    after = await made(thread_id)
+    closed: list[str] = []
+
+    async def hang_up(connection_id: str) -> None:
+        closed.append(connection_id)
+
+    monkeypatch.setattr(audience_module, "hang_up", hang_up)
+    # One who came before there was any thread means the first that there is.
+    assert [one.connection_id for one in await audience(after, account_id=OWNER)] == [early]
+    assert closed == [connection_id]
 
 
 async def log_watchers(thread_id: UUID) -> list[str]:

@@ -68,7 +68,8 @@ async def _reads(thread_id: UUID, posts: Gateway) -> list[int]:
     await subscriptions.put_connection(record)
     await subscriptions.add(record, Filter(subscription_id="s", channels=frozenset({"custom"})), since=0)
     await _serve(thread_id, account_id=OWNER, limit_s=10, function="the-sender")
-    return posts.seqs(record.connection_id) if record.connection_id in posts.sent else []
+    sent = posts.seqs(record.connection_id) if record.connection_id in posts.sent else []
+    return [seq for seq in sent if seq is not None]
 
 
 async def _ended(claim: Claim, *, last_seq: int) -> None:

@@ -14,7 +14,7 @@ from functions.api.sender.main import Replay, _serve
 from shared import events
 from shared.domain import LogHold, ThreadLog
 from shared.events import Logged
-from shared.stream import log, sender, subscriptions, wake
+from shared.stream import log, sender, sender_lease, subscriptions, wake
 from shared.stream.audience import audience
 from shared.stream.delivery import Delivery
 from shared.stream.filters import Filter
@@ -71,7 +71,14 @@ async def appended(of: UUID | ThreadLog, first: int, last: int) -> list[Logged]:
     return told
 
 
-async def watching(thread_id: UUID, *, since: int = 0, account_id: str = ACCOUNT, ends_at: float = 2**32) -> str:
+async def watching(
+    thread_id: UUID,
+    *,
+    since: int = 0,
+    account_id: str = ACCOUNT,
+    ends_at: float = 2**32,
+    generation: UUID | None = None,
+) -> str:
     """A connection that watches the thread; its id."""
     record = ConnectionRecord(
         connection_id=f"{uuid4().hex[:15]}=",
@@ -82,7 +89,7 @@ async def watching(thread_id: UUID, *, since: int = 0, account_id: str = ACCOUNT
     )
     wanted = Filter(subscription_id=str(uuid4()), channels=frozenset({"custom", "values"}))
     await subscriptions.put_connection(record)
-    await subscriptions.add(record, wanted, since=since)
+    await subscriptions.add(record, wanted, since=since, generation=generation)
     return record.connection_id
 
 
@@ -94,8 +101,8 @@ async def replay(thread_id: UUID) -> Sender:
 
 async def cursor_of(thread_id: UUID, connection_id: str) -> int:
     """What the next sender would begin after."""
-    found = await subscriptions.get(thread_id=thread_id, connection_id=connection_id)
-    assert found is not None
+    watching = await subscriptions.of_thread(thread_id, account_id=ACCOUNT)
+    [found] = [one for one in watching if one.connection_id == connection_id]
     return found.cursor
 
 
@@ -189,7 +196,7 @@ async def test_whoever_looks_for_subscribers_closes_connections_that_are_over(po
     over = [await watching(thread_id, ends_at=time.time() - 1) for _ in range(2)]
     alive = await watching(thread_id)
     posts.gone.add(over[1])  # ... and is no matter if somebody has done so
-    assert [one.connection_id for one in await audience(thread_id, account_id=ACCOUNT)] == [alive]
+    assert [one.connection_id for one in await audience(log_named(thread_id), account_id=ACCOUNT)] == [alive]
     assert over[0] in posts.closed
     [left] = await subscriptions.of_thread(thread_id, account_id=ACCOUNT)
     assert left.connection_id == alive
@@ -253,7 +260,7 @@ async def test_a_renewal_keeps_the_lease_beyond_its_time(
     posts: Gateway, thread_id: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # GIVEN a lease of two seconds, and a client that takes one event and then nothing
-    for module in (subscriptions, sender):
+    for module in (sender_lease, sender):
         monkeypatch.setattr(module, "SENDER_LEASE_S", 2.0)
     for name, value in (("_KEEP_S", 0.05), ("_RENEW_LEFT_S", 1.8), ("_MARGIN_S", 0.1)):
         monkeypatch.setattr(sender, name, value)
@@ -384,7 +391,7 @@ async def _write_copies(thread_id: UUID, connection_id: str, count: int) -> None
     from tests.integration.conftest import SUBSCRIPTIONS_TABLE  # noqa: PLC0415
 
     client: Any = await dynamodb()
-    key = {"thread_id": {"S": str(thread_id)}, "connection_id": {"S": connection_id}}
+    key = subscriptions.key(f"{thread_id}#account#{ACCOUNT}", connection_id)
     item = (await client.get_item(TableName=SUBSCRIPTIONS_TABLE, Key=key))["Item"]
     puts = [{"PutRequest": {"Item": {**item, "connection_id": {"S": f"{number}="}}}} for number in range(count)]
     for first in range(0, count, 25):

@@ -14,7 +14,7 @@ from functions.api.sender.main import Replay
 from shared import events
 from shared.domain import LogHold
 from shared.events import Logged
-from shared.stream import log, sender, subscriptions
+from shared.stream import log, sender, sender_lease, subscriptions
 from shared.stream.delivery import Delivery
 from shared.stream.filters import Filter
 from shared.stream.sender import Sender
@@ -42,7 +42,7 @@ async def posts() -> AsyncIterator[Gateway]:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("CONNECTIONS_URL", found.url)
             opened.forget_settings()
-            for module in (subscriptions, sender):
+            for module in (sender_lease, sender):
                 patch.setattr(module, "SENDER_LEASE_S", 0.4)
             for name, value in {
                 "_KEEP_S": 0.005,

@@ -10,7 +10,7 @@ import pytest
 
 from shared.aws.clients import dynamodb
 from shared.errors import InvalidRequestError
-from shared.stream import subscriptions
+from shared.stream import sender_lease, subscriptions
 from shared.stream.filters import Filter
 from shared.stream.subscriptions import ANNOUNCED_S, LIFE_S, ConnectionRecord, Subscription
 
@@ -60,7 +60,7 @@ async def test_a_subscription_survives_the_round_trip(record: ConnectionRecord, 
     await subscriptions.add(record, wanted, since=since)
     found = await _only(record.thread_id)
     assert (found.filters, found.cursor, found.connection_id) == ((wanted,), since, record.connection_id)
-    assert found == await subscriptions.get(thread_id=record.thread_id, connection_id=record.connection_id)
+    assert found == await subscriptions.get(record)
 
 
 async def test_without_since_it_begins_where_the_connection_did(record: ConnectionRecord) -> None:
@@ -101,6 +101,21 @@ async def test_every_connection_of_the_thread_is_found(thread_id: UUID) -> None:
         await subscriptions.add(one, _filter(), since=0)
     found = await subscriptions.of_thread(thread_id, account_id="account")
     assert [one.connection_id for one in found] == [one.connection_id for one in many]
+
+
+async def test_what_strangers_write_of_a_thread_is_not_even_read(
+    record: ConnectionRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Subscription] = []
+    of_item = subscriptions.of_item
+    monkeypatch.setattr(subscriptions, "of_item", lambda item: read.append(of_item(item)) or read[-1])
+    await subscriptions.add(record, _filter(), since=0)
+    for number in range(5):
+        stranger = _record(record.thread_id, account_id=f"stranger {number}", connection_id=f"c{number}=")
+        await subscriptions.add(stranger, _filter(), since=0)
+    read.clear()
+    assert await subscriptions.of_thread(record.thread_id, account_id="account") == read
+    assert len(read) == 1
 
 
 async def test_a_foreign_accounts_connection_gets_nothing(record: ConnectionRecord) -> None:
@@ -169,7 +184,7 @@ async def test_items_expire_with_the_connection_or_its_credential(
     # A later subscription lengthens nothing.
     await subscriptions.add(record, _filter(), since=0)
     client: Any = await dynamodb()
-    for key in (f"connection#{record.connection_id}", "connection"), (str(thread_id), record.connection_id):
+    for key in (f"connection#{record.connection_id}", "connection"), (record.audience, record.connection_id):
         names = dict(zip(("thread_id", "connection_id"), key, strict=True))
         answer = await client.get_item(
             TableName=subscriptions_table, Key={name: {"S": value} for name, value in names.items()}
@@ -184,48 +199,48 @@ async def test_what_has_expired_is_over_even_before_dynamodb_removes_it(thread_i
     await subscriptions.add(record, _filter(), since=0)
     assert await subscriptions.get_connection(record.connection_id) is None
     assert (await _only(thread_id)).is_over
-    assert await subscriptions.get(thread_id=thread_id, connection_id=record.connection_id) is None
+    assert await subscriptions.get(record) is None
 
 
 async def test_one_of_many_becomes_the_sender(record: ConnectionRecord) -> None:
     await subscriptions.add(record, _filter(), since=0)
     found = await _only(record.thread_id)
-    claimed = await asyncio.gather(*(subscriptions.claim(found, sender=f"sender {number}") for number in range(10)))
+    claimed = await asyncio.gather(*(sender_lease.claim(found, sender=f"sender {number}") for number in range(10)))
     assert [one for one in claimed if one is not None] == [found]
 
 
 async def test_a_senders_lease_is_kept_and_given_back_by_the_sender_alone(record: ConnectionRecord) -> None:
     await subscriptions.add(record, _filter(), since=0)
     found = await _only(record.thread_id)
-    assert await subscriptions.claim(found, sender="mine") == found
-    assert not await subscriptions.keep(found, sender="other", cursor=9)
-    assert not await subscriptions.release(found, sender="other", cursor=9)
-    assert await subscriptions.claim(found, sender="other") is None
-    assert await subscriptions.keep(found, sender="mine", cursor=5)
+    assert await sender_lease.claim(found, sender="mine") == found
+    assert not await sender_lease.keep(found, sender="other", cursor=9)
+    assert not await sender_lease.release(found, sender="other", cursor=9)
+    assert await sender_lease.claim(found, sender="other") is None
+    assert await sender_lease.keep(found, sender="mine", cursor=5)
     assert (await _only(record.thread_id)).cursor == 5
-    assert await subscriptions.release(found, sender="mine", cursor=6)
+    assert await sender_lease.release(found, sender="mine", cursor=6)
     # The next one goes on there at once.
-    assert await subscriptions.claim(found, sender="other") == replace(found, cursor=6)
+    assert await sender_lease.claim(found, sender="other") == replace(found, cursor=6)
 
 
 async def test_a_lease_that_is_not_renewed_ends(record: ConnectionRecord, monkeypatch: pytest.MonkeyPatch) -> None:
     await subscriptions.add(record, _filter(), since=0)
     found = await _only(record.thread_id)
-    monkeypatch.setattr(subscriptions, "SENDER_LEASE_S", -1.0)
-    assert await subscriptions.claim(found, sender="dead") == found
-    assert await subscriptions.claim(found, sender="other") == found
+    monkeypatch.setattr(sender_lease, "SENDER_LEASE_S", -1.0)
+    assert await sender_lease.claim(found, sender="dead") == found
+    assert await sender_lease.claim(found, sender="other") == found
     # Whoever wakes up then is not the sender any more.
-    assert not await subscriptions.keep(found, sender="dead", cursor=9)
+    assert not await sender_lease.keep(found, sender="dead", cursor=9)
 
 
 async def test_a_sender_that_does_not_know_of_a_change_writes_nothing(record: ConnectionRecord) -> None:
     await subscriptions.add(record, _filter(), since=50)
     found = await _only(record.thread_id)
-    assert await subscriptions.claim(found, sender="mine") == found
+    assert await sender_lease.claim(found, sender="mine") == found
     await subscriptions.add(record, _filter("values"), since=3)
-    assert not await subscriptions.keep(found, sender="mine", cursor=60)
-    assert not await subscriptions.release(found, sender="mine", cursor=60)
-    changed = await subscriptions.claim(found, sender="mine")
+    assert not await sender_lease.keep(found, sender="mine", cursor=60)
+    assert not await sender_lease.release(found, sender="mine", cursor=60)
+    changed = await sender_lease.claim(found, sender="mine")
     assert changed is not None
     assert (changed.cursor, len(changed.filters), changed.version) == (3, 2, found.version + 1)
 
@@ -236,10 +251,10 @@ async def test_the_end_of_a_connection_is_announced_by_its_sender_and_by_nobody_
     await subscriptions.add(record, _filter(), since=0)
     found = await _only(record.thread_id)
     assert found.announce_at == record.announce_at
-    await subscriptions.claim(found, sender="mine")
-    await subscriptions.note_announced(found, sender="other")
+    await sender_lease.claim(found, sender="mine")
+    await sender_lease.note_announced(found, sender="other")
     assert (await _only(record.thread_id)).announce_at == record.announce_at
-    await subscriptions.note_announced(found, sender="mine")
+    await sender_lease.note_announced(found, sender="mine")
     assert (await _only(record.thread_id)).announce_at is None
     await subscriptions.add(record, _filter("values"), since=0)
     assert (await _only(record.thread_id)).announce_at is None

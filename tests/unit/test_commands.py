@@ -103,7 +103,8 @@ async def test_the_sender_is_woken_by_a_subscription_if_there_may_be_something_t
         assert (thread_id, account_id) == (THREAD_ID, "account")
         return position
 
-    async def add(_record: ConnectionRecord, _new: Any, *, since: int | None) -> None:
+    async def add(_record: ConnectionRecord, _new: Any, *, since: int | None, generation: UUID | None) -> None:
+        assert generation == (None if position is None else position.log.generation)
         added.append(since)
 
     async def wake_sender(*, thread_id: UUID, account_id: str) -> None:

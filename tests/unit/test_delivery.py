@@ -11,7 +11,7 @@ import pytest
 
 from shared.database.threads import Public
 from shared.errors import SubscriptionsUnavailableError
-from shared.stream import audience, connections, subscriptions
+from shared.stream import audience, connections, sender_lease, subscriptions
 from shared.stream.delivery import Delivery
 from tests.thread_logs import hold_of, log_named
 from tests.unit.watching import ACCOUNT, THREAD, World, a_filter, event, subscription
@@ -296,7 +296,7 @@ def _refuse(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
         raise SubscriptionsUnavailableError
 
     for name in names:
-        monkeypatch.setattr(subscriptions, name, refuse)
+        monkeypatch.setattr(subscriptions if hasattr(subscriptions, name) else sender_lease, name, refuse)
 
 
 async def test_an_announced_end_that_cannot_be_noted_is_announced_once(

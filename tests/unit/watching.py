@@ -12,7 +12,7 @@ import pytest
 from shared.domain import ThreadLog
 from shared.errors import EventLogUnavailableError
 from shared.events import Logged
-from shared.stream import connections, log, sender, subscriptions
+from shared.stream import connections, log, sender, sender_lease, subscriptions
 from shared.stream.connections import GoneError, ThrottledError
 from shared.stream.filters import Filter
 from shared.stream.subscriptions import Subscription
@@ -87,8 +87,10 @@ class World:
 
     def patch(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Have the code under test talk to this."""
-        for name in ("of_thread", "get", "claim", "keep", "release", "note_announced", "delete", "delete_connection"):
+        for name in ("of_thread", "get", "delete", "delete_connection"):
             monkeypatch.setattr(subscriptions, name, getattr(self, name))
+        for name in ("claim", "keep", "release", "note_announced"):
+            monkeypatch.setattr(sender_lease, name, getattr(self, name))
         for name in ("read", "first_seq", "last_seq"):
             monkeypatch.setattr(log, name, getattr(self, f"log_{name}"))
         monkeypatch.setattr(connections, "post", self.post)
@@ -101,9 +103,8 @@ class World:
     async def of_thread(self, _thread_id: UUID, *, account_id: str) -> Sequence[Subscription]:
         return [found for found in self.table.values() if found.account_id == account_id]
 
-    async def get(self, *, thread_id: UUID, connection_id: str) -> Subscription | None:
-        assert thread_id == THREAD
-        return self.table.get(connection_id)
+    async def get(self, of: Subscription) -> Subscription | None:
+        return self.table.get(of.connection_id)
 
     async def claim(self, wanted: Subscription, *, sender: str) -> Subscription | None:
         found = self.table.get(wanted.connection_id)

@@ -110,7 +110,7 @@ async def _serve(thread_id: UUID, *, account_id: str, limit_s: float, function: 
     if position.held:
         logger.info("the run's executor serves the thread")
         return
-    watching = await audience(thread_id, account_id=account_id)
+    watching = await audience(position.log, account_id=account_id)
     if not watching:
         return
     source = Replay(position.log, newest_seq=max(position.last_seq, await _last_logged(position.log)), facts=known)
