@@ -34,7 +34,7 @@ class Use(StrEnum):
     SEND_RETRY = auto()
     SEND_WATCH = auto()
     SUBSCRIPTIONS = auto()
-    TICKETS = auto()
+    CONNECTIONS = auto()
     PUSH = auto()
     START_WORKFLOW = auto()
     WAKE_SENDER = auto()
@@ -73,7 +73,7 @@ FUNCTIONS: Mapping[str, FunctionSpec] = {
         service="http",
         uses=frozenset(
             {
-                *(Use.DATABASE, Use.AUTH, Use.SEND_RUNS, Use.SEND_WATCH, Use.TICKETS, Use.WAKE_SENDER),
+                *(Use.DATABASE, Use.AUTH, Use.SEND_RUNS, Use.SEND_WATCH, Use.CONNECTIONS, Use.WAKE_SENDER),
                 *(Use.WEBHOOKS, Use.FILES),
             }
         ),

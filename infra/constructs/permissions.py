@@ -26,6 +26,9 @@ SUBSCRIPTION_ACTIONS = (
 )
 """No scan, and no access to the table itself."""
 
+CONNECTION_ACTIONS = ("dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query")
+"""What gives out tickets, and finds and forgets the connections of an API key that is revoked."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Resources:
@@ -53,7 +56,7 @@ def grant(functions: Functions, resources: Resources) -> None:
         Use.SEND_RETRY: lambda role: _send(resources.queues.retry, role),
         Use.SEND_WATCH: lambda role: _send(resources.queues.watch, role),
         Use.SUBSCRIPTIONS: lambda role: resources.storage.subscriptions.grant(role, *SUBSCRIPTION_ACTIONS),
-        Use.TICKETS: lambda role: resources.storage.subscriptions.grant(role, "dynamodb:PutItem"),
+        Use.CONNECTIONS: lambda role: resources.storage.subscriptions.grant(role, *CONNECTION_ACTIONS),
         Use.PUSH: lambda role: role.add_to_policy(
             iam.PolicyStatement(
                 actions=["execute-api:ManageConnections"], resources=[resources.websocket.connections_arn]
