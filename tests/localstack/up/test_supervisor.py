@@ -18,7 +18,7 @@ import pytest
 import requests
 
 from suna_localstack.services.ports import is_open
-from suna_localstack.up.deployment import client
+from suna_localstack.up.aws_client import client
 from suna_localstack.up.processes import marked
 from tests.localstack.up.commands import ROOT, alive, eventually, up
 

@@ -3,7 +3,7 @@
 import json
 import logging
 import uuid
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from localstack.services.cloudformation.resource_provider import (
     CloudFormationResourceProviderPlugin,
@@ -16,6 +16,9 @@ from localstack.services.cloudformation.resource_provider import (
 from suna_localstack.compute import custom_resource
 from suna_localstack.compute.custom_resource import Answer, InvalidAnswerError, RequestType
 from suna_localstack.compute.response_urls import response_urls
+
+if TYPE_CHECKING:
+    from mypy_boto3_lambda import LambdaClient
 
 LOG = logging.getLogger(__name__)
 
@@ -32,7 +35,7 @@ class CustomResourceProvider(ResourceProvider[Model]):
     """Calls the resource's function and waits for its answer."""
 
     TYPE = "AWS::CloudFormation::CustomResource"
-    SCHEMA = {"primaryIdentifier": [f"/properties/{_PHYSICAL_RESOURCE_ID}"]}  # noqa: RUF012 - LocalStack's interface
+    SCHEMA: Model = {"primaryIdentifier": [f"/properties/{_PHYSICAL_RESOURCE_ID}"]}  # noqa: RUF012 - LocalStack's interface
 
     def create(self, request: ResourceRequest[Model]) -> ProgressEvent[Model]:
         return _progress(request.desired_state, _call("Create", request, properties=request.desired_state))
@@ -106,7 +109,9 @@ def _call(
             physical_resource_id=physical_resource_id,
             old_properties=old_properties,
         )
-        result = request.aws_client_factory.lambda_.invoke(FunctionName=token, Payload=json.dumps(payload))
+        # What LocalStack's annotation says besides that adds to it.
+        functions = cast("LambdaClient", request.aws_client_factory.lambda_)
+        result = functions.invoke(FunctionName=token, Payload=json.dumps(payload))
         try:
             if "FunctionError" in result and not received.done():
                 reason = f"The function failed without an answer: {result['Payload'].read().decode()}"

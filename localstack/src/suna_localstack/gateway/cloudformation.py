@@ -7,7 +7,7 @@ API's operations take is taken from the resource's properties.
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from botocore.client import BaseClient
 from localstack.services.cloudformation.resource_provider import (
@@ -17,6 +17,9 @@ from localstack.services.cloudformation.resource_provider import (
     ResourceProvider,
     ResourceRequest,
 )
+
+if TYPE_CHECKING:
+    from mypy_boto3_apigatewayv2 import ApiGatewayV2Client
 
 type Properties = dict[str, Any]
 
@@ -111,21 +114,23 @@ class ApiGatewayV2ResourceProvider(ResourceProvider[Properties]):
             return  # moto keeps a stage's tags on the stage, where UpdateStage cannot change them
         client = _client(request)
         arn = f"arn:aws:apigateway:{request.region_name}::/apis/{model['ApiId']}"
-        wanted, had = model.get("Tags") or {}, previous.get("Tags") or {}
+        wanted: dict[str, str] = model.get("Tags") or {}
+        had: dict[str, str] = previous.get("Tags") or {}
         if removed := sorted(set(had) - set(wanted)):
             client.untag_resource(ResourceArn=arn, TagKeys=removed)
         if wanted:
             client.tag_resource(ResourceArn=arn, Tags=wanted)
 
 
-def _client(request: ResourceRequest[Properties]) -> Any:
-    """Return the boto3 client; its operations are made at run time, so no type knows them."""
-    return cast(Any, request.aws_client_factory.apigatewayv2)
+def _client(request: ResourceRequest[Properties]) -> "ApiGatewayV2Client":
+    """Return the boto3 client; what LocalStack's annotation says besides that adds to it."""
+    return cast("ApiGatewayV2Client", request.aws_client_factory.apigatewayv2)
 
 
 def _accepted(client: BaseClient, operation: str, model: Properties) -> Properties:
     """Return the properties that an operation takes."""
-    members = client.meta.service_model.operation_model(operation).input_shape.members
+    shape = client.meta.service_model.operation_model(operation).input_shape
+    members = shape.members if shape else {}
     return {name: value for name, value in model.items() if name in members and value is not None}
 
 

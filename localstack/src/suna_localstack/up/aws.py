@@ -11,7 +11,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from suna_localstack.services.ports import HOST, free_port
 from suna_localstack.services.process import Child, Command
-from suna_localstack.up.deployment import STACK_NAME, client
+from suna_localstack.up.aws_client import client
+from suna_localstack.up.deployment import STACK_NAME
 
 # First calls import a service's code (DynamoDB's takes seconds): the slow ones first.
 _FIRST_CALLS: tuple[tuple[str, str, dict[str, Any]], ...] = (

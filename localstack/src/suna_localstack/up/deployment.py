@@ -5,29 +5,23 @@ import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from suna_localstack.json_types import is_object
+from suna_localstack.up.aws_client import client
 from suna_localstack.up.errors import StackError
 
-REGION = "us-east-1"
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation.type_defs import StackTypeDef
+
 STACK_NAME = "suna-local"
 _BUCKET = "suna-local-templates"
 _POLL_S = 0.2
 _CALL_MODELS = ("QueueRunner", "WorkflowRunner", "Summarizer")
 _TIMEOUT_S = 300
 _REASONS = 4
-
-
-def client(service: str, endpoint_url: str) -> Any:
-    """A client of the local AWS endpoint; it ignores the user's AWS configuration."""
-    session = boto3.Session(aws_access_key_id="local", aws_secret_access_key="local", region_name=REGION)  # noqa: S106
-    # A worker's cold start can hold an answer back for longer than the default minute.
-    config = Config(retries={"total_max_attempts": 2}, read_timeout=180, max_pool_connections=20)
-    return session.client(service, endpoint_url=endpoint_url, config=config)
 
 
 def template_hash(template: Path) -> str:
@@ -57,7 +51,7 @@ def readable(reason: str) -> str:
         error, end = json.JSONDecoder().raw_decode(reason, start)
     except ValueError:
         return reason
-    if not isinstance(error, dict) or "errorMessage" not in error:
+    if not is_object(error) or "errorMessage" not in error:
         return reason
     return f"{reason[:start]}{error.get('errorType', 'Error')}: {error['errorMessage']}{reason[end:]}"
 
@@ -124,7 +118,11 @@ class Deployment:
             raise StackError(f"the stack {self._stack_name} has vanished while it was deployed")
         if action != "unchanged" and stack["StackStatus"] not in {"CREATE_COMPLETE", "UPDATE_COMPLETE"}:
             raise StackError(f"deployment ended with {stack['StackStatus']}: {self._reasons(stack)}")
-        outputs = {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+        outputs = {
+            output["OutputKey"]: output["OutputValue"]
+            for output in stack.get("Outputs", [])
+            if "OutputKey" in output and "OutputValue" in output
+        }
         return Deployed(outputs, action)
 
     def _upload(self, template_file: Path) -> str:
@@ -137,7 +135,7 @@ class Deployment:
             raise StackError(f"cannot store the template in S3: {error}") from error
         return f"{self._endpoint_url}/{_BUCKET}/{key}"
 
-    def _describe(self) -> dict[str, Any] | None:
+    def _describe(self) -> "StackTypeDef | None":
         try:
             return self._cloudformation.describe_stacks(StackName=self._stack_name)["Stacks"][0]
         except ClientError as error:
@@ -162,7 +160,7 @@ class Deployment:
             raise
         return "updated"
 
-    def _wait(self) -> dict[str, Any] | None:
+    def _wait(self) -> "StackTypeDef | None":
         deadline = time.monotonic() + _TIMEOUT_S
         while True:
             stack = self._describe()
@@ -172,14 +170,15 @@ class Deployment:
                 raise StackError(f"the deployment is still {stack['StackStatus']} after {_TIMEOUT_S} s")
             time.sleep(_POLL_S)
 
-    def _reasons(self, stack: dict[str, Any]) -> str:
+    def _reasons(self, stack: "StackTypeDef") -> str:
         events = self._cloudformation.describe_stack_events(StackName=self._stack_name)["StackEvents"]
         reasons: list[str] = []
         for event in sorted(events, key=lambda event: event["Timestamp"]):
             reason = event.get("ResourceStatusReason") or ""
-            own = event["LogicalResourceId"] == self._stack_name
-            if event["ResourceStatus"].endswith("_FAILED") and not own and "cancelled" not in reason.lower():
+            resource = event.get("LogicalResourceId", "")
+            own = resource == self._stack_name
+            if event.get("ResourceStatus", "").endswith("_FAILED") and not own and "cancelled" not in reason.lower():
                 line = " ".join(readable(reason).split()) or "no reason given"
-                reasons.append(f"{event['LogicalResourceId']} ({event['ResourceType']}): {line}")
+                reasons.append(f"{resource} ({event.get('ResourceType')}): {line}")
         more = f"; and {len(reasons) - _REASONS} more" if len(reasons) > _REASONS else ""
         return "; ".join(reasons[:_REASONS]) + more or stack.get("StackStatusReason") or "no reason given"

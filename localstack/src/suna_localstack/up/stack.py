@@ -6,7 +6,8 @@ from typing import Any
 
 from suna_localstack.services.ports import HOST
 from suna_localstack.services.process import Child
-from suna_localstack.up.deployment import REGION, STACK_NAME
+from suna_localstack.up.aws_client import REGION
+from suna_localstack.up.deployment import STACK_NAME
 from suna_localstack.up.folders import Folders
 from suna_localstack.up.local_secrets import LocalSecrets
 
@@ -34,7 +35,7 @@ class Stack:
     secrets: LocalSecrets
     model: str
     template_hash: str = ""
-    outputs: dict[str, str] = field(default_factory=dict)
+    outputs: dict[str, str] = field(default_factory=dict[str, str])
 
     @property
     def base_url(self) -> str:

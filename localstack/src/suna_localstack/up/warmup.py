@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import aiohttp
 from botocore.exceptions import BotoCoreError, ClientError
 
-from suna_localstack.up.deployment import client
+from suna_localstack.up.aws_client import client
 from suna_localstack.up.errors import StackError
 
 _TIMEOUT_S = 60
