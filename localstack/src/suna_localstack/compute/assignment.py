@@ -8,7 +8,7 @@ import logging
 import os
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +16,8 @@ from typing import Any
 from localstack.services.lambda_.invocation.assignment import AssignmentService
 from localstack.services.lambda_.invocation.execution_environment import ExecutionEnvironment, InvalidStatusException
 from localstack.services.lambda_.invocation.lambda_models import FunctionVersion, InitializationType
-from localstack.utils.patch import patch as replace
+
+from suna_localstack.patching import replace
 
 LOG = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ class Assignments:
     @contextmanager
     def environment(
         self, service: AssignmentService, version_id: str, function: FunctionVersion
-    ) -> Iterator[ExecutionEnvironment]:
+    ) -> Generator[ExecutionEnvironment]:
         """An environment for one invocation; whoever fails to start one fails one invocation.
 
         Raises

@@ -7,6 +7,8 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from suna_localstack.json_types import Json, is_array, is_object
+
 RequestType = Literal["Create", "Update", "Delete"]
 
 ANSWER_LIMIT_BYTES = 4096
@@ -75,7 +77,7 @@ def parse_answer(body: bytes, *, request_id: str) -> Answer:
         answer = json.loads(body)
     except ValueError as error:
         raise InvalidAnswerError(str(error)) from error
-    if not isinstance(answer, dict):
+    if not is_object(answer):
         message = "not an object"
         raise InvalidAnswerError(message)
     if answer.get("RequestId") != request_id:
@@ -88,7 +90,7 @@ def parse_answer(body: bytes, *, request_id: str) -> Answer:
     if not isinstance(physical_resource_id, str) or not physical_resource_id:
         message = "no PhysicalResourceId"
         raise InvalidAnswerError(message)
-    data = answer.get("Data") or {}
+    data: Json = answer.get("Data") or {}
     return Answer(
         status=answer["Status"],
         reason=str(answer.get("Reason") or "no reason given"),
@@ -99,14 +101,10 @@ def parse_answer(body: bytes, *, request_id: str) -> Answer:
 
 def stringified(value: Any) -> Any:
     """CloudFormation hands every scalar over as a string."""
-    match value:
-        case dict():
-            return {name: stringified(member) for name, member in value.items()}
-        case list():
-            return [stringified(member) for member in value]
-        case bool():
-            return "true" if value else "false"
-        case None:
-            return ""
-        case _:
-            return str(value)
+    if is_object(value):
+        return {name: stringified(member) for name, member in value.items()}
+    if is_array(value):
+        return [stringified(member) for member in value]
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "" if value is None else str(value)

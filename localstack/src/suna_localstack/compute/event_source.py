@@ -10,15 +10,20 @@ import random
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, cast
 
-from localstack.aws.api.lambda_ import TooManyRequestsException
-from localstack.services.lambda_.event_source_mapping.esm_worker import EsmStateReason, EsmWorker
-from localstack.services.lambda_.event_source_mapping.pollers.poller import Poller, parse_batch_item_failures
-from localstack.services.lambda_.event_source_mapping.pollers.sqs_poller import transform_into_events
+from localstack.aws.api.lambda_ import EventSourceMappingConfiguration, TooManyRequestsException
+from localstack.services.lambda_.event_source_mapping.esm_worker import EsmWorker
 
 from suna_localstack.compute.invocation import invoke
-from suna_localstack.compute.queue_source import QueueSource
+from suna_localstack.compute.poller import (
+    Event,
+    QueuePoller,
+    make_worker,
+    parse_batch_item_failures,
+    transform_into_events,
+)
+from suna_localstack.compute.queue_source import Message, QueueSource
 
 LOG = logging.getLogger(__name__)
 
@@ -31,24 +36,15 @@ _WAIT_S = 0.5
 _FIRST_BACKOFF_S = 0.1
 _LAST_BACKOFF_S = 2.0
 
-
-_UNUSED: Any = object()
-"""In the place of a client and a processor, which the base class would make; the queue is read without."""
-
 type Mapping = dict[str, Any]
 """LocalStack's EventSourceMappingConfiguration."""
 
 
-class SqsPoller(Poller):
+class SqsPoller(QueuePoller):
     """Reads a queue and invokes the function until ``stopped`` is set."""
 
     def __init__(self, mapping: Mapping, *, stopped: threading.Event) -> None:
-        super().__init__(
-            source_arn=mapping["EventSourceArn"],
-            source_parameters={"FilterCriteria": mapping.get("FilterCriteria", {})},
-            source_client=_UNUSED,
-            processor=_UNUSED,
-        )
+        super().__init__(mapping["EventSourceArn"], filter_criteria=mapping.get("FilterCriteria", {}))
         self._function_arn = mapping["FunctionArn"]
         self._batch_size = mapping["BatchSize"]
         self._window_s = mapping.get("MaximumBatchingWindowInSeconds", 0)
@@ -59,16 +55,13 @@ class SqsPoller(Poller):
         self._queue = QueueSource(mapping["EventSourceArn"])
         self._stopped = stopped
 
-    def event_source(self) -> str:
-        return "aws:sqs"
-
     def poll_events(self) -> None:
         """Poll until the mapping is disabled or deleted; an error at the queue leaves to the caller's backoff."""
         while not self._stopped.is_set():
             # A message is taken only when it can be worked on: what waits stays visible to others.
             if not self._slots.acquire(timeout=_WAIT_S):
                 continue
-            messages: list[dict] = []
+            messages: list[Message] = []
             try:
                 messages = self._queue.receive(batch_size=self._batch_size, wait_s=_WAIT_S, window_s=self._window_s)
             finally:
@@ -81,7 +74,7 @@ class SqsPoller(Poller):
         """Start no more batches; those that run end by themselves."""
         self._pool.shutdown(wait=False)
 
-    def _handle(self, messages: list[dict]) -> None:
+    def _handle(self, messages: list[Message]) -> None:
         try:
             done = self._process(messages)
             self._queue.delete([message["ReceiptHandle"] for message in messages if message["MessageId"] in done])
@@ -90,23 +83,23 @@ class SqsPoller(Poller):
         finally:
             self._slots.release()
 
-    def _process(self, messages: list[dict]) -> set[str]:
+    def _process(self, messages: list[Message]) -> set[str]:
         """Invoke the function on a batch; return the ids of the messages to delete."""
         events = self._matching(transform_into_events(messages))
         filtered_out = {message["MessageId"] for message in messages} - {event["messageId"] for event in events}
         if not events:
             return filtered_out
-        payload = json.dumps({"Records": self.add_source_metadata(events)}).encode()
+        payload = json.dumps({"Records": self.records(events)}).encode()
         answer = self._invoke(payload)
         if answer is None:
             return filtered_out
         return filtered_out | self._successful({event["messageId"] for event in events}, answer)
 
-    def _matching(self, events: list[dict]) -> list[dict]:
+    def _matching(self, events: list[Event]) -> list[Event]:
         """Apply the filter criteria, which see a JSON body as an object."""
         if not self.filter_patterns:
             return events
-        return [event for event in events if self.filter_events([{**event, "body": _parsed(event["body"])}])]
+        return [event for event in events if self.matches({**event, "body": _parsed(event["body"])})]
 
     def _invoke(self, payload: bytes) -> bytes | None:
         """The function's answer; None if it failed, or was throttled until the messages are visible again."""
@@ -133,11 +126,11 @@ class SqsPoller(Poller):
             return set()
 
 
-def sqs_worker(mapping: Any, *, enabled: bool) -> EsmWorker:
+def sqs_worker(mapping: EventSourceMappingConfiguration, *, enabled: bool) -> EsmWorker:
     """The worker LocalStack's provider starts, stops and deletes."""
-    worker = EsmWorker(mapping, poller=_UNUSED, enabled=enabled, user_state_reason=EsmStateReason.USER_INITIATED)
-    worker.poller = SqsPoller(mapping, stopped=worker._shutdown_event)
-    return worker
+    # Its type lets everything be None; what a queue's mapping needs is there.
+    given = cast(Mapping, mapping)
+    return make_worker(mapping, enabled=enabled, make_poller=lambda stopped: SqsPoller(given, stopped=stopped))
 
 
 def _parsed(body: str) -> Any:

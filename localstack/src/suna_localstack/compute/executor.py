@@ -4,11 +4,15 @@ import os
 import shutil
 import threading
 from pathlib import Path
-from typing import Any
 
 from localstack.aws.api.lambda_ import PackageType
 from localstack.services.lambda_.invocation.execution_environment import STARTUP_TIMEOUT_SEC
-from localstack.services.lambda_.invocation.lambda_models import FunctionVersion, InvocationResult
+from localstack.services.lambda_.invocation.lambda_models import (
+    FunctionVersion,
+    HotReloadingCode,
+    InvocationResult,
+    S3Code,
+)
 from localstack.services.lambda_.invocation.runtime_executor import LambdaRuntimeException, RuntimeExecutor
 
 from suna_localstack.compute import event_loop, runtime
@@ -26,7 +30,7 @@ class _CodeRoots:
         self._roots: dict[str, CodeRoot] = {}
 
     def get(self, version: FunctionVersion) -> CodeRoot:
-        code: Any = version.config.code
+        code = _code(version)
         path = Path(code.get_unzipped_code_location()).resolve()
         with self._lock:
             if str(path) not in self._roots:
@@ -35,6 +39,13 @@ class _CodeRoots:
 
 
 _CODE_ROOTS = _CodeRoots()
+
+
+def _code(version: FunctionVersion) -> S3Code | HotReloadingCode:
+    if version.config.code is None:
+        message = f"The function {version.id.function_name!r} has no code"
+        raise LambdaRuntimeException(message)
+    return version.config.code
 
 
 class ProcessExecutor(RuntimeExecutor):
@@ -112,14 +123,14 @@ class ProcessExecutor(RuntimeExecutor):
     @classmethod
     def prepare_version(cls, function_version: FunctionVersion) -> None:
         """Unzip the code, once a version; refuse what cannot run here."""
-        config: Any = function_version.config
+        config = function_version.config
         if config.package_type != PackageType.Zip or config.layers:
             message = "Container images and layers cannot run as a local process"
             raise LambdaRuntimeException(message)
         if config.runtime != runtime.RUNTIME:
             message = f"Runtime {config.runtime!r} cannot run as a local process: only {runtime.RUNTIME!r} can"
             raise LambdaRuntimeException(message)
-        config.code.prepare_for_execution()
+        _code(function_version).prepare_for_execution()
 
     @classmethod
     def cleanup_version(cls, function_version: FunctionVersion) -> None:

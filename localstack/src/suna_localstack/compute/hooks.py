@@ -1,9 +1,9 @@
 """LocalStack's life cycle: entry points of ``localstack.hooks.*``; plux tells them apart by the function's name."""
 
-from localstack.runtime import hooks
+from suna_localstack.lifecycle import on_infra_shutdown, on_runtime_create
 
 
-@hooks.on_runtime_create()
+@on_runtime_create()
 def patch_compute() -> None:
     """Patch LocalStack's Lambda and SQS services."""
     from suna_localstack.compute import assignment, patches, sqs_timing  # noqa: PLC0415
@@ -16,7 +16,7 @@ def patch_compute() -> None:
 
 
 # Before the services are stopped, which would wait for running invocations.
-@hooks.on_infra_shutdown(priority=100)
+@on_infra_shutdown(priority=100)
 def stop_workers() -> None:
     """Kill every worker."""
     from suna_localstack.compute.process_groups import GROUPS  # noqa: PLC0415

@@ -1,17 +1,34 @@
 """Invoking a function from inside LocalStack's process, without a request to its own endpoint."""
 
 import uuid
-from typing import Any
+from typing import Any, Protocol, cast
 
 from localstack.aws.api.lambda_ import InvocationType
 from localstack.services.lambda_.api_utils import function_locators_from_arn
 from localstack.services.lambda_.invocation.lambda_models import InvocationResult
-from localstack.services.lambda_.invocation.lambda_service import LambdaService
 from localstack.services.plugins import SERVICE_PLUGINS
+
+
+class LambdaService(Protocol):
+    """LocalStack's Lambda service, whose own annotations leave types open."""
+
+    def invoke(
+        self,
+        *,
+        function_name: str,
+        qualifier: str | None,
+        region: str,
+        account_id: str,
+        invocation_type: InvocationType | None,
+        client_context: str | None,
+        request_id: str,
+        payload: bytes | None,
+    ) -> InvocationResult | None: ...
 
 
 def lambda_service() -> LambdaService:
     """LocalStack's Lambda service, started if it is not yet."""
+    # LocalStack keeps the provider on its Service wrapper and offers no public way to it.
     service: Any = SERVICE_PLUGINS.require("lambda")
     return service._provider.lambda_service
 
@@ -31,7 +48,8 @@ def invoke(function_arn: str, payload: bytes) -> InvocationResult:
     localstack.aws.api.lambda_.ResourceNotFoundException
         There is no such function.
     """
-    locators: tuple[Any, ...] = function_locators_from_arn(function_arn)
+    # Of an ARN only the qualifier may be missing.
+    locators = cast(tuple[str, str | None, str, str], function_locators_from_arn(function_arn))
     name, qualifier, account, region = locators
     result = lambda_service().invoke(
         function_name=name,

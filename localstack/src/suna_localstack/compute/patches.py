@@ -9,16 +9,16 @@ from localstack.services.lambda_.invocation.execution_environment import Executi
 from localstack.services.lambda_.invocation.lambda_models import Invocation, InvocationResult
 from localstack.services.lambda_.invocation.lambda_service import LambdaService
 from localstack.utils.aws.arns import parse_arn
-from localstack.utils.patch import patch
 
 from suna_localstack.compute.event_source import sqs_worker
 from suna_localstack.compute.executor import ProcessExecutor
+from suna_localstack.patching import replace
 
 
 def pass_client_context() -> None:
     """Give the executor the client context, which LocalStack drops on the way."""
 
-    @patch(ExecutionEnvironment.invoke)
+    @replace(ExecutionEnvironment.invoke)
     def _invoke(
         invoke: Callable[[ExecutionEnvironment, Invocation], InvocationResult],
         self: ExecutionEnvironment,
@@ -32,7 +32,7 @@ def pass_client_context() -> None:
 def poll_queues_concurrently() -> None:
     """Use this package's poller for mappings of SQS queues."""
 
-    @patch(EsmWorkerFactory.get_esm_worker)
+    @replace(EsmWorkerFactory.get_esm_worker)
     def _get_esm_worker(get_esm_worker: Callable[[EsmWorkerFactory], EsmWorker], self: EsmWorkerFactory) -> EsmWorker:
         source_arn = self.esm_config.get("EventSourceArn")
         if source_arn and parse_arn(source_arn)["service"] == "sqs":

@@ -5,7 +5,8 @@ A long poll over HTTP would hold a thread of the endpoint for each mapping, and 
 
 import contextlib
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypedDict, cast
 
 from localstack.aws.api.sqs import MessageSystemAttributeName
 from localstack.services.sqs.models import ReceiveMessageResult, SqsQueue, sqs_stores, to_sqs_api_message
@@ -21,6 +22,13 @@ class QueueMissingError(Exception):
         super().__init__(f"The queue does not exist: {arn!r}")
 
 
+class Message(TypedDict):
+    """A message as ReceiveMessage gives it; there is more in it, of which nothing is read here."""
+
+    MessageId: str
+    ReceiptHandle: str
+
+
 class QueueSource:
     """Receives batches of messages as ReceiveMessage would, dead-letter queue included."""
 
@@ -32,7 +40,7 @@ class QueueSource:
     def visibility_timeout_s(self) -> int:
         return self._queue().visibility_timeout
 
-    def receive(self, *, batch_size: int, wait_s: float, window_s: float) -> list[dict]:
+    def receive(self, *, batch_size: int, wait_s: float, window_s: float) -> list[Message]:
         """Receive up to ``batch_size`` messages.
 
         Waits up to ``wait_s`` for the first one; from then on up to ``window_s`` for the batch to fill.
@@ -50,14 +58,15 @@ class QueueSource:
             for receipt_handle in receipt_handles:
                 queue.remove(receipt_handle)
 
-    def _receive(self, count: int, wait_s: float) -> list[dict]:
-        queue: Any = self._queue()
-        result = queue.receive(count, wait_s)
+    def _receive(self, count: int, wait_s: float) -> list[Message]:
+        queue = self._queue()
+        # Its annotation has whole seconds; it waits for parts of one, too.
+        result = cast(Callable[[int, float], ReceiveMessageResult], queue.receive)(count, wait_s)
         self._move_dead_letters(queue, result)
-        messages: list[dict] = []
+        messages: list[Message] = []
         for message, receipt_handle in zip(result.successful, result.receipt_handles, strict=True):
             received = to_sqs_api_message(message, _ALL_ATTRIBUTES, ["All"])
-            messages.append({**received, "ReceiptHandle": receipt_handle})
+            messages.append(cast(Message, {**received, "ReceiptHandle": receipt_handle}))
         return messages
 
     def _move_dead_letters(self, queue: Any, result: ReceiveMessageResult) -> None:
@@ -78,7 +87,7 @@ class QueueSource:
 
 
 def _find(arn: str) -> SqsQueue:
-    parts: Any = parse_arn(arn)
+    parts = parse_arn(arn)
     queue = sqs_stores[parts["account"]][parts["region"]].queues.get(parts["resource"])
     if queue is None:
         raise QueueMissingError(arn)

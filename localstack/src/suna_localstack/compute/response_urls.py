@@ -3,14 +3,14 @@
 import contextlib
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import Future
 
-from localstack.http import Request, Response, route
-from localstack.services.edge import ROUTER
+from localstack.http import Request, Response
 
 from localstack import config
 from suna_localstack.once import once
+from suna_localstack.routes import serve
 
 _PATH = "/_suna/cloudformation-response"
 
@@ -23,7 +23,7 @@ class ResponseUrls:
         self._receivers: dict[str, Future[bytes]] = {}
 
     @contextlib.contextmanager
-    def open(self) -> Iterator[tuple[str, Future[bytes]]]:
+    def open(self) -> Generator[tuple[str, Future[bytes]]]:
         """A URL, and the body of the first PUT to it."""
         token = uuid.uuid4().hex
         received: Future[bytes] = Future()
@@ -36,7 +36,6 @@ class ResponseUrls:
             with self._lock:
                 del self._receivers[token]
 
-    @route(f"{_PATH}/<token>", methods=["PUT"])
     def receive(self, request: Request, token: str) -> Response:
         """Take the answer; as with S3's presigned URLs, the answer to it is empty."""
         with self._lock:
@@ -52,5 +51,5 @@ class ResponseUrls:
 def response_urls() -> ResponseUrls:
     """The one instance, registered with LocalStack's router."""
     urls = ResponseUrls()
-    ROUTER.add(urls)
+    serve("PUT", f"{_PATH}/<token>", urls.receive)
     return urls

@@ -9,7 +9,8 @@ from typing import Any
 
 from localstack.services.sqs.models import SqsQueue, StandardQueue, sqs_stores
 from localstack.services.sqs.provider import QueueUpdateWorker
-from localstack.utils.patch import patch as replace
+
+from suna_localstack.patching import replace
 
 _INTERVAL_S = 0.1
 
@@ -36,8 +37,8 @@ def patch() -> None:
 
     worker: Any = QueueUpdateWorker
     worker.start, worker.stop, worker.iter_queues = start, stop, iter_queues
-    for method in (StandardQueue.put, SqsQueue.add_inflight_message):
-        replace(method)(_under_lock)
+    replace(StandardQueue.put)(_under_lock)
+    replace(SqsQueue.add_inflight_message)(_under_lock)
 
 
 def _under_lock(method: Callable[..., Any], self: SqsQueue, *args: Any, **kwargs: Any) -> Any:

@@ -4,9 +4,9 @@ import logging
 import os
 import threading
 import time
-from typing import Any
 
 from moto.dynamodb.models import dynamodb_backends
+from moto.dynamodb.models.dynamo_type import Item
 from moto.dynamodb.models.table import Table
 
 LOG = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ def delete_expired_items(table: Table, *, now_s: float) -> None:
         LOG.debug("deleted %d expired items of table %s", len(expired), table.name)
 
 
-def _expires_at(item: Any, attribute: str) -> float:
+def _expires_at(item: Item, attribute: str) -> float:
     value = item.attrs.get(attribute)
     if value is None or value.type != "N":
         return float("inf")

@@ -7,11 +7,17 @@ are kept, and put back.
 
 import copy
 import threading
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
-from localstack.utils.patch import patch as replace
 from moto.dynamodb.models import DynamoDBBackend
+from moto.dynamodb.models.dynamo_type import DynamoType, Item
 from moto.dynamodb.models.table import Table
+
+from suna_localstack.patching import replace
+
+type _UndoStep = tuple[Table, DynamoType, DynamoType | None, Item | None]
+"""An item as it was: table, hash key, range key, and the item if there was one."""
 
 
 class _Transaction(threading.local):
@@ -29,7 +35,9 @@ def patch() -> None:
 
     @replace(DynamoDBBackend.transact_write_items)
     def _transact_write_items(
-        transact_write_items: Any, self: DynamoDBBackend, transact_items: list[dict[str, Any]]
+        transact_write_items: Callable[[DynamoDBBackend, list[dict[str, Any]]], None],
+        self: DynamoDBBackend,
+        transact_items: list[dict[str, Any]],
     ) -> None:
         undo = [step for entry in transact_items for step in _undo_steps(self, entry)]
         streams = {table.name: len(table.stream_shard.items) for table, *_ in undo if table.stream_shard}
@@ -56,12 +64,12 @@ def _deepcopy(self: Table, memo: dict[int, Any]) -> Table:
     return clone
 
 
-def _undo_steps(backend: DynamoDBBackend, entry: dict[str, Any]) -> list[tuple[Table, Any, Any, Any]]:
-    """The items one entry of a transaction names, as they are now: (table, hash key, range key, item or None)."""
-    steps: list[tuple[Table, Any, Any, Any]] = []
+def _undo_steps(backend: DynamoDBBackend, entry: dict[str, Any]) -> list[_UndoStep]:
+    """The items one entry of a transaction names, as they are now."""
+    steps: list[_UndoStep] = []
     for operation in entry.values():
         table = backend.tables.get(operation.get("TableName"))
-        keys = operation.get("Key") or operation.get("Item") or {}
+        keys: dict[str, Any] = operation.get("Key") or operation.get("Item") or {}
         if table is None or any(name not in keys for name in table.table_key_attrs):
             continue  # moto refuses it
         hash_key, range_key = backend.get_keys_value(table, keys)
@@ -69,13 +77,15 @@ def _undo_steps(backend: DynamoDBBackend, entry: dict[str, Any]) -> list[tuple[T
     return steps
 
 
-def _put_back(table: Table, hash_key: Any, range_key: Any, item: Any) -> None:
+def _put_back(table: Table, hash_key: DynamoType, range_key: DynamoType | None, item: Item | None) -> None:
+    # An item, or with a range key the items by that; moto gives it no type.
+    items = cast(dict[DynamoType, Any], table.items)  # pyright: ignore[reportUnknownMemberType]
     if table.range_key_attr is None:
         if item is None:
-            table.items.pop(hash_key, None)
+            items.pop(hash_key, None)
         else:
-            table.items[hash_key] = item
+            items[hash_key] = item
     elif item is None:
-        table.items[hash_key].pop(range_key, None)
+        items[hash_key].pop(range_key, None)
     else:
-        table.items[hash_key][range_key] = item
+        items[hash_key][range_key] = item

@@ -37,7 +37,7 @@ def dispatch_table(provider: object) -> DispatchTable:
     return ForwardingFallbackDispatcher(provider, _moto)
 
 
-def _moto(context: RequestContext, request: ServiceRequest) -> Any:
+def _moto(context: RequestContext, request: ServiceRequest) -> Answer:
     with _LOCK:
         if context.protocol == "json":
             # moto's answer is what goes over the wire: no need to parse it and to write it again.

@@ -71,7 +71,7 @@ class Api:
 class Apis:
     """Everything deployed, oldest API first."""
 
-    by_id: Mapping[str, Api] = field(default_factory=dict)
+    by_id: Mapping[str, Api] = field(default_factory=dict[str, Api])
 
     def default(self, protocol: Literal["HTTP", "WEBSOCKET"], stack: str) -> Api | None:
         """Return the API that un-prefixed paths mean: the oldest of `stack`, else the oldest of all."""
@@ -85,10 +85,10 @@ def parse_apis(document: Document) -> Apis:
 
 
 def _parse_api(document: Document) -> Api:
-    stages = {}
+    stages: dict[str, Stage] = {}
     for stage in document["stages"]:
         deployed = document if stage.get("autoDeploy") else stage.get("deployment")
-        settings = stage.get("defaultRouteSettings") or {}
+        settings: Document = stage.get("defaultRouteSettings") or {}
         stages[stage["stageName"]] = Stage(
             name=stage["stageName"],
             variables=stage.get("stageVariables") or {},
@@ -96,12 +96,13 @@ def _parse_api(document: Document) -> Api:
             rate=settings.get("throttlingRateLimit"),
             burst=settings.get("throttlingBurstLimit"),
         )
+    tags: Mapping[str, str] = document.get("tags") or {}
     return Api(
         api_id=document["apiId"],
         protocol=document["protocolType"],
         region=document["region"],
         account_id=document["accountId"],
-        stack=(document.get("tags") or {}).get(STACK_NAME_TAG),
+        stack=tags.get(STACK_NAME_TAG),
         route_selection_expression=document.get("routeSelectionExpression") or "",
         cors=document.get("corsConfiguration"),
         stages=stages,
@@ -111,7 +112,7 @@ def _parse_api(document: Document) -> Api:
 def _parse_routes(document: Document) -> dict[str, Route]:
     integrations = {item["integrationId"]: item for item in document["integrations"]}
     authorizers = {item["authorizerId"]: _parse_authorizer(item) for item in document["authorizers"]}
-    routes = {}
+    routes: dict[str, Route] = {}
     for route in document["routes"]:
         integration = integrations.get((route.get("target") or "").removeprefix("integrations/"), {})
         is_lambda = integration.get("integrationType") == "AWS_PROXY"
@@ -127,7 +128,7 @@ def _parse_routes(document: Document) -> dict[str, Route]:
 
 
 def _parse_authorizer(document: Document) -> Authorizer:
-    sources = document.get("identitySource") or []
+    sources: str | list[str] = document.get("identitySource") or []
     return Authorizer(
         function_arn=function_arn(document.get("authorizerUri") or "") or "",
         identity_sources=tuple([sources] if isinstance(sources, str) else sources),

@@ -10,6 +10,7 @@ from typing import Any
 from suna_localstack.gateway.apis import Api, Authorizer, Route, Stage
 from suna_localstack.gateway.backend import Backend, InvocationError, invoke_within
 from suna_localstack.gateway.requests import GatewayRequest
+from suna_localstack.json_types import Json, is_object
 
 _AUTHORIZER_TIMEOUT_S = 10.0
 
@@ -66,15 +67,16 @@ async def authorize(
     return context if is_websocket else {"lambda": context}
 
 
-def _allowed_context(authorizer: Authorizer, answer: Any) -> Event:
-    if not isinstance(answer, dict):
+def _allowed_context(authorizer: Authorizer, answer: object) -> Event:
+    if not is_object(answer):
         raise RefusedError(500)
-    context = answer.get("context") or {}
+    context: Event = answer.get("context") or {}
     if authorizer.simple_responses:
         if answer.get("isAuthorized") is not True:
             raise RefusedError(403)
         return context
-    statements = (answer.get("policyDocument") or {}).get("Statement") or []
+    policy: Json = answer.get("policyDocument") or {}
+    statements: list[Json] = policy.get("Statement") or []
     if not statements:
         raise RefusedError(500)
     if any(statement.get("Effect") != "Allow" for statement in statements):

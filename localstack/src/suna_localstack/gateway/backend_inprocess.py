@@ -5,9 +5,8 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 from localstack.aws.api.lambda_ import TooManyRequestsException
-from localstack.services.lambda_.invocation.lambda_service import LambdaService
-from localstack.services.plugins import SERVICE_PLUGINS
 
+from suna_localstack.compute.invocation import lambda_service
 from suna_localstack.gateway.backend import FunctionThrottledError, InvocationError
 
 _ARN_PARTS_WITH_QUALIFIER = 8
@@ -28,16 +27,11 @@ class InProcessBackend:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
-def _lambda_service() -> LambdaService:
-    # LocalStack keeps the provider on its Service wrapper and offers no public way to it.
-    return SERVICE_PLUGINS.require("lambda")._provider.lambda_service  # pyright: ignore[reportAttributeAccessIssue]
-
-
 def _invoke(function_arn: str, payload: bytes) -> bytes:
     parts = function_arn.split(":")
     qualifier = parts[7] if len(parts) >= _ARN_PARTS_WITH_QUALIFIER else None
     try:
-        result = _lambda_service().invoke(
+        result = lambda_service().invoke(
             function_name=parts[6],
             qualifier=qualifier,
             region=parts[3],

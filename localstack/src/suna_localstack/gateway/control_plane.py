@@ -8,15 +8,13 @@ import copy
 import secrets
 import threading
 from collections.abc import Iterator
-from typing import Any
 
 from moto.apigatewayv2.models import Api as MotoApi
+from moto.apigatewayv2.models import ApiGatewayV2Backend, apigatewayv2_backends
 from moto.apigatewayv2.models import Stage as MotoStage
-from moto.apigatewayv2.models import apigatewayv2_backends
 
 from suna_localstack.gateway.apis import Apis, parse_apis
-
-type Json = dict[str, Any]
+from suna_localstack.json_types import Json
 
 
 class ControlPlane:
@@ -69,7 +67,7 @@ class ControlPlane:
             self._changed.notify_all()
 
 
-def _moto_apis() -> Iterator[tuple[Any, MotoApi]]:
+def _moto_apis() -> Iterator[tuple[ApiGatewayV2Backend, MotoApi]]:
     for regions in apigatewayv2_backends.values():
         for backend in regions.values():
             for api in backend.apis.values():

@@ -37,7 +37,7 @@ def response_headers(cors: Document, origin: str | None) -> dict[str, str]:
 
 
 def _origin_headers(cors: Document, origin: str) -> dict[str, str]:
-    allowed = cors.get("allowOrigins") or []
+    allowed: list[str] = cors.get("allowOrigins") or []
     if not any(_origin_matches(pattern, origin) for pattern in allowed):
         return {}
     headers = {"access-control-allow-origin": "*" if "*" in allowed else origin}

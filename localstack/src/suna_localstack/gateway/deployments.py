@@ -7,15 +7,13 @@ deploys automatically. Deployments hang on moto's Api objects, so they vanish wi
 import secrets
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
 from localstack.aws.api import CommonServiceException
 from moto.apigatewayv2.models import Api as MotoApi
 from moto.apigatewayv2.models import Stage as MotoStage
 
 from suna_localstack.gateway.control_plane import describe_routes
-
-type Json = dict[str, Any]
+from suna_localstack.json_types import Json
 
 _STAGE_FIELDS = {
     "AccessLogSettings": "access_log_settings",

@@ -6,17 +6,16 @@ import logging
 import os
 import threading
 from dataclasses import replace
-from typing import Any
 
 from localstack.http import Request, Response
-from localstack.runtime.hooks import on_infra_shutdown, on_infra_start
-from localstack.services.edge import ROUTER
 
 from suna_localstack.gateway.backend_inprocess import InProcessBackend
 from suna_localstack.gateway.control_plane import CONTROL_PLANE
 from suna_localstack.gateway.remote_apis import APIS_PATH
 from suna_localstack.gateway.server import Gateway
 from suna_localstack.gateway.settings import GatewaySettings
+from suna_localstack.lifecycle import on_infra_shutdown, on_infra_start
+from suna_localstack.routes import serve
 
 RESTART_PATH = "/_suna/gateway/restart"
 
@@ -81,7 +80,7 @@ class GatewayThread:
 _running: list[GatewayThread] = []
 
 
-def _serve_apis(request: Request, **_: Any) -> Response:
+def _serve_apis(request: Request, **_: object) -> Response:
     """Answer a standalone gateway: what is deployed, at the latest when it changes (long poll)."""
     document = CONTROL_PLANE.wait_for_change(request.args.get("after", ""), timeout_s=_LONGEST_POLL_S)
     if document is None:
@@ -89,7 +88,7 @@ def _serve_apis(request: Request, **_: Any) -> Response:
     return Response(json.dumps(document), content_type="application/json")
 
 
-def _restart(_: Request, **__: Any) -> Response:
+def _restart(_: Request, **__: object) -> Response:
     """End the data plane with all its connections, as a failing one would, and start it anew on the same port."""
     if not _running:
         return Response("the gateway does not run in this process", status=409)
@@ -102,10 +101,10 @@ def _restart(_: Request, **__: Any) -> Response:
 @on_infra_start()
 def start_gateway() -> None:
     """Start the data plane, unless `SUNA_GATEWAY_MODE=standalone` leaves it to a process of its own."""
-    ROUTER.add(APIS_PATH, _serve_apis, methods=["GET"])  # pyright: ignore[reportCallIssue, reportArgumentType]
+    serve("GET", APIS_PATH, _serve_apis)
     if os.environ.get(_MODE_VARIABLE, "in-process") == "standalone":
         return
-    ROUTER.add(RESTART_PATH, _restart, methods=["POST"])  # pyright: ignore[reportCallIssue, reportArgumentType]
+    serve("POST", RESTART_PATH, _restart)
     _start_thread(GatewaySettings.from_environment())
 
 

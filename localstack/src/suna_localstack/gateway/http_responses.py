@@ -7,6 +7,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from suna_localstack.json_types import Json, is_array, is_object
+
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+")
 _DROPPED = frozenset({"connection", "content-length", "transfer-encoding", "keep-alive", "upgrade"})
 
@@ -16,7 +18,7 @@ class HttpResponse:
     """Status, headers in order (lower-case names, `set-cookie` may repeat) and body."""
 
     status: int
-    headers: list[tuple[str, str]] = field(default_factory=list)
+    headers: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     body: bytes = b""
 
 
@@ -43,7 +45,7 @@ def interpret_answer(payload: bytes) -> HttpResponse:
         answer = json.loads(payload)
     except (ValueError, RecursionError) as error:
         raise MalformedAnswerError("the answer is not JSON") from error
-    if not isinstance(answer, dict) or "statusCode" not in answer:
+    if not is_object(answer) or "statusCode" not in answer:
         body = answer.encode() if isinstance(answer, str) else payload
         return HttpResponse(200, [("content-type", "application/json")], body)
     headers = _headers(answer)
@@ -63,9 +65,10 @@ def parse_status(value: Any) -> int:
     return status
 
 
-def _headers(answer: dict[str, Any]) -> list[tuple[str, str]]:
-    headers, cookies = answer.get("headers") or {}, answer.get("cookies") or []
-    if not isinstance(headers, dict) or not isinstance(cookies, list):
+def _headers(answer: Json) -> list[tuple[str, str]]:
+    headers: object = answer.get("headers") or {}
+    cookies: object = answer.get("cookies") or []
+    if not is_object(headers) or not is_array(cookies):
         raise MalformedAnswerError("headers must be an object and cookies a list")
     pairs = [
         *((name.lower(), _header_value(value)) for name, value in headers.items() if value is not None),
@@ -76,7 +79,7 @@ def _headers(answer: dict[str, Any]) -> list[tuple[str, str]]:
     return [(name, value) for name, value in pairs if name not in _DROPPED]
 
 
-def _header_value(value: Any) -> str:
+def _header_value(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if not isinstance(value, str | int | float):
@@ -87,7 +90,7 @@ def _header_value(value: Any) -> str:
     return text
 
 
-def _body(answer: dict[str, Any]) -> bytes:
+def _body(answer: Json) -> bytes:
     body = answer.get("body")
     if body is None:
         return b""

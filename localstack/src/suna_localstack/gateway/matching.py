@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from suna_localstack.json_types import is_object
+
 _SELECTION = re.compile(r"^\$(?:\{request\.body\.(?P<braced>[^}]+)\}|request\.body\.(?P<plain>.+))$")
 
 
@@ -89,7 +91,7 @@ def _evaluate(expression: str, body: str) -> str | None:
     except (ValueError, RecursionError):
         return None
     for name in (match["braced"] or match["plain"]).split("."):
-        if not isinstance(value, dict):
+        if not is_object(value):
             return None
         value = value.get(name)
     if isinstance(value, bool):

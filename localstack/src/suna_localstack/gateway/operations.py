@@ -5,7 +5,6 @@ under the control plane's lock.
 """
 
 from collections.abc import Callable
-from typing import Any
 
 from localstack.aws.api import CommonServiceException, RequestContext
 from localstack.services.moto import call_moto
@@ -21,8 +20,8 @@ from suna_localstack.gateway.deployments import (
     stage_deployment,
     update_stage,
 )
+from suna_localstack.json_types import Json
 
-type Json = dict[str, Any]
 type Operation = Callable[[RequestContext, Json], Json | None]
 
 

@@ -5,6 +5,7 @@ from typing import Any, cast
 from urllib.parse import quote
 
 import requests
+from botocore.model import OperationModel
 from localstack.aws.api import CommonServiceException, RequestContext
 from localstack.aws.spec import load_service
 from localstack.http import Response
@@ -14,8 +15,6 @@ from moto.core.exceptions import RESTError
 
 from suna_localstack.gateway.control_plane import CONTROL_PLANE
 from suna_localstack.gateway.operations import OPERATIONS
-
-type Json = dict[str, Any]
 
 _READING_PREFIXES = ("Get", "List", "Export")
 _MANAGEMENT_TIMEOUT_S = 10
@@ -68,12 +67,13 @@ def gateway_url() -> str:
 
 
 def _service(provider: _ApiGatewayV2 | _ManagementApi) -> Service:
-    names: list[str] = list(cast(Any, load_service(provider.service).operation_names))
+    names: list[str] = list(load_service(provider.service).operation_names)
     return Service.for_provider(provider, dispatch_table_factory=lambda _: dict.fromkeys(names, provider.dispatch))
 
 
 def _operation_name(context: RequestContext) -> str:
-    return str(cast(Any, context.operation).name)
+    # LocalStack has found it before it calls a provider.
+    return cast(OperationModel, context.operation).name
 
 
 @aws_provider(api="apigatewayv2", name="moto")

@@ -7,10 +7,9 @@ leaves the transport of an upgraded connection to us.
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
 from urllib.parse import unquote
 
 from aiohttp import web
@@ -60,7 +59,7 @@ class Gateway:
         return self._port
 
     @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator["Gateway"]:
+    async def running(self) -> AsyncGenerator["Gateway"]:
         """Listen on 127.0.0.1 while the context is open; then close every connection with 1001 and invoke
         `$disconnect` for each.
 
@@ -167,7 +166,7 @@ class Gateway:
         if address.thread_id is not None:
             request = replace(request, raw_query=with_thread(request.raw_query, address.thread_id))
         context, headers = await self._websockets.connect(request=request, api=api, stage=stage)
-        transport = cast(asyncio.Transport | None, raw.transport)
+        transport = raw.transport
         if transport is None or transport.is_closing():  # the client gave up during `$connect`
             self._websockets.disconnect(context, *ABNORMAL)
             return UpgradedResponse()
@@ -177,7 +176,7 @@ class Gateway:
         self._connections.add(session)
         accept_upgrade(raw, transport, headers)
         raw.protocol.keep_alive(False)
-        raw.protocol.set_parser(session)  # pyright: ignore[reportArgumentType]
+        raw.protocol.set_parser(session)
         code, reason = await session.ended
         self._connections.remove(session)
         self._websockets.disconnect(context, code, reason)

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any, Self
+from typing import Any, Self, cast
 
 _PREFIX = "SUNA_GATEWAY_"
 
@@ -70,7 +70,7 @@ class GatewaySettings:
         values: dict[str, Any] = {}
         for field in fields(cls):
             name = _PREFIX + field.name.upper()
-            convert = type(getattr(defaults, field.name))
+            convert = cast(type[int | float | str], type(getattr(defaults, field.name)))
             try:
                 if raw := environment.get(name):
                     values[field.name] = convert(raw)

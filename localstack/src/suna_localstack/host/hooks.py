@@ -2,10 +2,10 @@
 
 import threading
 
-from localstack.runtime import hooks
+from suna_localstack.lifecycle import on_infra_ready, on_runtime_create
 
 
-@hooks.on_runtime_create()
+@on_runtime_create()
 def patch_host() -> None:
     """Patch the runtime before it is made."""
     from suna_localstack.host import patches, threads, warmup  # noqa: PLC0415
@@ -16,7 +16,7 @@ def patch_host() -> None:
     threads.forget_ended()
 
 
-@hooks.on_infra_ready()
+@on_infra_ready()
 def warm_up() -> None:
     """Load the services in the background."""
     from suna_localstack.host import warmup  # noqa: PLC0415

@@ -18,7 +18,7 @@ def _register(
     """Listen on the host that is configured: the original takes only the port from it and binds every interface."""
     site = TwistedGateway(gateway)
     for address in listen:
-        endpoints.TCP4ServerEndpoint(reactor, address.port, interface=address.host).listen(site)
+        endpoints.TCP4ServerEndpoint(reactor, address.port, interface=address.host).listen(site)  # pyright: ignore[reportUnknownMemberType] - not annotated
 
 
 def _init_gateway_server(self: LocalstackRuntime) -> None:
@@ -29,4 +29,4 @@ def _init_gateway_server(self: LocalstackRuntime) -> None:
 def serve_plain_http_on_configured_host() -> None:
     """Make the AWS endpoint listen on ``GATEWAY_LISTEN``'s host, without TLS."""
     TwistedRuntimeServer.register = _register
-    LocalstackRuntime._init_gateway_server = _init_gateway_server
+    LocalstackRuntime._init_gateway_server = _init_gateway_server  # pyright: ignore[reportPrivateUsage] - no other way

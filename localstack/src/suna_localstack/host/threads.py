@@ -8,6 +8,7 @@ limit of memory maps after some 30,000 invocations, and could start no thread an
 import threading
 import time
 from contextlib import suppress
+from typing import cast
 
 from localstack.utils.threads import TMP_THREADS
 
@@ -23,7 +24,8 @@ def _sweep() -> None:
     while True:
         time.sleep(_INTERVAL_S)
         # Others append meanwhile, or clear it at the end: the list stays the same, and only single entries go.
-        for thread in list(TMP_THREADS):
+        # Its annotation knows of threads only; a pool of them is in it, too.
+        for thread in cast(list[object], list(TMP_THREADS)):
             if isinstance(thread, threading.Thread) and thread.ident is not None and not thread.is_alive():
                 with suppress(ValueError):
-                    TMP_THREADS.remove(thread)
+                    cast(list[object], TMP_THREADS).remove(thread)

@@ -41,7 +41,7 @@ def load_one_service_at_a_time(services: ServicePluginManager = SERVICE_PLUGINS)
     waits for the other. Python lets one fail with "deadlock detected"; its service would stay broken.
     """
     lock = threading.RLock()
-    services._plugin_load_locks = SynchronizedDefaultDict(lambda: lock)
+    services._plugin_load_locks = SynchronizedDefaultDict(lambda: lock)  # pyright: ignore[reportPrivateUsage]
 
 
 def load_services() -> None:
@@ -56,7 +56,7 @@ def load_services() -> None:
 
 def _build_service_index() -> None:
     folder = Path(config.dirs.static_libs)
-    index = folder / spec._get_catalog_filename()
+    index = folder / spec._get_catalog_filename()  # pyright: ignore[reportPrivateUsage]
     if index.exists() or not os.access(folder.parent if not folder.exists() else folder, os.W_OK):
         return
     folder.mkdir(parents=True, exist_ok=True)

@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+from suna_localstack.json_types import is_array, is_object
 from suna_localstack.model.script import DEFAULT_RATE, ScriptError, Text, Turn, split_tokens, turns
 
 Message = dict[str, Any]
@@ -18,8 +19,8 @@ def text_of(message: Message) -> str:
     content = message.get("content")
     if isinstance(content, str):
         return content
-    if isinstance(content, list):
-        return "\n".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
+    if is_array(content):
+        return "\n".join(str(part.get("text", "")) for part in content if is_object(part))
     return ""
 
 

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 
+from suna_localstack.json_types import is_object
 from suna_localstack.model.sign_in import SignIn
 
 ISSUER = "suna-local"
@@ -122,7 +123,7 @@ class Issuer:
                 **await self._sign_in.exchange(request), headers={**CROSS_ORIGIN, "Cache-Control": "no-store"}
             )
         body = await request.json()
-        if not isinstance(body, dict) or not isinstance(body.get("sub"), str):
+        if not is_object(body) or not isinstance(body.get("sub"), str):
             return web.json_response({"error": "sub must be a string"}, status=400)
         token = self._key.sign(claims(body["sub"]))
         return web.json_response({"token": token, "token_type": "Bearer", "expires_in": LIFETIME_S})

@@ -75,12 +75,12 @@ Step = Text | Calls | Pause | Cut
 class Turn:
     """What one model call does, in order. ``first_s`` replaces the server's delay of the first token."""
 
-    statuses: list[Status] = field(default_factory=list)
-    steps: list[Step] = field(default_factory=list)
+    statuses: list[Status] = field(default_factory=list[Status])
+    steps: list[Step] = field(default_factory=list[Step])
     finish_reason: str = "stop"
     first_s: float | None = None
     explicit: bool = False
-    recalls: list[str] = field(default_factory=list)
+    recalls: list[str] = field(default_factory=list[str])
 
     @property
     def closed(self) -> bool:

@@ -3,10 +3,10 @@
 import asyncio
 import hashlib
 import json
-from typing import Any
 
 from aiohttp import web
 
+from suna_localstack.json_types import Json, is_array, is_object
 from suna_localstack.model.calls import CallLog, CallRecord
 from suna_localstack.model.conversation import plan
 from suna_localstack.model.player import ConnectionCut, play_stream, play_whole
@@ -57,7 +57,7 @@ class ScriptedModel:
         self.log.clear()
         return web.Response(status=204)
 
-    def _refusal(self, turn: Turn, body: dict[str, Any]) -> Status | None:
+    def _refusal(self, turn: Turn, body: Json) -> Status | None:
         for position, status in enumerate(turn.statuses):
             if status.times is None:
                 return status
@@ -73,7 +73,7 @@ class ScriptedModel:
             body = await request.json()
         except ValueError:
             return web.json_response(error(400, "the body is no JSON"), status=400)
-        if not isinstance(body, dict) or not isinstance(body.get("messages"), list):
+        if not is_object(body) or not is_array(body.get("messages")):
             return web.json_response(error(400, "messages must be a list"), status=400)
         record = self.log.open(body)
         try:
@@ -105,9 +105,7 @@ class ScriptedModel:
         headers = {} if status.retry_after_s is None else {"retry-after": f"{status.retry_after_s:g}"}
         return web.json_response(error(status.status, message), status=status.status, headers=headers)
 
-    async def _answer(
-        self, request: web.Request, body: dict[str, Any], turn: Turn, record: CallRecord
-    ) -> web.StreamResponse:
+    async def _answer(self, request: web.Request, body: Json, turn: Turn, record: CallRecord) -> web.StreamResponse:
         writer = ChunkWriter(str(body.get("model", "scripted")))
         prompt_tokens = count_tokens(body["messages"])
         headers = {FIRST_DELAY_HEADER: f"{record.first_delay_ms:g}"}
@@ -117,7 +115,7 @@ class ScriptedModel:
         headers |= {"Content-Type": "text/event-stream", "Cache-Control": "no-cache"}
         response = web.StreamResponse(headers=headers)
         await response.prepare(request)
-        options = body.get("stream_options") or {}
+        options: Json = body.get("stream_options") or {}
         await play_stream(
             turn,
             writer,

@@ -5,9 +5,10 @@ An ordinary one, without cluster mode, is for tests and measurements.
 
 import os
 import shutil
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -77,11 +78,13 @@ async def start_redis(
         )
     )
     client: Redis = Redis(host=HOST, port=port, socket_timeout=5, socket_connect_timeout=1)
+    # redis-py leaves its types open.
+    execute = cast(Callable[..., Awaitable[Any]], client.execute_command)  # pyright: ignore[reportUnknownMemberType]
     assigned = False
 
     async def answers() -> bool:
         try:
-            return bool(await client.execute_command("PING"))
+            return bool(await execute("PING"))
         except (RedisError, OSError):
             return False
 
@@ -90,11 +93,11 @@ async def start_redis(
         try:
             if not assigned:
                 # A node that finds keys on disk has taken their slots by itself.
-                taken: Any = await client.execute_command("CLUSTER SLOTS")
+                taken: list[tuple[int, int, *tuple[object, ...]]] = await execute("CLUSTER SLOTS")
                 free = set(range(_SLOTS)).difference(*(range(first, last + 1) for first, last, *_ in taken))
-                await client.execute_command("CLUSTER ADDSLOTS", *sorted(free))
+                await execute("CLUSTER ADDSLOTS", *sorted(free))
                 assigned = True
-            state = await client.execute_command("CLUSTER INFO")
+            state = await execute("CLUSTER INFO")
         except (RedisError, OSError):
             return False
         text = state if isinstance(state, str) else repr(state)

@@ -5,9 +5,11 @@ import contextlib
 import fcntl
 import json
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
+
+from suna_localstack.json_types import is_object
 
 
 def write_private(path: Path, text: str) -> None:
@@ -19,7 +21,7 @@ def write_private(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: object) -> None:
     """``write_private`` of ``value`` as JSON."""
     write_private(path, json.dumps(value, indent=2) + "\n")
 
@@ -30,7 +32,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
         value = json.loads(path.read_text())
     except (FileNotFoundError, ValueError):
         return None
-    return value if isinstance(value, dict) else None
+    return value if is_object(value) else None
 
 
 def try_lock(path: Path) -> int | None:
@@ -46,7 +48,7 @@ def try_lock(path: Path) -> int | None:
 
 
 @contextlib.asynccontextmanager
-async def locked(path: Path) -> AsyncIterator[None]:
+async def locked(path: Path) -> AsyncGenerator[None]:
     """Hold the lock file ``path``, waiting for another stack of this clone if it has it."""
     while (descriptor := try_lock(path)) is None:
         await asyncio.sleep(0.1)

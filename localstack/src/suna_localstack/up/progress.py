@@ -5,7 +5,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import IO, Any
 
 
@@ -24,7 +24,7 @@ class Progress:
             self._descriptor = None
 
     @contextlib.contextmanager
-    def phase(self, name: str) -> Iterator[list[str]]:
+    def phase(self, name: str) -> Generator[list[str]]:
         """Time a phase; text appended to the list it gives is shown beside its name."""
         started = time.monotonic()
         detail: list[str] = []

@@ -8,6 +8,7 @@ import sys
 import time
 import uuid
 from collections import deque
+from typing import cast
 
 from suna_localstack.services.postgres import PostgresStateInvalid
 from suna_localstack.services.process import ChildDied
@@ -33,7 +34,8 @@ _EXPECTED = (StackError, ChildDied, PostgresStateInvalid, RedisCannotBeBuilt, OS
 def first_cause(error: BaseException) -> BaseException:
     """The first real error inside nested exception groups."""
     while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        error = group.exceptions[0]
     return error
 
 

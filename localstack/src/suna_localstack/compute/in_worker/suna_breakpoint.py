@@ -41,4 +41,4 @@ def wait() -> None:
         sys.stderr.write(f"breakpoint: nc 127.0.0.1 {server.getsockname()[1]}\n")
         sys.stderr.flush()
         connection, _ = server.accept()
-    _Pdb(connection, mark).set_trace(sys._getframe(1))
+    _Pdb(connection, mark).set_trace(sys._getframe(1))  # pyright: ignore[reportPrivateUsage] - the documented way
