@@ -54,9 +54,10 @@ status: $(LOCAL_STAMP) ## What runs where
 
 ##@ Checks and tests
 
-.PHONY: check lint types contracts errors api unit test
+PARTS := lint contracts errors types api unit
+.PHONY: check $(PARTS) test
 check: $(DEV_STAMP) ## Lint, types, import contracts, unit tests; a minute or two
-	@$(MAKE) -j2 --keep-going --output-sync=target lint contracts errors types api unit
+	@$(MAKE) -j2 --keep-going --output-sync=target $(PARTS) && echo "check: $(words $(PARTS)) parts, 0 failed"
 
 lint: $(DEV_STAMP)
 	@$(DEV) -m ruff check && $(DEV) -m ruff format --check
@@ -79,7 +80,7 @@ unit: $(DEV_STAMP)
 
 test: ## Everything: check, infrastructure, LocalStack plugins, integration, end to end
 	@scripts/system.sh python redis tests
-	@$(MAKE) -s -j2 $(DEV_STAMP) $(LOCAL_STAMP) $(NODE_STAMP) $(MCP_STAMP) $(CLIENTS_STAMP)
+	@$(MAKE) -s -j2 $(DEV_STAMP) $(LOCAL_STAMP) $(NODE_STAMP) $(MCP_STAMP) $(CLIENTS_STAMP) $(PEERS_STAMP)
 	@exec scripts/test.sh
 
 .PHONY: bench-first-token bench-context bench-log bench-limits bench-stream soak
@@ -103,10 +104,10 @@ soak: setup ## 15 minutes of load by two accounts: what of memory, connections a
 
 .PHONY: faults faults-once burst cuts security fresh-machine
 cuts: setup $(NODE_STAMP) ## A run of 500 events, cut off at each, at random, and for 50 clients at once
-	@exec env CUTS=large $(DEV) -m pytest tests/e2e/test_cuts.py
+	@exec env CUTS=large $(DEV) -m pytest -p tests.counted --counted=cuts tests/e2e/test_cuts.py
 
 security: setup $(NODE_STAMP) ## Every route and command against every kind of credential, made-up requests, bombs, logs
-	@exec $(DEV) -m pytest tests/security
+	@exec $(DEV) -m pytest -p tests.counted --counted=security tests/security
 
 fresh-machine: ## The two commands on a Debian that has nothing, as root and as a user (needs root; TESTS=1: the tests, too)
 	@exec scripts/fresh-machine.sh

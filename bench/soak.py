@@ -232,7 +232,7 @@ async def measure(minutes: float) -> tuple[dict[str, Series], Load]:
 def main() -> None:
     """Measure, report; fails if something grows."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=sized(15.0, 0.2))
+    parser.add_argument("--minutes", type=float, default=sized(15.0, 0.1))
     minutes = parser.parse_args().minutes
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
     series, told = asyncio.run(measure(minutes))

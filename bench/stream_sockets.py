@@ -28,7 +28,7 @@ from bench.stream_part import Part
 from bench.stream_sockets_client import Order, Told
 
 ALONE, ACTIVE = sized((10_000, 100), (20, 2))
-POSTS_PER_S, POSTING_S = 5.0, 10
+POSTS_PER_S, POSTING_S = 5.0, sized(10, 1)
 POSTS_AT_ONCE = 16
 THROUGH_FUNCTIONS, STREAMS_BESIDE = sized((1_000, 10), (4, 2))
 PROCESSES = 4

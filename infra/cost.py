@@ -1,7 +1,7 @@
 """What a stage costs a month when nobody uses it, computed from its template and a dated price file.
 
-`python -m infra.cost` prints a table of all stages; its last line is JSON. Requests, tokens, logs and traffic come on
-top: everything that is billed by use is zero here.
+`python -m infra.cost [STAGE...]` prints a table of each stage; its last line is JSON. Requests, tokens, logs and
+traffic come on top: everything that is billed by use is zero here.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -188,12 +188,12 @@ def synthesized_template(stage: str) -> dict[str, Any]:
         return json.loads((Path(outdir) / stack.template_file).read_text(encoding="utf-8"))
 
 
-def main() -> int:
-    """Print the table of the stages in the cloud."""
+def main(names: Collection[str]) -> int:
+    """Print the table of the stages in the cloud of these names, or of all."""
     prices = json.loads(PRICES.read_text(encoding="utf-8"))
     totals: dict[str, float] = {}
     for name, stage in STAGES.items():
-        if stage.cloud is None:
+        if stage.cloud is None or (names and name not in names):
             continue
         lines = idle_cost(synthesized_template(name), prices)
         totals[name] = round(sum(line.usd for line in lines), 2)
@@ -206,4 +206,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -122,18 +122,30 @@ async def give_plan(stack: RunningStack, account_id: str, **limits: Any) -> None
         await connection.close()
 
 
-@pytest.fixture(scope="session")
-def stack(mcp_port: int, hook_port: int) -> Generator[RunningStack]:
-    """The deployed stack."""
-    started = up("up", MCP_ALLOWED_PRIVATE=f"127.0.0.1:{mcp_port}", WEBHOOK_ALLOWED_PRIVATE=f"127.0.0.1:{hook_port}")
+@contextmanager
+def deployed(**environment: str) -> Generator[RunningStack]:
+    """The deployed stack with room for accounts: one that runs already and goes on, or one that ends with the block."""
+    started = up("up", local_dir=LOCAL_DIR, **environment)
     assert started.returncode == 0, started.stdout + started.stderr
+    was_running = "running already" in started.stdout
     try:
         running = RunningStack(json.loads((LOCAL_DIR / "stack.json").read_text(encoding="utf-8")))
         asyncio.run(make_room(running))
         yield running
     finally:
-        ended = up("down")
-    assert ended.returncode == 0, ended.stdout + ended.stderr
+        ended = None if was_running else up("down")
+    if ended is not None:
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        assert ended.stdout.startswith("the stack is stopped"), ended.stdout
+
+
+@pytest.fixture(scope="session")
+def stack(mcp_port: int, hook_port: int) -> Generator[RunningStack]:
+    """The deployed stack."""
+    with deployed(
+        MCP_ALLOWED_PRIVATE=f"127.0.0.1:{mcp_port}", WEBHOOK_ALLOWED_PRIVATE=f"127.0.0.1:{hook_port}"
+    ) as running:
+        yield running
 
 
 @contextmanager
@@ -149,17 +161,24 @@ def own_code(
 
     ``prepare`` changes the copy before any function runs from it.
 
-    Dependencies are hard links, a copy that costs no space; the sources are what is watched for changes.
+    Dependencies are links to the installed ones, in folders of their packages' names: a folder that is itself a link is
+    one of sources, and watched for changes.
     """
     installed = ROOT / ".local" / "code" / group
     code = folder / group
-    shutil.copytree(
-        installed, code, symlinks=True, copy_function=lambda source, target: Path(target).hardlink_to(source)
-    )
-    for name in ("functions", "shared"):
-        shutil.copytree(ROOT / name, folder / "source" / name, ignore=shutil.ignore_patterns("__pycache__"))
-        (code / name).unlink()
-        (code / name).symlink_to(folder / "source" / name)
+    code.mkdir(parents=True)
+    for entry in installed.iterdir():
+        name = code / entry.name
+        if entry.is_symlink():
+            source = folder / "source" / entry.name
+            shutil.copytree(entry, source, ignore=shutil.ignore_patterns("__pycache__"))
+            name.symlink_to(source)
+        elif entry.is_dir():
+            name.mkdir()
+            for file in entry.iterdir():
+                (name / file.name).symlink_to(file)
+        else:
+            name.symlink_to(entry)
     prepare(folder / "source")
     _run_from(stack, functions, code)
     try:
@@ -173,7 +192,7 @@ def _run_from(stack: RunningStack, functions: list[str], code: Path) -> None:
     for name in functions:
         function = stack.fields["outputs"][f"{name}FunctionName"]
         client.update_function_code(FunctionName=function, S3Bucket="hot-reload", S3Key=str(code))
-        client.get_waiter("function_updated_v2").wait(FunctionName=function, WaiterConfig={"Delay": 1})
+        client.get_waiter("function_updated_v2").wait(FunctionName=function, WaiterConfig={"Delay": 0.1})
 
 
 @pytest.fixture(scope="session")

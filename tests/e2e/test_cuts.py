@@ -12,6 +12,7 @@ from redis import RedisCluster
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from bench.report import sized
 from clients.terminal.stack import Stack
 from tests.e2e.conftest import RunningStack
 from tests.e2e.following import ALL_CHANNELS, PATIENCE_S, command, events_of_run, next_frame, subscribed, text_of
@@ -21,11 +22,13 @@ from tests.thread_logs import events_key
 ENDS = {"completed", "failed"}
 # `make cuts` is the same with more of everything; the tests have to be done in some minutes.
 IS_LARGE = os.environ.get("CUTS") == "large"
-AT_ONCE = 50 if IS_LARGE else 10
-LEAST_EVENTS = 500 if IS_LARGE else 150
+AT_ONCE = 50 if IS_LARGE else sized(10, 2)
+LEAST_EVENTS = 500 if IS_LARGE else sized(150, 5)
 # Every tenth of a second an event, and of many calls at once many more.
 _CALLS = "[[tools parallel" + ' http_fetch {"url": "ftp://no"}' * 12 + "]]"
-ANSWER = f"{_CALLS * 8} [[tokens 600 rate 30]]" if IS_LARGE else "[[tokens 600 rate 30]]"
+ANSWER = (
+    f"{_CALLS * 8} [[tokens 600 rate 30]]" if IS_LARGE else sized("[[tokens 600 rate 30]]", "[[tokens 15 rate 30]]")
+)
 
 
 async def _followed(
@@ -77,7 +80,7 @@ async def test_clients_that_are_cut_off_end_with_what_the_others_have(http: http
         for cut in (
             lambda _: False,
             lambda _: True,
-            *[lambda _: chance.random() < 0.05] * 10,
+            *[lambda _: chance.random() < 0.05] * sized(10, 2),
             *[lambda frame: frame["seq"] in at_once] * AT_ONCE,
         )
     ]
@@ -100,8 +103,9 @@ async def test_a_log_that_was_lost_is_declared_to_who_comes_back(
         run = await start_run(http, thread_id, "[[tokens 20 rate 0]]")
         events = await events_of_run(socket)
     await ended_run(http, run)
-    redis: Any = RedisCluster.from_url(stack.fields["redis_url"], decode_responses=True)
-    redis.delete(await events_key(stack.fields["database_url"], thread_id))
+    redis: Any
+    with RedisCluster.from_url(stack.fields["redis_url"], decode_responses=True) as redis:
+        redis.delete(await events_key(stack.fields["database_url"], thread_id))
     async with subscribed(client, thread_id, since=3) as socket:
         gap, values, end = [await next_frame(socket) for _ in range(3)]
     # What happened is lost, but not that the run has ended: the database knows it.

@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import json
 import sys
 import tempfile
 import time
@@ -10,7 +9,8 @@ from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.e2e.conftest import LOCAL_DIR, RunningStack, make_room, up
+from bench.report import sized
+from tests.e2e.conftest import LOCAL_DIR, deployed
 from tests.faults.journey import Case, Journey
 from tests.faults.kinds import KINDS, WARM_UP, Kind
 from tests.faults.rounds import play, rounds
@@ -19,7 +19,7 @@ from tests.faults.stand import Stand, standing
 
 async def _matrix(stand: Stand, kinds: list[Kind], select: Callable[[Kind], list[Case]]) -> list[Journey]:
     played: list[Journey] = []
-    for last in (False, False, True):
+    for last in sized((False, False, True), ()):
         wrong = [journey for journey in await play(stand, WARM_UP, WARM_UP.cases()) if journey.problems]
         if last and wrong:
             raise SystemExit("\n".join(f"without any fault: {journey.case}: {journey.problems}" for journey in wrong))
@@ -63,27 +63,23 @@ def main() -> int:
     which.add_argument("--point", action="append", default=[], help="only this point")
     which.add_argument("--once", action="store_true", help="of each kind one case a path, in the middle of a run")
     arguments = parser.parse_args()
-    kinds = [kind for kind in KINDS if not arguments.kind or kind.name in arguments.kind]
+    named: list[str] = arguments.kind or sized([kind.name for kind in KINDS], ["FLUSHALL"])
+    kinds = [kind for kind in KINDS if kind.name in named]
     if not kinds:
         parser.error(f"the kinds are: {', '.join(kind.name for kind in KINDS)}")
     points: list[str] = arguments.point
 
     def select(kind: Kind) -> list[Case]:
-        if arguments.once:
-            return kind.middle()
-        return [case for case in kind.cases() if not points or case.point in points]
+        cases = kind.middle() if arguments.once else kind.cases()
+        cases = [case for case in cases if not points or case.point in points]
+        return sized(cases, cases[:1])
 
-    started = up("up")
-    if started.returncode != 0:
-        print(started.stdout + started.stderr)
-        return 1
-    try:
-        stack = RunningStack(json.loads((LOCAL_DIR / "stack.json").read_text(encoding="utf-8")))
-        asyncio.run(make_room(stack))
-        with tempfile.TemporaryDirectory(dir=LOCAL_DIR) as folder, standing(stack, Path(folder)) as stand:
-            played = asyncio.run(_matrix(stand, kinds, select))
-    finally:
-        up("down")
+    with (
+        deployed() as stack,
+        tempfile.TemporaryDirectory(dir=LOCAL_DIR) as folder,
+        standing(stack, Path(folder)) as stand,
+    ):
+        played = asyncio.run(_matrix(stand, kinds, select))
     _table(played)
     survived = sum(not journey.problems for journey in played)
     lost, duplicated = (

@@ -19,7 +19,7 @@ import httpx
 import psutil
 
 from bench.report import sized
-from tests.e2e.conftest import LOCAL_DIR, RunningStack, make_room, up
+from tests.e2e.conftest import LOCAL_DIR, RunningStack, deployed
 from tests.faults.journey import AWAY
 from tests.faults.stand import Stand, kill, standing
 from tests.faults.verdict import log_problems, message_problems, script
@@ -207,7 +207,6 @@ def _is_of(process: psutil.Process, stack: RunningStack) -> bool:
 
 
 async def _play(stand: Stand, arguments: argparse.Namespace) -> tuple[Burst, dict[str, list[str]]]:
-    await make_room(stand.stack)
     burst = Burst(stand)
     began = time.monotonic()
     killing = asyncio.create_task(burst.kill_at_random(for_s=arguments.kill_s, seed=arguments.seed))
@@ -223,22 +222,18 @@ async def _play(stand: Stand, arguments: argparse.Namespace) -> tuple[Burst, dic
 def main() -> int:
     """Play it; fails unless every run that was accepted has ended well, once."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=sized(1000, 20))
-    parser.add_argument("--threads", type=int, default=sized(100, 5))
+    parser.add_argument("--runs", type=int, default=sized(1000, 4))
+    parser.add_argument("--threads", type=int, default=sized(100, 2))
     parser.add_argument("--accounts", type=int, default=sized(20, 2))
-    parser.add_argument("--kill-s", type=float, default=sized(120.0, 5.0))
+    parser.add_argument("--kill-s", type=float, default=sized(120.0, 2.0))
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
-    started = up("up")
-    if started.returncode != 0:
-        print(started.stdout + started.stderr)
-        return 1
-    try:
-        stack = RunningStack(json.loads((LOCAL_DIR / "stack.json").read_text(encoding="utf-8")))
-        with tempfile.TemporaryDirectory(dir=LOCAL_DIR) as folder, standing(stack, Path(folder)) as stand:
-            burst, problems = asyncio.run(_play(stand, arguments))
-    finally:
-        up("down")
+    with (
+        deployed() as stack,
+        tempfile.TemporaryDirectory(dir=LOCAL_DIR) as folder,
+        standing(stack, Path(folder)) as stand,
+    ):
+        burst, problems = asyncio.run(_play(stand, arguments))
     for what, wrong in problems.items():
         for problem in wrong:
             print(f"  {what}: {problem}")

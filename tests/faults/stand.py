@@ -93,7 +93,7 @@ class Stand:
         before = client.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
         after = {key: value for key, value in (before | changes).items() if value is not None}
         client.update_function_configuration(FunctionName=name, Environment={"Variables": after})
-        client.get_waiter("function_updated_v2").wait(FunctionName=name, WaiterConfig={"Delay": 1})
+        client.get_waiter("function_updated_v2").wait(FunctionName=name, WaiterConfig={"Delay": 0.1})
         return before
 
     @contextmanager

@@ -1,7 +1,6 @@
-"""The deployed stack, an account with something to protect, and a last line that says how many checks there were."""
+"""The deployed stack, and an account with something to protect."""
 
-from collections.abc import AsyncGenerator, Callable, Generator
-from typing import Any
+from collections.abc import AsyncGenerator, Callable
 
 import httpx
 import pytest
@@ -69,15 +68,3 @@ def claiming(stack: RunningStack, owned: Property, revoked: str, secrets: Secret
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What looks at all that the others left behind comes last."""
     items.sort(key=lambda item: "test_logs" in item.nodeid)
-
-
-@pytest.hookimpl(wrapper=True, trylast=True)
-def pytest_unconfigure(config: pytest.Config) -> Generator[None]:
-    """The last line of all."""
-    result = yield
-    reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
-    counts: dict[str, int] = {word: len(reporter.stats.get(word, [])) for word in ("passed", "failed", "error")}
-    if counts["passed"] + counts["failed"] + counts["error"]:
-        wrong = counts["failed"] + counts["error"]
-        reporter.write_line(f"security: {counts['passed'] + wrong} checks, {wrong} failed")
-    return result
