@@ -1,8 +1,9 @@
 """Whether the house is in order: ``make house``, after ``make test``.
 
 The last line is JSON: ``type_errors``, ``layers_broken``, ``raw_errors_outside``, ``openapi_errors``,
-``clients_compiled`` (of 2), ``smoked_commands`` (those of the README's table that something tries), ``test_minutes``
-and ``tests`` (of the last ``make test``). Exits with 1 if anything is wrong, or if nothing tries a command.
+``clients_compiled`` (of 2), ``smoked_commands`` (those of the README's table that the last ``make test`` has called) of
+``commands``, ``test_minutes`` and ``tests`` (of the same). Before it: which it has not called, and why. Exits with 1 if
+anything is wrong, or if a command was not called that could have been.
 """
 
 import json
@@ -12,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.commands import TRIED, readme_commands
+from tests.commands import TRIED, Elsewhere, readme_commands, smoked
 
 ROOT = Path(__file__).parents[1]
 _REPORT = ROOT / ".local/reports/report.json"
@@ -55,21 +56,28 @@ def main() -> int:
         return 1
     report = json.loads(_REPORT.read_text(encoding="utf-8"))
     commands = readme_commands()
-    untried = [command for command in commands if command not in TRIED]
-    if untried:
-        print(f"tried by nothing: {', '.join(untried)} (tests/commands.py)")
+    called = smoked(_REPORT.parent, commands)
+    missed = 0
+    for command in [command for command in commands if command not in called]:
+        how = TRIED.get(command)
+        if isinstance(how, Elsewhere):
+            print(f"make {command}: not called by `make test`: {how.reason} ({how.by})")
+        else:
+            print(f"make {command}: not called, or failed, in the last `make test` (tests/commands.py)")
+            missed += 1
     figures: dict[str, Any] = {
         **_last_line("scripts.types"),
         "layers_broken": _layers_broken(),
         **_last_line("scripts.raw_errors"),
         **_last_line("scripts.api_clients"),
-        "smoked_commands": len(commands) - len(untried),
+        "smoked_commands": len(called),
+        "commands": len(commands),
         "test_minutes": report["minutes"],
         "tests": report["tests"],
     }
     wrong = [name for name in ("type_errors", "layers_broken", "raw_errors_outside", "openapi_errors") if figures[name]]
     print(json.dumps(figures))
-    return 1 if wrong or untried or figures["clients_compiled"] != 2 or report["failed"] else 0
+    return 1 if wrong or missed or figures["clients_compiled"] != 2 or report["failed"] else 0
 
 
 if __name__ == "__main__":

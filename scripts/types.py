@@ -1,7 +1,7 @@
 """Check the types of everything with pyright, each part with the environment that it runs in.
 
 ``python -m scripts.types``: prints what is wrong; the last line is ``{"type_errors": N}``; 1 if there are any. The
-part of the benches' peers is checked where their environment is installed (``make bench-stream`` does that).
+part of the benches' peers is checked where their environment is installed (``make test`` does that).
 """
 
 import json
