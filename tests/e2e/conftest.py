@@ -124,20 +124,18 @@ async def give_plan(stack: RunningStack, account_id: str, **limits: Any) -> None
 
 
 @contextmanager
-def deployed(**environment: str) -> Generator[RunningStack]:
-    """The deployed stack with room for accounts; it ends with the block.
+def started(local_dir: Path, **environment: str) -> Generator[RunningStack]:
+    """The stack in ``local_dir``, from ``make up`` with ``environment`` to ``make down``.
 
     At the smallest size one that runs already is somebody else's, and goes on.
     """
-    started = up("up", local_dir=LOCAL_DIR, **environment)
-    assert started.returncode == 0, started.stdout + started.stderr
-    is_anothers = SMALLEST and "running already" in started.stdout
+    begun = up("up", local_dir=local_dir, **environment)
+    assert begun.returncode == 0, begun.stdout + begun.stderr
+    is_anothers = SMALLEST and "running already" in begun.stdout
     try:
-        running = RunningStack(json.loads((LOCAL_DIR / "stack.json").read_text(encoding="utf-8")))
-        asyncio.run(make_room(running))
-        yield running
+        yield RunningStack(json.loads((local_dir / "stack.json").read_text(encoding="utf-8")))
     finally:
-        ended = None if is_anothers else up("down")
+        ended = None if is_anothers else up("down", local_dir=local_dir)
     if ended is not None:
         assert ended.returncode == 0, ended.stdout + ended.stderr
         assert ended.stdout.startswith("the stack is stopped"), ended.stdout
@@ -145,10 +143,10 @@ def deployed(**environment: str) -> Generator[RunningStack]:
 
 @pytest.fixture(scope="session")
 def stack(mcp_port: int, hook_port: int) -> Generator[RunningStack]:
-    """The deployed stack."""
-    with deployed(
-        MCP_ALLOWED_PRIVATE=f"127.0.0.1:{mcp_port}", WEBHOOK_ALLOWED_PRIVATE=f"127.0.0.1:{hook_port}"
-    ) as running:
+    """The deployed stack, with room for accounts."""
+    allowed = {"MCP_ALLOWED_PRIVATE": f"127.0.0.1:{mcp_port}", "WEBHOOK_ALLOWED_PRIVATE": f"127.0.0.1:{hook_port}"}
+    with started(LOCAL_DIR, **allowed) as running:
+        asyncio.run(make_room(running))
         yield running
 
 
@@ -238,7 +236,7 @@ def log_lines(stack: RunningStack) -> Callable[[], list[dict[str, Any]]]:
 
     def read() -> list[dict[str, Any]]:
         lines: list[dict[str, Any]] = []
-        for file in sorted((LOCAL_DIR / "logs").glob("*.log")):
+        for file in sorted(Path(stack.fields["log_dir"]).glob("*.log")):
             for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
                 if line.startswith("{"):
                     lines.append(json.loads(line) | {"file": file.stem})

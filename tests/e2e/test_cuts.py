@@ -8,12 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 import httpx
-from redis import RedisCluster
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from bench.report import sized
 from clients.terminal.stack import Stack
+from shared.stream.redis_client import Client
 from tests.e2e.conftest import RunningStack
 from tests.e2e.following import ALL_CHANNELS, PATIENCE_S, command, events_of_run, next_frame, subscribed, text_of
 from tests.e2e.threads import ended_run, new_thread, start_run, stored_messages
@@ -103,9 +103,9 @@ async def test_a_log_that_was_lost_is_declared_to_who_comes_back(
         run = await start_run(http, thread_id, "[[tokens 20 rate 0]]")
         events = await events_of_run(socket)
     await ended_run(http, run)
-    redis: Any
-    with RedisCluster.from_url(stack.fields["redis_url"], decode_responses=True) as redis:
-        redis.delete(await events_key(stack.fields["database_url"], thread_id))
+    redis = Client(stack.fields["redis_url"])
+    await redis.delete(await events_key(stack.fields["database_url"], thread_id))
+    await redis.aclose()
     async with subscribed(client, thread_id, since=3) as socket:
         gap, values, end = [await next_frame(socket) for _ in range(3)]
     # What happened is lost, but not that the run has ended: the database knows it.

@@ -8,10 +8,10 @@ from typing import Any
 
 import httpx
 import pytest
-from redis import RedisCluster
 from websockets.exceptions import ConnectionClosed
 
 from clients.terminal.stack import Stack
+from shared.stream.redis_client import Client
 from tests.e2e.conftest import RunningStack
 from tests.e2e.following import PATIENCE_S, eventually
 from tests.e2e.threads import ended_run, new_thread, start_run
@@ -30,12 +30,12 @@ async def _answers(http: httpx.AsyncClient, thread_id: str) -> dict[str, str]:
     return {message["id"]: message["content"] for message in state["values"]["messages"] if message["type"] == "ai"}
 
 
-def _flush(stack: RunningStack) -> None:
-    redis = RedisCluster.from_url(stack.fields["redis_url"])
+async def _flush(stack: RunningStack) -> None:
+    redis = Client(stack.fields["redis_url"])
     try:
-        redis.flushall()
+        await redis.flushall()
     finally:
-        redis.close()
+        await redis.aclose()
 
 
 async def test_who_subscribes_after_the_end_with_since_0_gets_all(http: httpx.AsyncClient, client: Stack) -> None:
@@ -136,7 +136,7 @@ async def test_an_emptied_log_is_a_declared_gap_and_the_state_is_the_databases(
             await back.until(gone, lambda watcher: watcher.last_seq > 15)
         # WHEN everything in Redis is lost, and the run goes on
         await live.until(at, lambda watcher: watcher.last_seq > 20)
-        await asyncio.to_thread(_flush, stack)
+        await _flush(stack)
         await live.until_end(at, ends=2)
     async with back.subscribed() as at:
         await back.until_end(at, ends=2)

@@ -8,16 +8,10 @@ from websockets.asyncio.client import ClientConnection
 
 from clients.terminal.stack import Stack
 from tests.e2e.following import command, events_of_run, eventually, next_frame, subscribed
-from tests.e2e.threads import ended_run, new_thread, start_run, stored_messages
+from tests.e2e.threads import cancelled, ended_run, new_thread, start_run, stored_messages
 
 # Thirty seconds of answer: long enough to be stopped in.
 SLOW = "[[tokens 600 rate 20]]"
-
-
-async def _cancel(http: httpx.AsyncClient, run: dict[str, Any], **params: Any) -> dict[str, Any]:
-    answer = await http.post(f"/threads/{run['thread_id']}/runs/{run['run_id']}/cancel", params=params)
-    assert answer.status_code == 200, answer.text
-    return answer.json()
 
 
 async def _speaks(socket: ClientConnection) -> None:
@@ -38,12 +32,12 @@ async def test_a_run_is_stopped_in_the_middle_of_an_answer(http: httpx.AsyncClie
     async with subscribed(client, thread_id) as socket:
         run = await start_run(http, thread_id, SLOW)
         await _speaks(socket)
-        stopped = await _cancel(http, run, wait=1)
+        stopped = await cancelled(http, run, wait=1)
         assert (stopped["status"], stopped["error"]["code"]) == ("interrupted", "stop")
         assert _ends(await events_of_run(socket)) == ["stop: the run was stopped"]
     # What was said so far is kept; stopping again changes nothing, and says what there is.
     assert (await stored_messages(http, thread_id))[-1]["type"] == "assistant"
-    assert await _cancel(http, run) == stopped
+    assert await cancelled(http, run) == stopped
 
 
 async def test_a_queued_run_ends_at_once_and_the_running_one_goes_on(http: httpx.AsyncClient, client: Stack) -> None:
@@ -52,12 +46,12 @@ async def test_a_queued_run_ends_at_once_and_the_running_one_goes_on(http: httpx
         running = await start_run(http, thread_id, SLOW)
         await _speaks(socket)
         queued = await start_run(http, thread_id, "later")
-        stopped = await _cancel(http, queued)
+        stopped = await cancelled(http, queued)
         assert (stopped["status"], stopped["error"]["code"]) == ("interrupted", "stop")
         # Its end is told by whoever holds the thread's log: the running one's executor.
         told = await events_of_run(socket)
         assert told[-1]["params"]["run_id"] == queued["run_id"]
-        assert (await _cancel(http, running, wait=1))["status"] == "interrupted"
+        assert (await cancelled(http, running, wait=1))["status"] == "interrupted"
 
 
 async def test_an_interrupting_run_takes_the_place_of_the_running_one(http: httpx.AsyncClient, client: Stack) -> None:

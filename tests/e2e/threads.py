@@ -41,6 +41,13 @@ async def ended_run(http: httpx.AsyncClient, run: dict[str, Any]) -> dict[str, A
     return await eventually(ask, lambda answer: answer["status"] not in {"pending", "running"})
 
 
+async def cancelled(http: httpx.AsyncClient, run: dict[str, Any], **params: Any) -> dict[str, Any]:
+    """The run, which has been told to stop; with ``wait=1``, once it has ended."""
+    answer = await http.post(f"/threads/{run['thread_id']}/runs/{run['run_id']}/cancel", params=params)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
 async def stored_messages(http: httpx.AsyncClient, thread_id: str) -> list[dict[str, Any]]:
     """The thread's messages as they are kept."""
     answer = await http.get(f"/threads/{thread_id}/messages", params={"limit": 1000})

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from redis import RedisCluster
+from redis import Redis
 
 from tests.e2e.conftest import RunningStack, own_code
 from tests.faults.control import Control
@@ -73,8 +73,11 @@ class Stand:
 
     @property
     def redis(self) -> Any:
-        """A client of the stack's Redis, made anew: the server may have died since the last one."""
-        return RedisCluster.from_url(self.stack.fields["redis_url"], decode_responses=True, socket_timeout=5)
+        """A client of the stack's Redis, made anew: the server may have died since the last one.
+
+        It is one server, which is killed: a cluster of one node does what an ordinary Redis does, for any key.
+        """
+        return Redis.from_url(self.stack.fields["redis_url"], decode_responses=True, socket_timeout=5)
 
     @property
     def postmaster(self) -> psutil.Process:

@@ -49,7 +49,7 @@ def _process(arguments: list[str], **options: Any) -> Iterator[subprocess.Popen[
 
 
 @contextmanager
-def _services() -> Iterator[dict[str, str]]:
+def services() -> Iterator[dict[str, str]]:
     """PostgreSQL and Redis: those of the environment (``make test`` starts them), else embedded ones."""
     if os.environ.keys() >= set(_URLS):
         yield {name: os.environ[name] for name in _URLS}
@@ -79,5 +79,5 @@ def servers() -> Iterator[Servers]:
     """All of them, started and ended together."""
     with ExitStack() as stack:
         aws_endpoint_url = stack.enter_context(_localstack())
-        urls = stack.enter_context(_services())
+        urls = stack.enter_context(services())
         yield Servers(urls["DATABASE_URL"], urls["REDIS_URL"], urls["PLAIN_REDIS_URL"], aws_endpoint_url)
