@@ -14,6 +14,11 @@ STAGE ?= small
 COVERAGE :=
 
 HERE := $(shell scripts/here.sh)
+CACHE := $(shell scripts/cache.sh)
+ifneq ($(CACHE),)
+export XDG_CACHE_HOME := $(CACHE)
+export npm_config_cache := $(CACHE)/npm
+endif
 TOOLS_STAMP := .local/tools/.stamp
 DEV_STAMP := .local/venvs/dev/.stamp-$(HERE)
 LOCAL_STAMP := .local/venvs/localstack/.stamp-$(HERE)

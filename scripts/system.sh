@@ -1,10 +1,25 @@
 #!/bin/sh
 # What only the machine can give: system.sh NEED..., each of `python`, `redis`, `tests`, `faults`.
 # What is missing is installed as root on Debian and its like; else one line says what to install. Silent if nothing is.
+# First of all: a .local that can be written, and room in it. Later, several things would fail of that at the same time.
 set -eu
 cd "$(dirname "$0")/.."
-log=.local/logs/apt.log
+local=$(pwd)/.local log=.local/logs/apt.log
 packages="" wanted=""
+
+if ! mkdir -p "$local/logs" 2>/dev/null || ! touch "$local/logs/.probe" 2>/dev/null; then
+    echo "error: cannot write to $local: make it writable" >&2
+    exit 1
+fi
+rm -f "$local/logs/.probe"
+# For the environments and what is kept of downloads, before the first start; for a database, ever after.
+needed_gb=1
+[ -e .local/code ] || needed_gb=2
+free_kb=$(df -k --output=avail "$local" 2>/dev/null | tail -n 1)
+if [ -n "$free_kb" ] && [ "$free_kb" -lt $((needed_gb * 1024 * 1024)) ]; then
+    echo "error: only $((free_kb / 1024)) MB are free under $local, $needed_gb GB are needed: free some space" >&2
+    exit 1
+fi
 
 # need NAME PACKAGE...: NAME is what the user is told, the packages are Debian's.
 need() {
@@ -67,10 +82,6 @@ elif [ "$(id -u)" != 0 ]; then
     exit 1
 fi
 echo "installing $packages"
-if ! mkdir -p "$(dirname "$log")" 2>/dev/null || ! : 2>/dev/null >"$log"; then
-    echo "error: cannot write to $(pwd)/.local: make it writable" >&2
-    exit 1
-fi
 export DEBIAN_FRONTEND=noninteractive
 # shellcheck disable=SC2086 # a list of names
 if ! apt-get update -qq >"$log" 2>&1 ||

@@ -5,13 +5,10 @@ cd "$(dirname "$0")/.."
 scripts/system.sh python
 python=$(scripts/any-python.sh)
 fresh=.local/tools.$$ log=.local/logs/tools.log
-if ! mkdir -p "$fresh" "$(dirname "$log")" 2>/dev/null; then
-    echo "error: cannot write to $(pwd)/.local: make it writable" >&2
-    exit 1
-fi
+mkdir "$fresh"
 trap 'rm -rf "$fresh"' EXIT
-give_up() {
-    echo "error: uv cannot be installed from PyPI ($(grep -m 1 '^ERROR: ' "$log" || tail -n 1 "$log")); see $log" >&2
+give_up() { # a traceback says its cause last
+    echo "error: uv cannot be installed from PyPI ($(grep -m 1 '^ERROR: .*[^:]$' "$log" || tail -n 1 "$log")); see $log" >&2
     exit 1
 }
 if ! "$python" -m pip --version >/dev/null 2>&1; then
