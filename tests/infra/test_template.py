@@ -312,9 +312,11 @@ def test_size_of_the_cloud_stages(
         assert ("DATABASE_HOST" in variables) == bool(proxies)
 
 
-def test_leases_and_wake_ups_are_what_the_stage_says(template: Template) -> None:
+def test_leases_wake_ups_and_connections_are_what_the_stage_says(template: Template) -> None:
     variables = template.function("QueueRunner")["Environment"]["Variables"]
     stage = STAGES[variables["STAGE"]]
 
     assert (float(variables["LEASE_S"]), float(variables["WAKE_BY_S"])) == (stage.lease_s, stage.wake_by_s)
-    assert int(variables["POSTGRES_POOL_SIZE"]) == stage.postgres_pool_size
+    pools = ("postgres_pool_size", "postgres_idle_s", "postgres_lifetime_s")
+    for name in (*pools, "model_connections", "model_connections_per_host", "model_dns_ttl_s"):
+        assert float(variables[name.upper()]) == getattr(stage, name), name

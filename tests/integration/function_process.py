@@ -12,6 +12,8 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 30.0
+# The runner's imports take seconds of a whole CPU.
+INIT_TIMEOUT_S = 120.0
 
 # Answers go out where standard output was; what the function prints itself is its log.
 _RUNTIME = """
@@ -25,8 +27,9 @@ class Context:
 module, name = sys.argv[1].rsplit(".", 1)
 handler = getattr(importlib.import_module(module), name)
 for line in sys.stdin:
+    event = json.loads(line)
     try:
-        answer = {"answer": handler(json.loads(line), Context())}
+        answer = {"answer": None if event is None else handler(event, Context())}
     except Exception as error:
         answer = {"errorType": type(error).__name__, "errorMessage": str(error)}
     print(json.dumps(answer), file=answers, flush=True)
@@ -44,7 +47,12 @@ class FunctionProcess:
         self._process = process
         self._log = log
 
-    def begin(self, event: dict[str, Any]) -> None:
+    def wait_until_ready(self) -> None:
+        """Wait until it has initialised."""
+        self.begin(None)
+        self.answer(within_s=INIT_TIMEOUT_S)
+
+    def begin(self, event: dict[str, Any] | None) -> None:
         """Have the handler begin with an event; its answer is :meth:`answer`."""
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(event) + "\n")
@@ -60,11 +68,16 @@ class FunctionProcess:
         self._process.kill()
         self._process.wait(TIMEOUT_S)
 
-    def answer(self) -> Any:
+    def end(self) -> int:
+        """Have it end, as Lambda does between invocations; returns its exit code."""
+        self._process.terminate()
+        return self._process.wait(TIMEOUT_S)
+
+    def answer(self, *, within_s: float = TIMEOUT_S) -> Any:
         """The handler's answer to the event that it has begun with."""
         assert self._process.stdout is not None
-        readable, _, _ = select.select([self._process.stdout], [], [], TIMEOUT_S)
-        assert readable, f"no answer within {TIMEOUT_S} s: {self._log.read_text()[-2000:]}"
+        readable, _, _ = select.select([self._process.stdout], [], [], within_s)
+        assert readable, f"no answer within {within_s} s: {self._log.read_text()[-2000:]}"
         line = self._process.stdout.readline()
         assert line, f"the process has ended: {self._log.read_text()[-2000:]}"
         told = json.loads(line)

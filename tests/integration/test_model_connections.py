@@ -1,13 +1,15 @@
-"""How many connections the model client opens."""
+"""How many connections the model client opens, and to which addresses."""
 
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
-from shared.llm import Llm
+from shared.llm import Completion, Llm
 from shared.settings import ModelSettings
+from tests.integration.waiting import until
 
 _ANSWER = json.dumps(
     {
@@ -94,4 +96,33 @@ async def test_forty_calls_share_the_connections_that_the_settings_allow(
     answers = await asyncio.gather(*calls)
     assert [answer.text for answer in answers] == ["done"] * 40
     assert (provider.requests, provider.most_open) == (40, most)
+    # ... none of which is left in the end.
+    await llm.close()
+    await until(lambda: not provider.open)
+
+
+@pytest.mark.parametrize(("ttl_s", "times"), [(300, 1), (0, 2)])
+async def test_an_address_is_good_for_as_long_as_the_settings_say(
+    provider: Provider, monkeypatch: pytest.MonkeyPatch, ttl_s: int, times: int
+) -> None:
+    loop = asyncio.get_running_loop()
+    look_up, names = loop.getaddrinfo, list[Any]()
+
+    async def noted(host: Any, *arguments: Any, **options: Any) -> Any:
+        names.append(host)
+        return await look_up(host, *arguments, **options)
+
+    monkeypatch.setattr(loop, "getaddrinfo", noted)
+    monkeypatch.setenv("OPENAI_API_BASE", provider.url.replace("127.0.0.1", "localhost"))
+    monkeypatch.setenv("OPENAI_API_KEY", f"for-{ttl_s}-s")
+    llm = Llm(ModelSettings(default_model="openai/m", model_dns_ttl_s=ttl_s))
+    # GIVEN a call that is not answered WHEN there is another THEN it needs a connection of its own
+    messages = [{"role": "user", "content": "hello"}]
+    calls: list[asyncio.Task[Completion]] = []
+    for number in (1, 2):
+        calls.append(asyncio.create_task(llm.complete(model="openai/m", messages=messages)))
+        await provider.wait_for(number)
+    provider.answers.set()
+    await asyncio.gather(*calls)
+    assert names.count("localhost") == times
     await llm.close()

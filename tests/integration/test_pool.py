@@ -1,4 +1,6 @@
-"""How long the connections of the pool live."""
+"""How many connections the pool has, and how long they live."""
+
+import asyncio
 
 import pytest
 
@@ -19,6 +21,17 @@ async def _is_gone(database: Database, backend: int) -> bool:
 
 async def test_a_connection_is_used_again(database: Database) -> None:
     assert len({await _backend() for _ in range(5)}) == 1
+
+
+async def test_there_are_no_more_connections_than_the_settings_allow(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POSTGRES_POOL_SIZE", "2")
+    opened.forget_settings()
+    async with connection() as one, connection() as other:
+        waiting = [asyncio.create_task(_backend()) for _ in range(5)]
+        both = {await taken.fetchval("SELECT pg_backend_pid()") for taken in (one, other)}
+    assert set(await asyncio.gather(*waiting)) <= both
 
 
 async def test_a_connection_beyond_its_lifetime_is_replaced_and_not_while_it_is_used(

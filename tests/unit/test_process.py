@@ -113,24 +113,30 @@ waiting.join()
 
 
 @pytest.mark.parametrize(
-    ("state", "code", "printed"), [("idle", 0, ["idle", "closed"]), ("busy", -signal.SIGTERM, [])], ids=["idle", "busy"]
+    ("state", "initialization", "code", "printed"),
+    [
+        ("idle", "on-demand", 0, ["idle", "closed"]),
+        ("busy", "on-demand", -signal.SIGTERM, []),
+        ("idle", "", -signal.SIGTERM, ["idle"]),
+    ],
+    ids=["idle", "busy", "outside of Lambda"],
 )
 def test_at_the_end_an_idle_process_closes_what_it_can_and_a_busy_one_just_ends(
-    state: str, code: int, printed: list[str]
+    state: str, initialization: str, code: int, printed: list[str]
 ) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", ENDING, state],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand"},
+        env={**os.environ, "AWS_LAMBDA_INITIALIZATION_TYPE": initialization},
     ) as process:
         assert process.stdout is not None
         lines = process.stdout.read().splitlines()
     assert process.returncode == code
     assert [line for line in lines if not line.startswith("{")] == printed
     logged = [json.loads(line) for line in lines if line.startswith("{")]
-    if printed:
+    if code == 0:
         assert [line["message"] for line in logged] == [
             "not everything could be closed at the end",
             "closed at the end",
