@@ -91,6 +91,17 @@ def test_a_second_up_finds_it_running(stack: dict[str, Any], local_dir: Path) ->
     assert read_stack(local_dir)["supervisor_pid"] == stack["supervisor_pid"]
 
 
+def test_whoever_stops_reading_is_no_failure(stack: dict[str, Any], local_dir: Path) -> None:
+    for command in ("up", "status"):
+        read_end, write_end = os.pipe()
+        os.close(read_end)
+        argv = [sys.executable, "-m", "suna_localstack.up", command]
+        environment = {**os.environ, "SUNA_LOCAL_DIR": str(local_dir)}
+        done = subprocess.run(argv, cwd=ROOT, env=environment, stdout=write_end, stderr=subprocess.PIPE, check=False)
+        os.close(write_end)
+        assert (done.returncode, done.stderr) == (0, b"")
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [("PORT", "1"), ("DATABASE_URL", "postgresql://a:secret@127.0.0.1:1/a"), ("REDIS_URL", "redis://127.0.0.1:1")],

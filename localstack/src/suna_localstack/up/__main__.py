@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 
 from suna_localstack.up import control
+from suna_localstack.up.console import say, stop_saying
 from suna_localstack.up.errors import StackError
 from suna_localstack.up.folders import Folders
 from suna_localstack.up.foreground import DEFAULT_MESSAGE, print_addresses, run
@@ -15,37 +16,32 @@ from suna_localstack.up.supervisor import first_cause, supervise
 from suna_localstack.up.with_services import run_with_services
 
 
-def _say(text: str) -> None:
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
-
-
 def _up(folders: Folders) -> int:
     stack = control.running_stack(folders)
     if stack is not None:
-        _say(", ".join(["The stack is running already", *control.bring_up_to_date(folders, stack)]))
+        say(", ".join(["The stack is running already", *control.bring_up_to_date(folders, stack)]))
     else:
-        _say("Starting the local stack")
+        say("Starting the local stack")
         launched = launch(folders, attached=False)
         stack = launched.stack
-        _say(f"Ready after {launched.seconds:.1f} s")
+        say(f"Ready after {launched.seconds:.1f} s")
     print_addresses(stack)
-    _say(f"  described in  {folders.stack_file}")
+    say(f"  described in  {folders.stack_file}")
     return 0
 
 
 def _down(folders: Folders) -> int:
-    _say(control.down(folders))
+    say(control.down(folders))
     return 0
 
 
 def _status(folders: Folders) -> int:
     stack = control.running_stack(folders)
     if stack is None:
-        _say("nothing is running")
+        say("nothing is running")
         return 1
     for part in stack["processes"]:
-        _say(f"  {part['name']:<13} pid {part['pid']:<8} port {part['port']}")
+        say(f"  {part['name']:<13} pid {part['pid']:<8} port {part['port']}")
     print_addresses(stack)
     return 0
 
@@ -58,7 +54,7 @@ def _logs(folders: Folders, *, no_follow: bool) -> int:
     except KeyboardInterrupt:
         return 0
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        stop_saying()
     return 0
 
 

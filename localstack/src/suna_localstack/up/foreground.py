@@ -9,6 +9,7 @@ import sys
 import time
 from typing import Any, Never
 
+from suna_localstack.up.console import say
 from suna_localstack.up.control import bring_up_to_date, running_stack
 from suna_localstack.up.errors import StackError
 from suna_localstack.up.folders import Folders
@@ -46,8 +47,7 @@ def print_addresses(stack: dict[str, Any]) -> None:
         ("token", stack["token"]),
     )
     for name, value in lines:
-        sys.stdout.write(f"  {name:<13} {value}\n")
-    sys.stdout.flush()
+        say(f"  {name:<13} {value}")
 
 
 def ask(folders: Folders, message: str) -> int:
@@ -61,8 +61,7 @@ def ask(folders: Folders, message: str) -> int:
 
 
 def _serve(launched: Launched | None, folders: Folders) -> None:
-    sys.stdout.write("\nServing. Ctrl-C ends it" + (" all.\n" if launched else "; the stack keeps running.\n"))
-    sys.stdout.flush()
+    say("\nServing. Ctrl-C ends it" + (" all." if launched else "; the stack keeps running."))
     while True:
         time.sleep(0.5)
         if launched and launched.process.poll() is not None:
@@ -81,16 +80,14 @@ def run(folders: Folders, message: str) -> int:
     try:
         stack = running_stack(folders)
         if stack is None:
-            sys.stdout.write("Starting the local stack\n")
-            sys.stdout.flush()
+            say("Starting the local stack")
             launched = launch(folders, attached=True)
             stack = launched.stack
-            sys.stdout.write(f"Ready after {launched.seconds:.1f} s\n\n")
+            say(f"Ready after {launched.seconds:.1f} s\n")
         else:
-            sys.stdout.write(", ".join(["Using the running stack", *bring_up_to_date(folders, stack)]) + "\n\n")
-        sys.stdout.flush()
+            say(", ".join(["Using the running stack", *bring_up_to_date(folders, stack)]) + "\n")
         code = ask(folders, message)
-        sys.stdout.write("\n")
+        say()
         print_addresses(stack)
         if code == 0 and interactive:
             with contextlib.suppress(KeyboardInterrupt):

@@ -8,6 +8,8 @@ import time
 from collections.abc import Generator
 from typing import IO, Any
 
+from suna_localstack.up.console import say
+
 
 class Progress:
     """Writes phases to a pipe; a reader that has gone away is no error."""
@@ -51,8 +53,7 @@ def show(reader: IO[str]) -> tuple[float | None, str | None]:
 
     def status() -> None:
         if terminal:
-            sys.stdout.write(f"\r\x1b[2K  … {', '.join(under_way)}" if under_way else "\r\x1b[2K")
-            sys.stdout.flush()
+            say(f"\r\x1b[2K  … {', '.join(under_way)}" if under_way else "\r\x1b[2K", end="")
 
     for line in reader:
         message = json.loads(line)
@@ -62,8 +63,7 @@ def show(reader: IO[str]) -> tuple[float | None, str | None]:
             under_way.remove(message["end"])
             clear = "\r\x1b[2K" if terminal else ""
             text = f"{clear}  {message['end']:<12} {message['seconds']:6.1f} s  {message['detail']}"
-            sys.stdout.write(text.rstrip() + "\n")
-            sys.stdout.flush()
+            say(text.rstrip())
         elif "ready" in message:
             under_way.clear()
             status()
