@@ -141,12 +141,20 @@ def started(local_dir: Path, **environment: str) -> Generator[RunningStack]:
         assert ended.stdout.startswith("the stack is stopped"), ended.stdout
 
 
+@contextmanager
+def deployed(**environment: str) -> Generator[RunningStack]:
+    """The stack of this clone, with room for accounts."""
+    with started(LOCAL_DIR, **environment) as running:
+        asyncio.run(make_room(running))
+        yield running
+
+
 @pytest.fixture(scope="session")
 def stack(mcp_port: int, hook_port: int) -> Generator[RunningStack]:
-    """The deployed stack, with room for accounts."""
-    allowed = {"MCP_ALLOWED_PRIVATE": f"127.0.0.1:{mcp_port}", "WEBHOOK_ALLOWED_PRIVATE": f"127.0.0.1:{hook_port}"}
-    with started(LOCAL_DIR, **allowed) as running:
-        asyncio.run(make_room(running))
+    """The deployed stack."""
+    with deployed(
+        MCP_ALLOWED_PRIVATE=f"127.0.0.1:{mcp_port}", WEBHOOK_ALLOWED_PRIVATE=f"127.0.0.1:{hook_port}"
+    ) as running:
         yield running
 
 
