@@ -1,6 +1,9 @@
 """What an assistant is made of, and what a run may override (Suna's agent config)."""
 
-from typing import Annotated, Any, Literal
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, cast
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -15,8 +18,47 @@ def _no_address(model: str) -> str:
     return model
 
 
+def _host_is_named(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        named = bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        named = False
+    if not named or not url.isascii() or not url.isprintable() or " " in url:
+        raise ValueError("it is no address: write it as https://host/path, in ASCII")
+    return url
+
+
+def _said(headers: dict[str, str]) -> dict[str, str]:
+    for name, value in headers.items():
+        if value == MASKED:
+            raise ValueError(f"{name}: {MASKED!r} stands for a value that is not shown: send the value")
+    return headers
+
+
+def _each_once(names: Sequence[str]) -> None:
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise ValueError(f"{twice[0]!r} is named more than once")
+
+
+def _tools_once(tools: list[str]) -> list[str]:
+    _each_once(tools)
+    return tools
+
+
+def _servers_once(servers: "list[McpServer]") -> "list[McpServer]":
+    _each_once([server.name for server in servers])
+    return servers
+
+
+MASKED = "***"
+"""What a credential is shown as; sent back it stands for what is there."""
+
 ModelName = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_no_address)]
 ToolName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+HeaderName = Annotated[str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,200}$")]
+HeaderValue = Annotated[str, Field(pattern=r"^[\x21-\x7e]([\x20-\x7e\t]*[\x21-\x7e])?$", max_length=8192)]
 
 
 class _Part(BaseModel):
@@ -54,8 +96,10 @@ class McpServer(_Part):
     """A remote MCP server; its tools are named ``<name>__<tool>``."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,24}$")]
-    url: Annotated[str, Field(pattern=r"^https?://", max_length=2000)]
-    headers: dict[str, str] = Field(default_factory=dict[str, str])
+    url: Annotated[str, Field(pattern=r"^https?://", max_length=2000), AfterValidator(_host_is_named)]
+    headers: Annotated[dict[HeaderName, HeaderValue], Field(max_length=50), AfterValidator(_said)] = Field(
+        default_factory=dict[str, str]
+    )
 
 
 class AgentConfig(_Part):
@@ -70,8 +114,10 @@ class AgentConfig(_Part):
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     max_tokens: Annotated[int, Field(ge=1, le=200_000)] | None = None
     system_prompt: str | None = Field(default=None, max_length=200_000)
-    tools: list[ToolName] = Field(default_factory=list[str], max_length=128)
-    mcp_servers: list[McpServer] = Field(default_factory=list[McpServer], max_length=8)
+    tools: Annotated[list[ToolName], AfterValidator(_tools_once)] = Field(default_factory=list[str], max_length=128)
+    mcp_servers: Annotated[list[McpServer], AfterValidator(_servers_once)] = Field(
+        default_factory=list[McpServer], max_length=8
+    )
     processor: ProcessorConfig = Field(default_factory=ProcessorConfig)
     limits: Limits = Field(default_factory=Limits)
     enable_context_manager: bool = True
@@ -79,6 +125,8 @@ class AgentConfig(_Part):
 
     def overridden(self, changes: dict[str, Any]) -> "AgentConfig":
         """This configuration with ``changes``: whole fields, but ``processor`` and ``limits`` field by field.
+
+        A header of an MCP server that is masked stays as it is, if the server's name and address do.
 
         Raises:
             pydantic.ValidationError: a field does not exist or has a wrong value.
@@ -88,7 +136,30 @@ class AgentConfig(_Part):
         for name, value in changes.items():
             nested = isinstance(value, dict) and name in {"processor", "limits"}
             merged[name] = {**merged.get(name, {}), **value} if nested else value
+        if "mcp_servers" in changes:
+            merged["mcp_servers"] = self._unmasked(changes["mcp_servers"])
         return AgentConfig.model_validate(merged)
+
+    def _unmasked(self, servers: Any) -> Any:
+        """``servers``, as a client sends them, with what is masked of those that are here."""
+        if not isinstance(servers, list):
+            return servers
+        # Not at another address: it would be given away to whoever is there.
+        present = {(server.name, server.url): server.headers for server in self.mcp_servers}
+        return [_unmasked(server, present) for server in cast("list[Any]", servers)]
+
+
+def _unmasked(server: Any, present: Mapping[tuple[str, str], Mapping[str, str]]) -> Any:
+    said = cast("dict[str, Any]", server) if isinstance(server, dict) else {}
+    headers: Any = said.get("headers")
+    if not isinstance(headers, dict):
+        return cast("Any", server)
+    known = present.get((str(said.get("name")), str(said.get("url"))), {})
+    shown = {
+        name: known.get(name, value) if value == MASKED else value
+        for name, value in cast("dict[str, Any]", headers).items()
+    }
+    return {**said, "headers": shown}
 
 
 # The assistant that every account has, under this name.

@@ -80,6 +80,10 @@ class AgentRun:
     ended_at: datetime | None
 
 
+LARGEST_METADATA_BYTES = 128 * 1024
+"""Of what several requests have merged into one metadata, as PostgreSQL writes it: with a space behind each colon."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ThreadLog:
     """One thread's event log, which the caller may read: PostgreSQL has said so for the account that asks.

@@ -1,11 +1,12 @@
 """Shapes on the wire, as ``langgraph-sdk`` speaks them, and the one mapping of our words to theirs."""
 
+import json
 import math
 from datetime import datetime
-from typing import Any, Literal, cast
+from typing import Annotated, Any, Literal, cast
 from uuid import UUID, uuid4
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from shared.domain import AgentRun, Json, Message, MessageType, MultitaskStrategy, RunStatus, Thread
 from shared.runs.record import NewMessage
@@ -73,6 +74,12 @@ def suna_status(status: RunStatus) -> SunaStatus:
     return _SUNA_STATUS[status]
 
 
+# Pydantic writes what is nested 255 deep, and an answer wraps what it holds.
+DEEPEST_JSON = 64
+# A list of fifty, however large each is, fits into an answer of a function.
+LARGEST_METADATA_BYTES = 64 * 1024
+
+
 class ErrorBody(BaseModel):
     """What every error answers: a stable ``code``, a ``message`` that says what to do, ``detail`` if there is more."""
 
@@ -90,10 +97,16 @@ class Body(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _can_be_stored(cls, value: Any) -> Any:
-        """PostgreSQL holds neither U+0000 nor half a surrogate pair, and JSON has no number that is not one."""
-        rest: list[Any] = [value]
+        """What is accepted can be stored, and answered again.
+
+        PostgreSQL holds neither U+0000 nor half a surrogate pair, JSON has no number that is not one, and whoever
+        writes JSON gives up on what is nested deeper than any document is.
+        """
+        rest: list[tuple[Any, int]] = [(value, 1)]
         while rest:
-            item = rest.pop()
+            item, depth = rest.pop()
+            if depth > DEEPEST_JSON:
+                raise ValueError(f"JSON must not be nested more than {DEEPEST_JSON} deep")
             if isinstance(item, str):
                 if "\0" in item:
                     raise ValueError("text must not contain the character U+0000")
@@ -102,17 +115,30 @@ class Body(BaseModel):
                 raise ValueError("NaN and Infinity are not JSON")
             elif isinstance(item, dict):
                 fields = cast("dict[Any, Any]", item)
-                rest += (*fields.keys(), *fields.values())
+                rest += ((inner, depth + 1) for inner in (*fields.keys(), *fields.values()))
             elif isinstance(item, list):
-                rest += cast("list[Any]", item)
+                rest += ((inner, depth + 1) for inner in cast("list[Any]", item))
         return value
+
+
+def _small(metadata: dict[str, Any]) -> dict[str, Any]:
+    size = len(json.dumps(metadata, ensure_ascii=False).encode())
+    if size > LARGEST_METADATA_BYTES:
+        raise ValueError(
+            f"metadata has {size} bytes and may have {LARGEST_METADATA_BYTES}: say it in a message or a file"
+        )
+    return metadata
+
+
+Metadata = Annotated[dict[str, Any], AfterValidator(_small)]
+"""What clients note about what is theirs. It comes with every item of a list, so it is bounded."""
 
 
 class ThreadCreate(Body):
     """Body of ``POST /threads``. ``is_public``: every account may read the thread; none but yours writes it."""
 
     thread_id: UUID = Field(default_factory=uuid4)
-    metadata: dict[str, Any] = Field(default_factory=dict[str, Any])
+    metadata: Metadata = Field(default_factory=dict[str, Any])
     is_public: bool = False
     if_exists: Literal["raise", "do_nothing"] = "raise"
     ttl: Any = None
@@ -127,7 +153,7 @@ class ThreadCreate(Body):
 class ThreadPatch(Body):
     """Body of ``PATCH /threads/{thread_id}``: keys to merge into the metadata; whether every account may read it."""
 
-    metadata: dict[str, Any] = Field(default_factory=dict[str, Any])
+    metadata: Metadata = Field(default_factory=dict[str, Any])
     is_public: bool | None = None
     ttl: Any = None
 
@@ -136,7 +162,7 @@ class ThreadSearch(Body):
     """Body of ``POST /threads/search``."""
 
     ids: list[UUID] | None = None
-    metadata: dict[str, Any] | None = None
+    metadata: Metadata | None = None
     status: WireThreadStatus | None = None
     limit: int = Field(default=10, ge=1, le=1000)
     offset: int = Field(default=0, ge=0, lt=2**63)
@@ -212,7 +238,7 @@ class RunCreate(Body):
     input: RunInput | None = None
     command: RunCommand | None = None
     config: RunConfig = Field(default_factory=RunConfig)
-    metadata: dict[str, Any] = Field(default_factory=dict[str, Any])
+    metadata: Metadata = Field(default_factory=dict[str, Any])
     multitask_strategy: MultitaskStrategy = "enqueue"
     if_not_exists: Literal["create", "reject"] = "reject"
     after_seconds: float = Field(default=0, ge=0, le=7 * 24 * 3600)

@@ -1,7 +1,7 @@
 """Assistants and their versions in PostgreSQL, and the catalogue of what they may use."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -12,8 +12,8 @@ import asyncpg
 from shared.agent_config import AgentConfig
 from shared.database.pool import Connection
 from shared.database.queries import queries
-from shared.domain import Json
-from shared.errors import NotFoundError
+from shared.domain import LARGEST_METADATA_BYTES, Json
+from shared.errors import InvalidRequestError, NotFoundError
 
 _SQL = queries("assistants")
 
@@ -125,13 +125,16 @@ async def add_version(
     account_id: str,
     name: str | None,
     description: str | None,
-    config: AgentConfig | None,
+    change: Callable[[AgentConfig], AgentConfig],
     metadata: Json,
 ) -> Assistant:
     """A new version, which runs get from now on; what is ``None`` stays as it is. Inside a transaction.
 
+    ``change``: makes its configuration of the newest version's, which nobody else changes meanwhile.
+
     Raises:
         NotFoundError: the account has no such assistant.
+        InvalidRequestError: its metadata would be too large with what is merged into it.
     """
     newest = await connection.fetchval(_SQL["lock"], assistant_id, account_id)
     if newest is None:
@@ -143,9 +146,11 @@ async def add_version(
         newest + 1,
         name or present.name,
         present.description if description is None else description,
-        (config or present.config).model_dump_json(exclude_unset=True),
+        change(present.config).model_dump_json(exclude_unset=True),
     )
-    await connection.execute(_SQL["set_version"], assistant_id, newest + 1, json.dumps(metadata))
+    changes = (newest + 1, json.dumps(metadata), LARGEST_METADATA_BYTES)
+    if await connection.fetchval(_SQL["set_version"], assistant_id, *changes) is None:
+        raise InvalidRequestError("the assistant's metadata would be too large")
     return await get(connection, assistant_id=assistant_id, account_id=account_id)
 
 
@@ -153,7 +158,7 @@ async def set_version(connection: Connection, *, assistant_id: UUID, account_id:
     """Have runs get ``version`` from now on. Raises :class:`NotFoundError`. Inside a transaction."""
     await connection.fetchval(_SQL["lock"], assistant_id, account_id)
     await get(connection, assistant_id=assistant_id, account_id=account_id, version=version)
-    await connection.execute(_SQL["set_version"], assistant_id, version, "{}")
+    await connection.execute(_SQL["set_version"], assistant_id, version, "{}", LARGEST_METADATA_BYTES)
     return await get(connection, assistant_id=assistant_id, account_id=account_id)
 
 

@@ -10,8 +10,8 @@ import asyncpg
 
 from shared.database.pool import Connection
 from shared.database.queries import queries
-from shared.domain import Json, RunStatus, Thread, ThreadLog
-from shared.errors import ConflictError, NotFoundError
+from shared.domain import LARGEST_METADATA_BYTES, Json, RunStatus, Thread, ThreadLog
+from shared.errors import ConflictError, InvalidRequestError, NotFoundError
 
 _SQL = queries("threads")
 
@@ -128,10 +128,14 @@ async def update(
 ) -> None:
     """Merge ``metadata`` into the thread's, key by key; ``is_public``: ``None`` leaves it as it is.
 
-    Raises :class:`NotFoundError`.
+    Raises:
+        NotFoundError: there is none of that id in the account.
+        InvalidRequestError: its metadata would be too large with them.
     """
-    if await connection.fetchval(_SQL["update"], thread_id, account_id, json.dumps(metadata), is_public) is None:
-        raise NotFoundError(f"thread {str(thread_id)!r} not found")
+    changes = (json.dumps(metadata), is_public, LARGEST_METADATA_BYTES)
+    if await connection.fetchval(_SQL["update"], thread_id, account_id, *changes) is None:
+        await get(connection, thread_id=thread_id, account_id=account_id)
+        raise InvalidRequestError("the thread's metadata would be too large: say it in a message or a file")
 
 
 async def delete(connection: Connection, *, thread_id: UUID, account_id: str) -> UUID:

@@ -202,8 +202,19 @@ def test_a_body_over_4_mb_is_413(http: HttpApi, account_id: str, binary: bool) -
 
 
 def test_a_body_of_just_under_4_mb_is_taken(http: HttpApi, account_id: str) -> None:
-    body = {"metadata": {"text": "x" * (4 * 1024 * 1024 - 100)}}
-    assert http.request("POST", "/threads", body, account_id=account_id).status == 200
+    thread_id = http.request("POST", "/threads", {}, account_id=account_id).body["thread_id"]
+    body = {"role": "user", "content": "x" * (4 * 1024 * 1024 - 100)}
+    assert http.request("POST", f"/threads/{thread_id}/messages", body, account_id=account_id).status == 201
+
+
+@pytest.mark.parametrize("path", ["/threads", "/assistants"])
+def test_what_is_nested_too_deep_is_refused_before_anything_is_stored(
+    http: HttpApi, account_id: str, path: str
+) -> None:
+    body = {"graph_id": "agent", "metadata": json.loads('{"a":' * 256 + "1" + "}" * 256)}
+    assert "64 deep" in _refused(http.request("POST", path, body, account_id=account_id), 422, "invalid_argument")
+    found = http.request("POST", f"{path}/search", {"metadata": {"created_by": None}}, account_id=account_id)
+    assert (found.status, found.body) == (200, [])
 
 
 THREADS = ("POST", "/threads")
@@ -322,3 +333,13 @@ def test_connections_that_died_while_the_process_was_frozen_are_not_noticed_by_c
         assert away.create_thread().status == 200
         away.cable.cut()
         away.cable.plug()
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/json", "application/octet-stream"])
+def test_a_body_that_is_no_json_is_refused_under_an_idempotency_key_too(
+    http: HttpApi, account_id: str, content_type: str
+) -> None:
+    headers = {"idempotency-key": "k", "content-type": content_type}
+    for body in ("not JSON", "[" * 20_000):
+        answer = http.request("POST", "/threads", body, account_id=account_id, headers=headers)
+        assert answer.status in {400, 422}

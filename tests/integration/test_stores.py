@@ -7,7 +7,7 @@ import pytest
 
 from shared.database import connection, messages, runs, threads
 from shared.domain import Message
-from shared.errors import ConflictError, NotFoundError
+from shared.errors import ConflictError, InvalidRequestError, NotFoundError
 from tests.integration.databases import Database
 from tests.integration.owned import Owned, insert
 
@@ -124,3 +124,24 @@ async def test_a_messages_place_is_its_runs_number_and_its_position(owned: Owned
     assert [(message.run_number, message.position) for message in found] == [(1, 0), (1, 1), (2, 0)]
     assert _texts(found) == ["hello", "answer", "sent meanwhile"]
     assert _texts(newest) == ["answer", "sent meanwhile"]
+
+
+async def test_metadata_grows_by_merging_up_to_a_bound(owned: Owned) -> None:
+    async def merged(key: str, value: str, *, is_public: bool | None = None) -> None:
+        async with connection() as taken:
+            await threads.update(
+                taken,
+                thread_id=owned.thread_id,
+                account_id=owned.account_id,
+                metadata={key: value} if key else {},
+                is_public=is_public,
+            )
+
+    await merged("a", "x" * 60_000)
+    await merged("b", "x" * 60_000)
+    with pytest.raises(InvalidRequestError, match="too large"):
+        await merged("c", "x" * 60_000)
+    # It may be replaced, and what else there is of the thread be changed.
+    await merged("a", "short")
+    await merged("c", "x" * 60_000)
+    await merged("", "", is_public=True)

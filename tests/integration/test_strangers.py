@@ -136,7 +136,7 @@ STRANGERS: dict[tuple[Any, str], Callable[[Any, Owned, str], Awaitable[object]]]
         account_id=who,
         name="stolen",
         description=None,
-        config=None,
+        change=lambda present: present,
         metadata={},
     ),
     (assistants, "set_version"): lambda taken, own, who: assistants.set_version(

@@ -274,3 +274,34 @@ def test_every_body_and_every_commands_params_are_checked_for_what_cannot_be_sto
     # A form has no model of ours: its route makes one of what it takes.
     ours = {kind for kind in bodies if not kind.__module__.startswith("fastapi")}
     assert [kind for kind in ours | params if not issubclass(kind, wire.Body)] == []
+
+
+def _nested(depth: int) -> Any:
+    value: Any = "the bottom"
+    for level in range(depth):
+        value = [value] if level % 2 else {"next": value}
+    return value
+
+
+def test_what_is_nested_deeper_than_it_could_be_answered_is_refused_and_what_is_not_is_answered() -> None:
+    with pytest.raises(ValidationError, match="nested more than 64 deep"):
+        ThreadCreate.model_validate({"metadata": _nested(66)})
+    deepest = ThreadCreate.model_validate({"metadata": {"next": _nested(wire.DEEPEST_JSON - 2)}}).metadata
+    thread = Thread(
+        thread_id=uuid4(),
+        account_id="account",
+        metadata=deepest,
+        is_public=False,
+        last_run_status=None,
+        created_at=NOW,
+        updated_at=NOW,
+    )
+    assert "the bottom" in WireThread.of(thread).model_dump_json()
+
+
+@pytest.mark.parametrize("shape", [ThreadCreate, wire.ThreadPatch, RunCreate])
+def test_metadata_that_would_make_lists_too_large_is_refused(shape: type[BaseModel]) -> None:
+    fields = {"assistant_id": "agent"} if shape is RunCreate else {}
+    with pytest.raises(ValidationError, match="65537 bytes and may have 65536"):
+        shape.model_validate({**fields, "metadata": {"a": "é" * 32_762 + "x" * 4}})
+    shape.model_validate({**fields, "metadata": {"a": "é" * 32_762 + "x" * 3}})

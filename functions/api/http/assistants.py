@@ -12,9 +12,9 @@ from functions.api import assistants as agents
 from functions.api.http.idempotency import Idempotency
 from functions.api.http.identity import Caller
 from functions.api.http.pages import page_of
-from functions.api.wire import Body
+from functions.api.wire import Body, Metadata
 from functions.api.wire_state import selected
-from shared.agent_config import DEFAULT_AGENT, DEFAULT_ASSISTANT_ID, AgentConfig
+from shared.agent_config import DEFAULT_AGENT, DEFAULT_ASSISTANT_ID, MASKED, AgentConfig
 from shared.database import assistants, connection, threads, transaction
 from shared.database.assistants import Assistant
 from shared.errors import ConflictError, NotFoundError, NotSupportedError
@@ -37,7 +37,7 @@ class AssistantCreate(Body):
     graph_id: str | None = None
     assistant_id: UUID | None = None
     config: Config | None = None
-    metadata: dict[str, Any] | None = None
+    metadata: Metadata | None = None
     context: Any = None
     if_exists: Literal["raise", "do_nothing"] | None = None
     name: str | None = Field(default=None, max_length=200)
@@ -49,7 +49,7 @@ class AssistantPatch(Body):
 
     graph_id: str | None = None
     config: Config | None = None
-    metadata: dict[str, Any] | None = None
+    metadata: Metadata | None = None
     context: Any = None
     name: str | None = Field(default=None, max_length=200)
     description: str | None = Field(default=None, max_length=5000)
@@ -58,7 +58,7 @@ class AssistantPatch(Body):
 class AssistantSearch(Body):
     """Body of ``POST /assistants/search`` and ``/count``."""
 
-    metadata: dict[str, Any] | None = None
+    metadata: Metadata | None = None
     graph_id: str | None = None
     name: str | None = None
     limit: int = Field(default=10, ge=1, le=1000)
@@ -71,7 +71,7 @@ class AssistantSearch(Body):
 class VersionsSearch(Body):
     """Body of ``POST /assistants/{assistant_id}/versions``."""
 
-    metadata: dict[str, Any] | None = None
+    metadata: Metadata | None = None
     limit: int = Field(default=10, ge=1, le=1000)
     offset: int = Field(default=0, ge=0, lt=2**63)
 
@@ -116,7 +116,7 @@ def _shown(config: AgentConfig) -> dict[str, Any]:
     """What of a configuration is shown: headers of MCP servers hold credentials, so only their names are."""
     shown = config.model_dump(mode="json", exclude_unset=True)
     for server in shown.get("mcp_servers", []):
-        server["headers"] = dict.fromkeys(server.get("headers", {}), "***")
+        server["headers"] = dict.fromkeys(server.get("headers", {}), MASKED)
     return shown
 
 
@@ -232,11 +232,13 @@ async def get_assistant(
 
 @router.patch("/{assistant_id}")
 async def update_assistant(caller: Caller, assistant_id: str, body: AssistantPatch) -> WireAssistant:
-    """Make a new version, which runs get from now on."""
+    """Make a new version, which runs get from now on. What is absent stays, and so does what is sent back masked."""
     _check(body)
-    config = None
-    if body.config is not None:
-        config = await agents.check(agents.parse(body.config.configurable))
+    wanted = body.config.configurable if body.config is not None else {}
+    if wanted:
+        async with connection() as taken:
+            present = await assistants.get(taken, assistant_id=_id(assistant_id), account_id=caller.account_id)
+        await agents.check(agents.parse(wanted, base=present.config))
     async with transaction() as taken:
         return WireAssistant.of(
             await assistants.add_version(
@@ -245,7 +247,7 @@ async def update_assistant(caller: Caller, assistant_id: str, body: AssistantPat
                 account_id=caller.account_id,
                 name=body.name,
                 description=body.description,
-                config=config,
+                change=lambda present: agents.parse(wanted, base=present),
                 metadata=body.metadata or {},
             )
         )

@@ -41,7 +41,10 @@ async def _idempotency(
 
 
 async def _canonical(request: Request) -> bytes:
-    """The body, which was parsed before, in one form, whatever its spaces, boundaries, and the order of its fields."""
+    """The body in one form, whatever its spaces, boundaries, and the order of its fields.
+
+    What is no JSON stays as it is: its route refuses it.
+    """
     if request.headers.get("content-type", "").startswith(_FORMS):
         form = await request.form()
         fields = [
@@ -49,7 +52,10 @@ async def _canonical(request: Request) -> bytes:
         ]
         return json.dumps(sorted(fields)).encode()
     body = await request.body()
-    return json.dumps(json.loads(body), sort_keys=True).encode() if body else b""
+    try:
+        return json.dumps(json.loads(body), sort_keys=True).encode() if body else b""
+    except (ValueError, RecursionError):
+        return body
 
 
 async def _digest(file: UploadFile) -> str:

@@ -54,7 +54,10 @@ FROM assistants a WHERE a.assistant_id = $1 AND a.account_id = $2
 FOR UPDATE
 
 -- name: set_version
-UPDATE assistants SET version = $2, metadata = metadata || $3::jsonb, updated_at = now() WHERE assistant_id = $1
+UPDATE assistants SET version = $2, metadata = metadata || $3::jsonb, updated_at = now()
+WHERE assistant_id = $1
+  AND octet_length((metadata || $3::jsonb)::text) <= greatest($4, octet_length(metadata::text))
+RETURNING assistant_id
 
 -- name: delete
 DELETE FROM assistants WHERE assistant_id = $1 AND account_id = $2 RETURNING assistant_id

@@ -56,12 +56,14 @@ WHERE t.account_id = $1 AND t.metadata @> $2::jsonb AND ($3::text[] IS NULL OR c
 
 -- name: update
 -- What was said before it is made public stays its account's: no number beyond reserved_seq is in use.
+-- What is too large already may stay, and not grow.
 UPDATE threads SET
     metadata = metadata || $3::jsonb,
     is_public = coalesce($4, is_public),
     public_after_seq = CASE WHEN $4 AND NOT is_public THEN reserved_seq ELSE public_after_seq END,
     updated_at = now()
 WHERE thread_id = $1 AND account_id = $2
+  AND octet_length((metadata || $3::jsonb)::text) <= greatest($5, octet_length(metadata::text))
 RETURNING thread_id
 
 -- name: public_from
