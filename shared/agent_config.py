@@ -106,7 +106,8 @@ class AgentConfig(_Part):
     """An assistant's configuration.
 
     ``model`` absent: the stack's default. ``fallback_models`` are tried in order when ``model`` does not answer.
-    ``provider_key``: the name of a key in the stack's provider secret to use in place of the provider's usual one.
+    ``provider_key``: the name of a key in the stack's provider secret to use in place of the provider's usual one; it
+    begins with the provider's name, and goes to nobody else.
     """
 
     model: ModelName | None = None

@@ -14,6 +14,7 @@ import aiohttp
 
 from shared.aws.secrets import forget, secret
 from shared.domain import Json
+from shared.provider_keys import is_key_of
 from shared.settings import ModelSettings
 
 # A third of the import's time would be spent on collecting what is all still needed.
@@ -48,13 +49,15 @@ _CODES: tuple[tuple[type[Exception], str], ...] = (
 _acompletion: Any = litellm.acompletion  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
 _cost_per_token: Any = litellm.cost_per_token  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
 _model_list: Any = litellm.model_list  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+_model_cost: Any = litellm.model_cost  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
 _provider_list: Any = litellm.provider_list  # pyright: ignore[reportUnknownMemberType]
+_PROVIDERS = frozenset(str(getattr(provider, "value", provider)) for provider in _provider_list)
 # Every exception of litellm that a provider can cause is one of openai's.
 ModelError = OpenAIError
 
 
 class UnknownProviderKeyError(ModelError):
-    """An assistant names a key that the provider secret does not have."""
+    """An assistant names a key that the provider secret does not have, or not for the provider of its model."""
 
 
 # A request that got one of these may succeed later as it is; so may one that got no answer at all.
@@ -127,7 +130,7 @@ class Llm:
             **({"tools": list(tools)} if tools else {}),
             **({} if temperature is None else {"temperature": temperature}),
             **({} if max_tokens is None else {"max_tokens": max_tokens}),
-            **await self._named_key(provider_key),
+            **await self._named_key(provider_key, model),
         )
 
     async def complete(
@@ -149,7 +152,7 @@ class Llm:
             max_retries=0,
             drop_params=True,
             **({} if max_tokens is None else {"max_tokens": max_tokens}),
-            **await self._named_key(provider_key),
+            **await self._named_key(provider_key, model),
         )
         reported = getattr(answer, "usage", None)
         return Completion(
@@ -199,13 +202,13 @@ class Llm:
             os.environ.update(keys)
         return keys
 
-    async def _named_key(self, name: str | None) -> Json:
+    async def _named_key(self, name: str | None, model: str) -> Json:
         """litellm's argument for a key that an assistant names. Only the provider secret is looked at."""
         keys = await self.load_keys()
         if name is None:
             return {}
-        if name not in keys:
-            raise UnknownProviderKeyError(f"the provider secret has no key {name!r}")
+        if name not in keys or not may_use_key(name, model):
+            raise UnknownProviderKeyError(f"the provider secret has no key {name!r} for {model!r}")
         return {"api_key": keys[name]}
 
 
@@ -242,7 +245,25 @@ def known_models() -> list[str]:
 
 def known_providers() -> list[str]:
     """The providers that a model's name may begin with, before a slash: they serve models that nobody lists, too."""
-    return sorted({str(getattr(provider, "value", provider)) for provider in _provider_list})
+    return sorted(_PROVIDERS)
+
+
+def provider_of(model: str) -> str | None:
+    """The provider that serves a model, by its name alone; ``None`` if litellm does not list it.
+
+    litellm's own function would look for some providers' credentials, and begin to log in.
+    """
+    prefix, slash, _ = model.partition("/")
+    if slash and prefix in _PROVIDERS:
+        return prefix
+    listed: Json | None = _model_cost.get(model)
+    return None if listed is None else str(listed.get("litellm_provider"))
+
+
+def may_use_key(name: str, model: str) -> bool:
+    """Whether a key of the provider secret, by its name, is one of the provider that serves the model."""
+    provider = provider_of(model)
+    return provider is not None and is_key_of(name, provider, _PROVIDERS)
 
 
 def is_passing(error: Exception) -> bool:

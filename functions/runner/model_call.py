@@ -10,7 +10,7 @@ from typing import Any
 from shared.agent_config import AgentConfig
 from shared.domain import Json
 from shared.errors import SunaError
-from shared.llm import ContextWindowExceededError, Llm, ModelError, error_of, is_passing
+from shared.llm import ContextWindowExceededError, Llm, ModelError, error_of, is_passing, may_use_key
 
 # Tries a model gets before the next one's turn, and what is waited between them.
 TRIES = 3
@@ -63,6 +63,14 @@ def _backoff_s(number: int) -> float:
     return random.uniform(longest / 2, longest)  # noqa: S311 - jitter
 
 
+def _key_for(config: AgentConfig, model: str) -> str | None:
+    """The assistant's key, but for a fallback model of another provider, which has the usual one."""
+    name = config.provider_key
+    if name is not None and model in config.fallback_models and not may_use_key(name, model):
+        return None
+    return name
+
+
 @dataclass(frozen=True)
 class Failure:
     """Why a try failed. ``passing``: the same try may succeed later; ``overflow``: the context is too long for it."""
@@ -99,7 +107,7 @@ async def chunks_of(
             tools=tools,
             temperature=config.temperature,
             max_tokens=config.max_tokens,
-            provider_key=config.provider_key,
+            provider_key=_key_for(config, model),
         )
     try:
         while True:

@@ -83,8 +83,8 @@ async def test_forty_calls_share_the_connections_that_the_settings_allow(
     monkeypatch.setenv("OPENAI_API_KEY", f"usual-{most}")
     llm = Llm(ModelSettings(default_model="openai/m", **limits))  # type: ignore[arg-type]
     # Half of them with a key of the assistant's, for which litellm has a client of its own.
-    llm._keys = {"OTHER": f"other-{most}"}
-    names = [None, "OTHER"] * 20
+    llm._keys = {"OPENAI_API_KEY_OTHER": f"other-{most}"}
+    names = [None, "OPENAI_API_KEY_OTHER"] * 20
     messages = [{"role": "user", "content": "hello"}]
     # GIVEN forty calls at once, none of which is answered
     calls = [
