@@ -114,6 +114,7 @@ class SunaStack(Stack):
             **({"DATABASE_HOST": database.host} if database.host else {}),
             "REDIS_URL": redis_url,
             "DEFAULT_MODEL": model.value_as_string,
+            "MODEL_PROVIDERS": stage.model_providers,
             "MODEL_CONNECTIONS": str(stage.model_connections),
             "MODEL_CONNECTIONS_PER_HOST": str(stage.model_connections_per_host),
             "MODEL_DNS_TTL_S": str(stage.model_dns_ttl_s),

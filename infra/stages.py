@@ -105,6 +105,7 @@ class Stage:
     postgres_pool_size: int = 2
     postgres_idle_s: int = 300
     postgres_lifetime_s: int = 3600
+    model_providers: str = ""
     model_connections: int = 100
     model_connections_per_host: int = 30
     model_dns_ttl_s: int = 300

@@ -6,7 +6,7 @@ Imported by the runner and the summarizer only; the API must not pay for it (a c
 import gc
 import json
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ import aiohttp
 
 from shared.aws.secrets import forget, secret
 from shared.domain import Json
-from shared.provider_keys import is_key_of
+from shared.provider_keys import is_key_of, keyed
 from shared.settings import ModelSettings
 
 # A third of the import's time would be spent on collecting what is all still needed.
@@ -60,6 +60,12 @@ class UnknownProviderKeyError(ModelError):
     """An assistant names a key that the provider secret does not have, or not for the provider of its model."""
 
 
+class ModelNotAllowedError(ModelError):
+    """The stack does not serve the model: it has no key for the provider, or nobody knows whose it is."""
+
+
+# What no other try would change.
+_FINAL = (UnknownProviderKeyError, ModelNotAllowedError)
 # A request that got one of these may succeed later as it is; so may one that got no answer at all.
 _PASSING_STATUSES = frozenset({408, 409, 425, 429})
 
@@ -181,7 +187,33 @@ class Llm:
             )
         return self._session
 
+    async def providers(self) -> frozenset[str]:
+        """The providers whose models may be named: those with a key in the provider secret, the default model's, and
+        those that the settings list.
+
+        An assistant names any model, and litellm would do for it whatever its provider takes: log in by a device, ask
+        servers of this machine, download weights. So a name is passed on only if the operator has meant its provider.
+        """
+        listed = {name.strip() for name in self._settings.model_providers.split(",") if name.strip()}
+        default = provider_of(self._settings.default_model)
+        return keyed(await self.load_keys(), _PROVIDERS) | listed | ({default} if default else set[str]())
+
+    async def check_models(self, models: Iterable[str]) -> None:
+        """See to it that the stack serves each of ``models``, before anything of litellm sees its name.
+
+        Raises:
+            ModelNotAllowedError: it does not serve one of them.
+        """
+        allowed = await self.providers()
+        for model in models:
+            if model != self._settings.default_model and provider_of(model) not in allowed:
+                raise ModelNotAllowedError(
+                    f"this stack does not serve {model!r}: its providers are {', '.join(sorted(allowed)) or 'none'}; a"
+                    " provider is added by its key in the provider secret"
+                )
+
     async def _call(self, **arguments: Any) -> Any:
+        await self.check_models([arguments["model"]])
         try:
             return await _acompletion(**arguments, shared_session=self._connections())
         except AuthenticationError:
@@ -238,14 +270,9 @@ def price_usd(model: str, usage: Any) -> float | None:
     return sum(prices)
 
 
-def known_models() -> list[str]:
-    """The models that litellm lists by name."""
-    return sorted({str(model) for model in _model_list})
-
-
-def known_providers() -> list[str]:
-    """The providers that a model's name may begin with, before a slash: they serve models that nobody lists, too."""
-    return sorted(_PROVIDERS)
+def known_models(providers: Collection[str]) -> list[str]:
+    """The models that litellm lists by name and that one of ``providers`` serves."""
+    return sorted({model for model in map(str, _model_list) if provider_of(model) in providers})
 
 
 def provider_of(model: str) -> str | None:
@@ -271,12 +298,16 @@ def is_passing(error: Exception) -> bool:
     status = getattr(error, "status_code", None)
     if isinstance(error, APIStatusError) and isinstance(status, int):
         return status in _PASSING_STATUSES or status >= 500
-    return not isinstance(error, UnknownProviderKeyError)
+    return not isinstance(error, _FINAL)
 
 
 def error_of(error: Exception) -> Json:
     """What a failed run says about ``error`` of a model: ``{"code", "message"}``."""
-    codes = ((UnknownProviderKeyError, "unknown_provider_key"), *_CODES)
+    codes = (
+        (UnknownProviderKeyError, "unknown_provider_key"),
+        (ModelNotAllowedError, "model_not_allowed"),
+        *_CODES,
+    )
     code = next((code for kind, code in codes if isinstance(error, kind)), "model_error")
     message = str(getattr(error, "message", "") or error)
     return {"code": code, "message": message[:2000]}

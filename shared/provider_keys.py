@@ -38,6 +38,12 @@ def is_key_of(name: str, provider: str, providers: Collection[str]) -> bool:
     return provider_of_key(name, providers) == _family(provider)
 
 
+def keyed(names: Collection[str], providers: Collection[str]) -> frozenset[str]:
+    """The providers for which there is a key among ``names``."""
+    families = {provider_of_key(name, providers) for name in names}
+    return frozenset(provider for provider in providers if _family(provider) in families)
+
+
 def _family(provider: str) -> str:
     return _FAMILIES.get(provider, provider)
 

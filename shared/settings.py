@@ -102,6 +102,9 @@ class ModelSettings(BaseSettings):
 
     default_model: str
     provider_secret_arn: str = ""
+    # Providers whose models may be named besides the default model's and those with a key in the secret: what is paid
+    # for by the function's role. litellm's names, separated by commas.
+    model_providers: str = ""
     # Of the model client: connections in all, and to one host; for how long an address that was looked up is good.
     model_connections: int = 100
     model_connections_per_host: int = 30

@@ -33,7 +33,11 @@ class Catalogue:
                 return f"there is no tool {tool!r}; there are {', '.join(sorted(self.tools))}"
         for model in [*([config.model] if config.model else []), *config.fallback_models]:
             if not self._knows_model(model):
-                return f"there is no model {model!r}: name one as litellm does, for example 'openai/gpt-4o'"
+                providers = ", ".join(sorted(self.providers or ()))
+                return (
+                    f"there is no model {model!r}: name one as litellm does, for example 'openai/gpt-4o'; the stack's"
+                    f" providers are {providers}"
+                )
         return None
 
     def _knows_model(self, model: str) -> bool:

@@ -3,7 +3,7 @@
 from functions.runner.tools.catalog import catalog
 from shared.database import assistants, transaction
 from shared.domain import Json
-from shared.llm import known_models, known_providers
+from shared.llm import Llm, known_models
 
 
 def tools() -> list[Json]:
@@ -25,10 +25,14 @@ def tools() -> list[Json]:
     ]
 
 
-async def publish() -> Json:
-    """Write the catalogue, where it differs from what is written. Returns how much is in it."""
+async def publish(llm: Llm) -> Json:
+    """Write the catalogue, where it differs from what is written. Returns how much is in it.
+
+    Of models only what the stack serves: the API has no key, and cannot know it by itself.
+    """
     told = tools()
-    models = {"models": known_models(), "providers": known_providers()}
+    providers = await llm.providers()
+    models = {"models": known_models(providers), "providers": sorted(providers)}
     async with transaction() as taken:
         await assistants.write_catalogue(taken, "tools", told)
         await assistants.write_catalogue(taken, "models", models)

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from functions.runner import catalogue
 from functions.runner.agent import Agent
 from functions.runner.budget import Budget
+from functions.runner.model_call import models_of
 from functions.runner.outcome import Outcome
 from functions.runner.thread_manager import ThreadManager
 from functions.runner.tools.errors import UnknownToolError
@@ -21,9 +22,9 @@ from shared.aws.faults import RefusedError
 from shared.aws.queue import RunMessage
 from shared.context.manager import ContextManager
 from shared.database.pool import close_pool, open_pool
-from shared.domain import Claim, Executor, RunStatus, StopKind
+from shared.domain import Claim, Executor, Json, RunStatus, StopKind
 from shared.errors import LeaseLostError
-from shared.llm import Llm
+from shared.llm import Llm, ModelNotAllowedError, error_of
 from shared.process import instance_id
 from shared.runs import transitions
 from shared.runs.holding import holding_run
@@ -126,7 +127,11 @@ class Execution:
             clients.dynamodb(),
             clients.step_functions(),
         )
-        await catalogue.publish()
+        await self.publish()
+
+    async def publish(self) -> Json:
+        """Tell the API what there is here; returns how much."""
+        return await catalogue.publish(self._llm)
 
     async def close(self) -> None:
         """Close the connections that :meth:`connect` and the runs have opened."""
@@ -228,6 +233,10 @@ class Execution:
             # Recorded by an older or newer version of the API.
             return Outcome("failed", error={"code": "invalid_config", "message": str(error)[:2000]})
         async with agent:
+            try:
+                await self._llm.check_models(models_of(agent.config, default_model=self._llm.default_model))
+            except ModelNotAllowedError as error:
+                return Outcome("failed", error=error_of(error))
             for server, problem in agent.problems.items():
                 payload = {"server": server, "problem": problem}
                 await publisher.publish(events.custom(claim.agent_run_id, "mcp_server_unusable", payload))

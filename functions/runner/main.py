@@ -4,7 +4,6 @@ import asyncio
 from functools import cache
 from typing import Any
 
-from functions.runner import catalogue
 from functions.runner.budget import Budget
 from functions.runner.execution import Execution
 from shared.aws import custom_resource, queue
@@ -55,7 +54,7 @@ def queue_handler(event: dict[str, Any], context: Any) -> Json:
     A message is reported as failed only if PostgreSQL was out of reach before the claim: after it, the watch repairs.
     """
     if custom_resource.is_custom_resource(event):
-        return run(custom_resource.answer(event, physical_id="catalogue", act=catalogue.publish)) or {}
+        return run(custom_resource.answer(event, physical_id="catalogue", act=_execution().publish)) or {}
     budget = Budget.of_function(context.get_remaining_time_in_millis() / 1000)
     return run(_batch(event.get("Records", []), budget))
 

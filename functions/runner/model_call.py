@@ -47,11 +47,16 @@ class Attempt:
     backoff_s: float
 
 
+def models_of(config: AgentConfig, *, default_model: str) -> tuple[str, ...]:
+    """The models that an answer may come from, in the order in which they are asked."""
+    return (config.model or default_model, *config.fallback_models)
+
+
 def attempts(config: AgentConfig, *, default_model: str) -> list[Attempt]:
     """The tries of one answer, in order: each model several times, each time after a longer, jittered pause."""
     return [
         Attempt(model, _backoff_s(number))
-        for model in (config.model or default_model, *config.fallback_models)
+        for model in models_of(config, default_model=default_model)
         for number in range(TRIES)
     ]
 

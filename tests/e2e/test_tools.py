@@ -232,6 +232,8 @@ async def test_what_does_not_exist_is_refused_by_name(stack: RunningStack, http:
     refused = {
         "wrench": {"config": {"configurable": {"tools": ["wrench"]}}},
         "nobody/knows-it": {"config": {"configurable": {"model": "nobody/knows-it"}}},
+        "ollama/llama3": {"config": {"configurable": {"model": "ollama/llama3"}}},
+        "github_copilot/gpt-4o": {"config": {"configurable": {"fallback_models": ["github_copilot/gpt-4o"]}}},
         "gpt-17": {"config": {"configurable": {"model": "gpt-17"}}},
         "max_turns": {"config": {"configurable": {"limits": {"max_turns": 0}}}},
         "inline_edit": {"config": {"configurable": {"processor": {"xml_adding_strategy": "inline_edit"}}}},

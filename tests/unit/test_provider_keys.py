@@ -2,7 +2,16 @@
 
 import pytest
 
-from shared.llm import Llm, UnknownProviderKeyError, provider_of
+from shared import llm as models
+from shared.llm import (
+    Llm,
+    ModelNotAllowedError,
+    UnknownProviderKeyError,
+    error_of,
+    is_passing,
+    known_models,
+    provider_of,
+)
 from shared.provider_keys import is_key_of, provider_of_key
 from shared.settings import ModelSettings
 
@@ -77,3 +86,43 @@ async def test_no_other_key_reaches_a_provider(name: str, model: str) -> None:
     with pytest.raises(UnknownProviderKeyError):
         await llm._named_key(name, model)
     assert await llm._named_key("OPENAI_API_KEY", "openai/gpt-4o") == {"api_key": "o"}
+
+
+def _stack(*keys: str, default: str = "openai/m", providers: str = "") -> Llm:
+    llm = Llm(ModelSettings(default_model=default, model_providers=providers))
+    llm._keys = dict.fromkeys(keys, "secret")
+    return llm
+
+
+@pytest.mark.parametrize("provider", sorted(models._PROVIDERS))
+async def test_no_provider_is_reached_that_the_operator_has_not_meant(
+    provider: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def reach(*_: object, **__: object) -> None:
+        pytest.fail(f"{provider} was reached for")
+
+    monkeypatch.setattr("socket.socket.connect", reach)
+    monkeypatch.setattr("socket.getaddrinfo", reach)
+    llm = _stack("ANTHROPIC_API_KEY", providers="bedrock")
+    allowed = {"openai", "anthropic", "anthropic_text", "bedrock"}
+    assert await llm.providers() == allowed
+    if provider in allowed:
+        await llm.check_models([f"{provider}/any"])
+        return
+    with pytest.raises(ModelNotAllowedError) as refused:
+        # As the loop calls it: nothing of litellm sees the name.
+        await llm.complete(model=f"{provider}/any", messages=[{"role": "user", "content": "hello"}])
+    assert error_of(refused.value)["code"] == "model_not_allowed"
+    assert not is_passing(refused.value)
+
+
+async def test_what_is_listed_is_what_is_served() -> None:
+    llm = _stack("ANTHROPIC_API_KEY", default="scripted")
+    listed = known_models(await llm.providers())
+    assert listed
+    assert {provider_of(model) for model in listed} <= {"anthropic", "anthropic_text"}
+    await llm.check_models([*listed[:3], "scripted"])
+    with pytest.raises(ModelNotAllowedError, match="its providers are anthropic"):
+        await llm.check_models(["gpt-4o"])
+    with pytest.raises(ModelNotAllowedError):
+        await llm.check_models(["another-scripted"])
