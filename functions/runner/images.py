@@ -1,11 +1,17 @@
-"""Images in messages: what refers to a file of the thread becomes what a model is shown."""
+"""Images in messages: what refers to a file of the thread, or to an address, becomes data that a model is shown.
+
+No address reaches litellm or a provider in a block: whoever is sent one may fetch it.
+"""
 
 import base64
-from collections.abc import Sequence
+import re
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 from uuid import UUID
 
+from functions.runner import remote_images
+from functions.runner.remote_images import NotShownError
 from shared.aws import objects
 from shared.database import connection, files
 from shared.domain import Claim, Json
@@ -24,6 +30,23 @@ _BEGINNINGS = {
 }
 
 
+_ADDRESSES = frozenset(
+    [
+        "audio_url",
+        "data",
+        "document_url",
+        "file_data",
+        "file_id",
+        "file_uri",
+        "file_url",
+        "image_url",
+        "uri",
+        "url",
+        "video_url",
+    ]
+)
+# Also with spaces before it, which a client may strip.
+_SCHEME = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]*:(?://|[^\s])")
 _TOO_MANY = "there are newer ones, and no room for all"
 
 
@@ -48,10 +71,10 @@ class Images:
         newest_first: list[Json] = []
         for message in reversed(messages):
             blocks: Any = message.get("content")
-            if isinstance(blocks, list) and any(_is_image(block) for block in cast("list[Json]", blocks)):
+            if isinstance(blocks, list) and any(_needs_showing(block) for block in cast("list[Json]", blocks)):
                 shown: list[Json] = []
                 for block in reversed(cast("list[Json]", blocks)):
-                    image = await self._image(block, left) if _is_image(block) else Image(block)
+                    image = await self._shown(block, left)
                     left -= image.size
                     shown.append(image.block)
                 newest_first.append({**message, "content": shown[::-1]})
@@ -59,14 +82,34 @@ class Images:
                 newest_first.append(message)
         return newest_first[::-1]
 
-    async def _image(self, block: Json, left: int) -> Image:
-        file_id: str = block["file_id"]
-        known = self._read.get(file_id)
+    async def _shown(self, block: Json, left: int) -> Image:
+        if _is_image(block):
+            return await self._kept(block["file_id"], block, left, self._look)
+        url = _image_url(block)
+        if url is not None:
+            return await self._kept(url, block, left, self._fetch)
+        if _names_address(block):
+            return _note(block, "only images are fetched from an address")
+        return Image(block)
+
+    async def _kept(self, name: str, block: Json, left: int, look: Callable[[Json, int], Awaitable[Image]]) -> Image:
+        known = self._read.get(name)
         if known is None:
-            known = await self._look(block, left)
-            if known.size:
-                self._read[file_id] = known
+            known = await look(block, left)
+            # So is a failure of an address: one that does not answer costs its time once a run. A file may come back.
+            if known.size or look == self._fetch:
+                self._read[name] = known
         return known if known.size <= left else _note(block, _TOO_MANY)
+
+    async def _fetch(self, block: Json, left: int) -> Image:
+        try:
+            content = await remote_images.fetch(_image_url(block) or "", max_bytes=left)
+        except NotShownError as problem:
+            return _note(block, str(problem))
+        for kind, beginnings in _BEGINNINGS.items():
+            if content.startswith(beginnings):
+                return _data(kind, content)
+        return _note(block, f"it is none of {', '.join(_BEGINNINGS)}")
 
     async def _look(self, block: Json, left: int) -> Image:
         claim = self._claim
@@ -90,14 +133,54 @@ class Images:
             return _note(block, "it has been deleted")
         if not content.startswith(_BEGINNINGS.get(found.content_type, ())):
             return _note(block, f"it is no {found.content_type}")
-        encoded = base64.b64encode(content).decode()
-        url = f"data:{found.content_type};base64,{encoded}"
-        return Image({"type": "image_url", "image_url": {"url": url}}, size=found.size)
+        return _data(found.content_type, content)
+
+
+def _data(kind: str, content: bytes) -> Image:
+    url = f"data:{kind};base64,{base64.b64encode(content).decode()}"
+    return Image({"type": "image_url", "image_url": {"url": url}}, size=len(content))
+
+
+def _needs_showing(block: Any) -> bool:
+    return isinstance(block, dict) and (_is_image(cast("Json", block)) or _names_address(cast("Json", block)))
 
 
 def _is_image(block: Json) -> bool:
-    return block.get("type") == "image" and "file_id" in block
+    return block.get("type") == "image" and isinstance(block.get("file_id"), str)
+
+
+def _image_url(block: Json) -> str | None:
+    """The address of an image, as OpenAI and LangChain write it."""
+    if block.get("type") not in {"image_url", "image", "input_image"}:
+        return None
+    image: Any = block.get("image_url", block.get("url"))
+    url: Any = cast("Json", image).get("url") if isinstance(image, dict) else image
+    return url if isinstance(url, str) and _is_address(url) else None
+
+
+def _names_address(block: Json) -> bool:
+    """Whether a block has an address where providers and litellm look for one, at any depth.
+
+    The arguments of a call may hold addresses: they are words to a model.
+    """
+    rest: list[Any] = [block]
+    while rest:
+        item = rest.pop()
+        if isinstance(item, dict) and cast("Json", item).get("type") != "tool_use":
+            for key, value in cast("Json", item).items():
+                if key in _ADDRESSES and isinstance(value, str) and _is_address(value):
+                    return True
+                rest.append(value)
+        elif isinstance(item, list):
+            rest += cast("list[Any]", item)
+    return False
+
+
+def _is_address(text: str) -> bool:
+    """Whether a provider's client would take it for something to fetch: anything with a scheme but ``data``."""
+    return _SCHEME.match(text) is not None and text.lstrip()[:5].lower() != "data:"
 
 
 def _note(block: Json, why: str) -> Image:
-    return Image({"type": "text", "text": f"(image {block.get('name')!r}: not shown, {why})"})
+    name = block.get("name") or block.get("type")
+    return Image({"type": "text", "text": f"(image {name!r}: not shown, {why})"})

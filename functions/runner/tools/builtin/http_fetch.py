@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from functions.runner.tools.network import body, html
+from functions.runner.tools.network.following import NotFollowedError, following
 from functions.runner.tools.result import ToolResult
 from functions.runner.tools.tool import Tool, tool_function
 from shared.network.addresses import RefusedAddressError, Resolver, resolve
@@ -13,8 +14,6 @@ from shared.network.addresses import RefusedAddressError, Resolver, resolve
 if TYPE_CHECKING:
     import httpx2
 
-MAX_REDIRECTS = 5
-_MAX_URL = 2_000
 _HEADERS = {
     "User-Agent": "suna-serverless (an assistant reading on behalf of its user)",
     "Accept": "text/html, application/json, text/*;q=0.9, */*;q=0.1",
@@ -63,6 +62,8 @@ class HttpFetch(Tool):
                 return await self._fetch(httpx, url)
         except TimeoutError:
             return ToolResult(False, f"{url!r} did not answer completely within {self._time_limit_s:g} s.")
+        except NotFollowedError as problem:
+            return ToolResult(False, f"{problem}.")
         except RefusedAddressError as refused:
             return ToolResult(False, f"Refused: {refused.message}.")
         except body.UnreadableBodyError as error:
@@ -78,16 +79,8 @@ class HttpFetch(Tool):
             headers=_HEADERS,
             resolver=self._resolver,
         )
-        async with client:
-            target: httpx2.URL = httpx.URL(url)
-            for _ in range(MAX_REDIRECTS + 1):
-                if problem := _problem(target):
-                    return ToolResult(False, f"Refused: {problem}.")
-                async with client.stream("GET", target) as response:
-                    if response.next_request is None:
-                        return await self._answer(response)
-                    target = response.next_request.url
-        return ToolResult(False, f"{url!r} redirects more than {MAX_REDIRECTS} times.")
+        async with client, following(client, httpx.URL(url)) as response:
+            return await self._answer(response)
 
     async def _answer(self, response: "httpx2.Response") -> ToolResult:
         content_type = response.headers.get("content-type", "")
@@ -113,19 +106,6 @@ def _text(data: bytes, content_type: str, url: str) -> str:
     text = body.decode(data, content_type)
     is_html = body.media_type(content_type) in ("text/html", "application/xhtml+xml")
     return html.text_of(text, base_url=url) if is_html else text
-
-
-def _problem(url: "httpx2.URL") -> str | None:
-    """Why ``url`` is not requested, if it is not."""
-    if url.scheme not in ("http", "https"):
-        return f"{str(url)[:200]!r} is neither http:// nor https://"
-    if not url.host:
-        return f"{str(url)[:200]!r} names no host"
-    if url.userinfo:
-        return "an address with a user name or password in it is not fetched"
-    if len(str(url)) > _MAX_URL:
-        return f"the address is longer than {_MAX_URL} characters"
-    return None
 
 
 async def _httpx() -> Any:
