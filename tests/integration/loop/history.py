@@ -15,7 +15,7 @@ from functions.runner.execution import Executed, Execution
 from shared.aws.queue import RunMessage
 from shared.context.manager import ContextManager
 from shared.database import tool_executions, transaction
-from shared.domain import TERMINAL, AgentRun, Json
+from shared.domain import TERMINAL, AgentRun, Json, ThreadLog
 from shared.errors import DatabaseUnavailableError
 from shared.events import Logged
 from shared.runs import transitions
@@ -29,7 +29,6 @@ from tests.integration.loop.faults import Attempt
 from tests.integration.loop.scenario import AttemptPlan, RunPlan, Scenario
 from tests.integration.loop.script import MODEL, Answer, Given, ScriptedLlm
 from tests.integration.waiting import until
-from tests.thread_logs import log_in_database
 
 LEASE_S = 30.0
 MOST_ATTEMPTS = 40
@@ -337,7 +336,12 @@ class History:
 
     async def logged(self) -> list[Logged]:
         """The thread's log."""
-        return await log.read(await log_in_database(self.thread_id), after_seq=0, limit=log.LONGEST_LOG)
+        return await log.read(await self.log(), after_seq=0, limit=log.LONGEST_LOG)
+
+    async def log(self) -> ThreadLog:
+        """Which one it is; asked over a connection that no fault befalls."""
+        generation = await self._sql.fetchval("SELECT generation FROM threads WHERE thread_id = $1", self.thread_id)
+        return ThreadLog(thread_id=self.thread_id, generation=generation)
 
 
 async def _first(attempt: Attempt) -> bool:

@@ -10,7 +10,6 @@ from shared.domain import TERMINAL, Json
 from tests.integration.loop import wellformed
 from tests.integration.loop.history import History
 from tests.integration.loop.script import IDEMPOTENT, NEED_APPROVAL, Call, Given
-from tests.thread_logs import log_in_database
 
 # What a result says of a call that has had no effect, and of one that may have had it.
 _NOT_EXECUTED = ("has declined this call", "it was not executed", "was not executed", "is no call", "There is no tool")
@@ -212,7 +211,7 @@ def _check_last_answers(history: History, groups: Sequence[Group], told: dict[UU
 
 async def _check_log(history: History) -> None:
     """Numbers rise, and what is missing is declared; a run has one end, that its row has too."""
-    generation = (await log_in_database(history.thread_id)).generation
+    generation = (await history.log()).generation
     frames: list[Any] = []
     missing: set[int] = set()
     declared: set[int] = set()
