@@ -183,14 +183,11 @@ async def put_connection(record: ConnectionRecord) -> None:
 
 async def get_connection(connection_id: str) -> ConnectionRecord | None:
     """The connection, or ``None`` if it is not known (any more)."""
-    record = await _record(connection_id)
-    return None if record is None or record.expires_at <= time.time() else record
-
-
-async def _record(connection_id: str) -> ConnectionRecord | None:
     item = await _get(key(f"{_CONNECTION}#{connection_id}", _CONNECTION))
-    if item is None:
-        return None
+    return None if item is None or not _lives(item) else _record(connection_id, item)
+
+
+def _record(connection_id: str, item: "Item") -> ConnectionRecord:
     key_id = item["key_id"].get("S", "")
     return ConnectionRecord(
         connection_id=connection_id,
@@ -209,10 +206,11 @@ async def _record(connection_id: str) -> ConnectionRecord | None:
 
 async def delete_connection(connection_id: str) -> None:
     """Forget a connection and all that is its. Idempotent: disconnects are reported late, twice, or never."""
-    record = await _record(connection_id)
+    item = await _get(key(f"{_CONNECTION}#{connection_id}", _CONNECTION))
     client = await dynamodb()
     table = stream_settings().subscriptions_table
-    if record is not None:
+    if item is not None:
+        record = _record(connection_id, item)
         await client.delete_item(TableName=table, Key=key(record.audience, connection_id))
         await open_connections.remove(connection_id, account_id=record.account_id)
     await client.delete_item(TableName=table, Key=key(f"{_CONNECTION}#{connection_id}", _CONNECTION))

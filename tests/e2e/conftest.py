@@ -245,8 +245,9 @@ def log_lines(stack: RunningStack) -> Callable[[], list[dict[str, Any]]]:
     def read() -> list[dict[str, Any]]:
         lines: list[dict[str, Any]] = []
         for file in sorted(Path(stack.fields["log_dir"]).glob("*.log")):
-            for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
-                if line.startswith("{"):
+            # A line that is being written has no end yet.
+            for line in file.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True):
+                if line.startswith("{") and line.endswith("\n"):
                     lines.append(json.loads(line) | {"file": file.stem})
         return lines
 
