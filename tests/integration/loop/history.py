@@ -26,6 +26,7 @@ from shared.stream import log
 from tests.integration.loop import faults, wellformed
 from tests.integration.loop.effects import Ledger
 from tests.integration.loop.faults import Attempt
+from tests.integration.loop.observer import Observer
 from tests.integration.loop.scenario import AttemptPlan, RunPlan, Scenario
 from tests.integration.loop.script import MODEL, Answer, Given, ScriptedLlm
 from tests.integration.waiting import until
@@ -91,7 +92,7 @@ class History:
         self.ended: list[Ended] = []
         self.attempts: list[Attempt] = []
         self.violations: list[str] = []
-        self._sql = pool
+        self._sql = Observer(pool)
         self._script = deque(scenario.script)
         self._queued: list[RunMessage] = []
         self._handed_over: set[tuple[UUID, int]] = set()
