@@ -74,6 +74,11 @@ def number(event: Event, *, generation: UUID, seq: int) -> Logged:
     return Logged(seq=seq, channel=channel, frame=_frame(event, event_id=f"{generation}:{seq}", seq=seq))
 
 
+def is_state(event: Logged) -> bool:
+    """Whether it says how the thread stands (:func:`values`)."""
+    return event.channel == TO_ALL and json.loads(event.frame)["method"] == "values"
+
+
 def unnumbered(event: Event, *, generation: UUID, after: int) -> str:
     """The frame of what concerns one connection only: it has no number, and stands behind the number ``after``."""
     return _frame(event, event_id=f"{generation}:{after}:{uuid4()}")

@@ -87,6 +87,8 @@ class Llm:
     def __init__(self, settings: ModelSettings) -> None:
         self._settings = settings
         self._keys: dict[str, str] | None = None
+        # Of those keys.
+        self._keyed: frozenset[str] = frozenset()
         self._session: aiohttp.ClientSession | None = None
 
     @property
@@ -196,7 +198,8 @@ class Llm:
         """
         listed = {name.strip() for name in self._settings.model_providers.split(",") if name.strip()}
         default = provider_of(self._settings.default_model)
-        return keyed(await self.load_keys(), _PROVIDERS) | listed | ({default} if default else set[str]())
+        await self.load_keys()
+        return self._keyed | listed | ({default} if default else set[str]())
 
     async def check_models(self, models: Iterable[str]) -> None:
         """See to it that the stack serves each of ``models``, before anything of litellm sees its name.
@@ -231,6 +234,7 @@ class Llm:
         if keys is None:
             arn = self._settings.provider_secret_arn
             keys = self._keys = json.loads(await secret(arn)) if arn else {}
+            self._keyed = keyed(keys, _PROVIDERS)
             os.environ.update(keys)
         return keys
 

@@ -25,7 +25,7 @@ from functions.api.idempotency import NewOnce, without_key
 from functions.api.runs import respond, start_run
 from functions.api.stops import cancel
 from functions.api.wire import RunCreate, WireRun
-from shared.database import connection, threads
+from shared.database import Connection, connection, threads
 from shared.database.idempotency import ReplayedError
 from shared.domain import SCOPES, AgentRun, Json, Scope
 from shared.errors import (
@@ -147,7 +147,7 @@ async def _subscribe(params: Json, caller: Caller) -> Json:
         raise NotSupportedError("subscribe over the WebSocket at /threads/{thread_id}/stream/events")
     wanted = SubscribeParams.model_validate(params)
     async with connection() as taken:
-        found = await threads.stream_position(taken, thread_id=caller.thread_id, account_id=caller.thread_account_id)
+        found = await _position(taken, caller)
     newest, used = (0, 0) if found is None else (found.last_seq, found.reserved_seq)
     if wanted.since is not None and wanted.since > used:
         raise InvalidRequestError(f"since: {wanted.since} is in the future; the newest event is {newest}")
@@ -159,8 +159,19 @@ async def _subscribe(params: Json, caller: Caller) -> Json:
     )
     generation = None if found is None else found.log.generation
     await subscriptions.add(caller.connection, new, since=wanted.since, generation=generation)
-    await _serve(caller, after=caller.connection.begins_after if wanted.since is None else wanted.since)
+    await _serve(caller, after=caller.connection.begins_in(generation) if wanted.since is None else wanted.since)
     return {"subscription_id": new.subscription_id}
+
+
+async def _position(taken: Connection, caller: Caller) -> threads.StreamPosition | None:
+    """Where the events stand that the caller may see; ``None`` if there are none (yet).
+
+    Of a thread that is public no more nothing is told to others, not even where its events end.
+    """
+    is_others = caller.thread_account_id != caller.account_id
+    if is_others and await threads.public(taken, thread_id=caller.thread_id) is None:
+        return None
+    return await threads.stream_position(taken, thread_id=caller.thread_id, account_id=caller.thread_account_id)
 
 
 async def _serve(caller: Caller, *, after: int = -1) -> None:
@@ -171,7 +182,7 @@ async def _serve(caller: Caller, *, after: int = -1) -> None:
     in the way of the run that a client starts as soon as it has subscribed; whoever appends later looks for itself.
     """
     async with connection() as taken:
-        position = await threads.stream_position(taken, thread_id=caller.thread_id, account_id=caller.thread_account_id)
+        position = await _position(taken, caller)
     if position is None:
         # Nothing can be read yet: whoever makes the thread and runs it looks for its subscribers.
         return

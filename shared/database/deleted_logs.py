@@ -33,6 +33,11 @@ async def of_account(connection: Connection, *, account_id: str, limit: int) -> 
     return [_entry(row) for row in await connection.fetch(_SQL["of_account"], account_id, limit)]
 
 
+async def old(connection: Connection, *, limit: int) -> list[DeletedLog]:
+    """Entries that should be gone by now, of any account, the oldest first."""
+    return [_entry(row) for row in await connection.fetch(_SQL["old"], limit)]
+
+
 async def remove(connection: Connection, *, generation: UUID) -> None:
     """Nothing is left of it. Idempotent."""
     await connection.execute(_SQL["remove"], generation)

@@ -75,7 +75,7 @@ async def unlogged(connection: Connection, *, log: ThreadLog) -> list[Fact]:
 
 async def newest(connection: Connection, *, log: ThreadLog, most: int) -> list[Logged]:
     """The thread's newest numbered facts that follow one another, in the log or not: a run's end is the last."""
-    rows = await connection.fetch(_SQL["newest"], log.thread_id, most)
+    rows = await connection.fetch(_SQL["newest"], log.thread_id, log.generation, most)
     found: list[Logged] = []
     for row in rows:
         if found and row["seq"] != found[0].seq - 1:

@@ -60,31 +60,27 @@ async def owner(connection: Connection, *, thread_id: UUID, account_id: str | No
     return await connection.fetchval(_SQL["owner"], thread_id, account_id)
 
 
-async def public_from(connection: Connection, log: ThreadLog, *, after_seq: int) -> None:
-    """The thread was just made public: the events after ``after_seq``, where its log ends, are everybody's.
+async def bound_end(connection: Connection, log: ThreadLog, *, before_end: int, hidden: bool) -> None:
+    """A run of the thread has ended, with the number after ``before_end``: everybody who may read the thread is told.
 
-    Until then those are not that the holder of its running run may have numbered already.
+    ``hidden``: nothing before it is for anybody but the thread's account.
     """
-    await connection.execute(_SQL["public_from"], log.thread_id, log.generation, after_seq)
-
-
-async def hide_events(connection: Connection, log: ThreadLog, *, up_to_seq: int) -> None:
-    """Hide the log's events up to a number from everybody but the thread's account, public or not."""
-    await connection.execute(_SQL["hide_events"], log.thread_id, log.generation, up_to_seq)
+    await connection.execute(_SQL["bound_end"], log.thread_id, log.generation, before_end, hidden)
 
 
 @dataclass(frozen=True)
 class Public:
-    """A public thread: whose it is, and the number after which its events are everybody's."""
+    """A public thread: whose it is, and the number after which the events of this generation are everybody's."""
 
     account_id: str
+    generation: UUID
     after_seq: int
 
 
 async def public(connection: Connection, *, thread_id: UUID) -> Public | None:
     """The thread if everybody may read it."""
     row = await connection.fetchrow(_SQL["public"], thread_id)
-    return None if row is None else Public(row["account_id"], row["public_after_seq"])
+    return None if row is None else Public(row["account_id"], row["generation"], row["public_after_seq"])
 
 
 async def search(
@@ -139,12 +135,16 @@ async def update(
 
 
 async def delete(connection: Connection, *, thread_id: UUID, account_id: str) -> UUID:
-    """Delete the thread with its runs and messages; returns the generation of its event log, which is still to go.
+    """Delete the thread with its runs and messages, in the caller's transaction.
+
+    Returns the generation of its event log, which is still to go.
 
     Raises:
         NotFoundError: there is none of that id in the account.
         ConflictError: a run of it is queued or running.
     """
+    # A statement of its own: whoever records or claims a run holds this lock, and the next one sees that run.
+    await connection.fetchval(_SQL["lock"], thread_id, account_id)
     generation = await connection.fetchval(_SQL["delete"], thread_id, account_id)
     if generation is None:
         await get(connection, thread_id=thread_id, account_id=account_id)

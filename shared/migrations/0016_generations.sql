@@ -1,25 +1,25 @@
 -- A generation is one life of a thread's id: clients choose the ids, so another account, or the same one, may make a
 -- thread again that was deleted. Its event log in Redis is named after the generation, and nothing of it is ever read
--- under another. Threads that are there keep the log that they have, which was named after their id.
+-- under another. Threads that are there have none, and keep the log that they have, which was named after their id: to
+-- write one into each row would hold up every run for as long as that takes.
 
 ALTER TABLE threads ADD COLUMN generation uuid;
-UPDATE threads SET generation = thread_id;
-ALTER TABLE threads ALTER COLUMN generation SET DEFAULT gen_random_uuid(), ALTER COLUMN generation SET NOT NULL;
-CREATE UNIQUE INDEX threads_generation ON threads (generation);
+ALTER TABLE threads ALTER COLUMN generation SET DEFAULT gen_random_uuid();
 
--- What Redis and DynamoDB hold of threads that are no more, until it is removed. However a thread's row goes, with its account too, its
--- entry is made in the same transaction.
+-- What Redis and DynamoDB hold of threads that are no more, until it is removed. However a thread's row goes, with its
+-- account too, its entry is made in the same transaction.
 CREATE TABLE deleted_logs (
     generation uuid PRIMARY KEY,
     thread_id uuid NOT NULL,
     account_id text NOT NULL,
-    deleted_at timestamptz NOT NULL DEFAULT now()
+    deleted_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 CREATE INDEX deleted_logs_account ON deleted_logs (account_id);
 
 CREATE FUNCTION note_deleted_log() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO deleted_logs (generation, thread_id, account_id) VALUES (OLD.generation, OLD.thread_id, OLD.account_id);
+    INSERT INTO deleted_logs (generation, thread_id, account_id)
+    VALUES (coalesce(OLD.generation, OLD.thread_id), OLD.thread_id, OLD.account_id);
     RETURN NULL;
 END
 $$;

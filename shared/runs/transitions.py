@@ -121,11 +121,12 @@ async def finish(
             raise LeaseLostError
         if error is not None and error["code"] == "rollback":
             await taken.execute(_SQL["hide_messages"], held.agent_run_id)
-            await threads.hide_events(taken, held, up_to_seq=last_seq)
         usage: Json | None = None if ended["usage"] is None else json.loads(ended["usage"])
         told = [*before, events.terminal(held.agent_run_id, status, error, usage=usage)]
         await facts.add(taken, thread_id=held.thread_id, facts=told)
         last_seq += await facts.number(taken, thread_id=held.thread_id, last_seq=last_seq)
+        hidden = error is not None and error["code"] == "rollback"
+        await threads.bound_end(taken, held, before_end=last_seq - 1, hidden=hidden)
         await log_hold.close_with(taken, held, last_seq=last_seq)
         return await facts.unlogged(taken, log=held)
 

@@ -49,10 +49,11 @@ async def end_unheld(
     await facts.add(connection, thread_id=run.thread_id, facts=[end])
     hold = await log_hold.adopt_locked(connection, thread_id=run.thread_id, account_id=run.account_id)
     if hold is not None:
-        if error["code"] == "rollback":
-            await threads.hide_events(connection, hold, up_to_seq=hold.last_seq)
-        # Nothing was appended under it: whoever drains the facts begins where the dead holder may have ended.
-        await log_hold.close_with(connection, hold, last_seq=hold.last_seq)
+        # Nothing was appended under it: the facts get their numbers where the dead holder may have ended.
+        last_seq = hold.last_seq + await facts.number(connection, thread_id=run.thread_id, last_seq=hold.last_seq)
+        if row["begins_after"] is not None:
+            await threads.bound_end(connection, hold, before_end=last_seq - 1, hidden=error["code"] == "rollback")
+        await log_hold.close_with(connection, hold, last_seq=last_seq)
     return run
 
 

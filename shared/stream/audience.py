@@ -33,7 +33,7 @@ async def audience(log: ThreadLog, *, account_id: str) -> Sequence[Subscription]
     async with connection() as taken:
         public = await threads.public(taken, thread_id=log.thread_id)
     own = [subscription for subscription in found if subscription.reader_id is None]
-    if public is None or public.account_id != account_id:
+    if public is None or public.account_id != account_id or public.generation != log.generation:
         return own
     others = [subscription for subscription in found if subscription.reader_id is not None]
     return [*own, *(replace(subscription, public_after=public.after_seq) for subscription in others)]

@@ -18,7 +18,7 @@ import aiohttp
 from shared import events
 from shared.domain import ThreadLog
 from shared.errors import DatabaseUnavailableError, EventLogUnavailableError, SubscriptionsUnavailableError
-from shared.events import Event, Logged
+from shared.events import Logged, is_state
 from shared.stream import connections, log, sender_lease, subscriptions
 from shared.stream.audience import dismiss
 from shared.stream.connections import GoneError, ThrottledError
@@ -129,12 +129,13 @@ class Sender:
         wait_s = _FIRST_ASK_S
         while True:
             asked_at = time.monotonic()
-            found = await sender_lease.claim(self._subscription, sender=self._me)
+            found = await self._ask()
             if found is not None:
                 self._take(found)
                 self._leased_until = asked_at + SENDER_LEASE_S
                 return True
-            if await self._read() is None:
+            found = await subscriptions.get(self._subscription)
+            if found is None or found.generation not in {None, self._source.log.generation}:
                 self._lost = True
                 return False
             await asyncio.sleep(wait_s * random.uniform(0.5, 1))  # noqa: S311 - jitter
@@ -152,8 +153,9 @@ class Sender:
             self._moves += 1
             self._look.set()
 
-    async def _read(self) -> Subscription | None:
-        return await subscriptions.get(self._subscription)
+    async def _ask(self) -> Subscription | None:
+        """Ask for the lease."""
+        return await sender_lease.claim(self._subscription, sender=self._me, generation=self._source.log.generation)
 
     async def _send_on(self) -> bool:
         """Post events as they come; True when there will be no more, False if the subscription is not ours any more."""
@@ -233,15 +235,20 @@ class Sender:
 
     async def _declare(self, *, first: int, last: int) -> None:
         """Tell what this connection will never get, and how the thread stands instead. These have no number."""
-        thread_id, account_id = self._subscription.thread_id, self._subscription.account_id
+        gap = events.gap(first=first, last=last)
+        await self._post(events.unnumbered(gap, generation=self._source.log.generation, after=last))
+        await self._post(await self._state(after=last))
+        self._cursor = max(self._cursor, last)
+
+    async def _state(self, *, after: int) -> str:
+        """How the thread stands, behind the number ``after``."""
+        thread_id = self._subscription.thread_id
         try:
-            messages = await snapshot(thread_id=thread_id, account_id=account_id)
+            messages = await snapshot(thread_id=thread_id, account_id=self._subscription.account_id)
         except DatabaseUnavailableError:
             messages = None
-        told: list[Event] = [events.gap(first=first, last=last), events.values(thread_id, messages)]
-        for event in told:
-            await self._post(events.unnumbered(event, generation=self._source.log.generation, after=last))
-        self._cursor = max(self._cursor, last)
+        state = events.values(thread_id, messages)
+        return events.unnumbered(state, generation=self._source.log.generation, after=after)
 
     def _is_expiring(self) -> bool:
         announce_at = self._subscription.announce_at
@@ -266,6 +273,9 @@ class Sender:
         """Post the event if it is wanted; False if the subscription is not ours any more."""
         if event.seq <= self._subscription.public_after or not wanted(self._subscription.filters, event):
             return not self._lost
+        if self._subscription.reader_id is not None and is_state(event):
+            # As it was then it may hold what has been hidden since.
+            return await self._post(await self._state(after=event.seq))
         return await self._post(f'{event.frame[:-1]},"prev_seq":{self._cursor}}}')
 
     async def _post(self, frame: str) -> bool:
@@ -330,7 +340,7 @@ class Sender:
     async def _look_again(self) -> bool:
         """The subscription has changed or is not ours; whether it still is."""
         asked_at = time.monotonic()
-        found = await sender_lease.claim(self._subscription, sender=self._me)
+        found = await self._ask()
         if found is None:
             self._lose()
             return False

@@ -5,6 +5,7 @@ Every function raises SubscriptionsUnavailableError while DynamoDB is away, slow
 
 import time
 from typing import Any
+from uuid import UUID
 
 from shared.aws.clients import dynamodb
 from shared.aws.faults import RefusedError
@@ -15,13 +16,22 @@ from shared.stream.subscriptions import Subscription
 SENDER_LEASE_S = 10.0
 
 
-async def claim(subscription: Subscription, *, sender: str) -> Subscription | None:
-    """Become the one who posts to it, for ten seconds; as it is then, ``None`` if somebody else is, or it is gone."""
+async def claim(subscription: Subscription, *, sender: str, generation: UUID) -> Subscription | None:
+    """Become the one who posts to it, for ten seconds; as it is then, ``None`` if somebody else is, or it is gone.
+
+    ``generation``: of the log that is posted: from now on its cursor is a place in that one, and in no other.
+    """
     return await _as_sender(
         subscription,
-        "SET sender = :me, sender_until = :until",
-        "attribute_exists(version) AND (attribute_not_exists(sender) OR sender = :me OR sender_until < :now)",
-        {":me": {"S": sender}, ":until": {"N": _until()}, ":now": {"N": str(_now_ms())}},
+        "SET sender = :me, sender_until = :until, generation = :generation",
+        "attribute_exists(version) AND (attribute_not_exists(sender) OR sender = :me OR sender_until < :now)"
+        " AND (attribute_not_exists(generation) OR generation = :generation)",
+        {
+            ":me": {"S": sender},
+            ":until": {"N": _until()},
+            ":now": {"N": str(_now_ms())},
+            ":generation": {"S": str(generation)},
+        },
     )
 
 

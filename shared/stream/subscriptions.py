@@ -50,7 +50,7 @@ class ConnectionRecord:
     """An open connection: whose it is, the thread that its URL named, and how long it is that account's (epoch, s).
 
     ``opened_at``: epoch, s. ``begins_after``: the number of the last event before it, for subscriptions that do not say
-    since when.
+    since when, in the log of ``generation``, if there was one.
     ``max_subscriptions``: what the account's plan allowed when it was opened.
     ``owner_id``: whose thread it is, if it is a public one of another account, whose events it gets.
     ``scopes``: what the credential allows that it was opened with; ``key_id``: if that was an API key.
@@ -64,6 +64,7 @@ class ConnectionRecord:
     scopes: frozenset[Scope] = SCOPES
     key_id: UUID | None = None
     begins_after: int = 0
+    generation: UUID | None = None
     max_subscriptions: int = 32
     owner_id: str | None = None
 
@@ -71,6 +72,10 @@ class ConnectionRecord:
     def thread_account_id(self) -> str:
         """The account that the thread is looked for in."""
         return self.account_id if self.owner_id is None else self.owner_id
+
+    def begins_in(self, generation: UUID | None) -> int:
+        """The number that it begins after in the log of ``generation``; in another one than its own, the beginning."""
+        return self.begins_after if self.generation == generation else 0
 
     @property
     def audience(self) -> str:
@@ -176,6 +181,7 @@ async def put_connection(record: ConnectionRecord) -> None:
             "begins_after": {"N": str(record.begins_after)},
             "max_subscriptions": {"N": str(record.max_subscriptions)},
             **({} if record.owner_id is None else {"owner_id": {"S": record.owner_id}}),
+            **({} if record.generation is None else {"generation": {"S": str(record.generation)}}),
             "expires_at": {"N": str(record.expires_at)},
         },
     )
@@ -201,6 +207,7 @@ def _record(connection_id: str, item: "Item") -> ConnectionRecord:
         # A connection outlives a deployment: one that was opened before plans said how many has the default.
         max_subscriptions=int(_number(item, "max_subscriptions")) or ConnectionRecord.max_subscriptions,
         owner_id=item["owner_id"].get("S") if "owner_id" in item else None,
+        generation=UUID(item["generation"].get("S", "")) if "generation" in item else None,
     )
 
 
@@ -219,13 +226,14 @@ async def delete_connection(connection_id: str) -> None:
 async def add(record: ConnectionRecord, new: Filter, *, since: int | None, generation: UUID | None = None) -> None:
     """Subscribe a connection to more of its thread, from ``since`` on, or from its beginning.
 
-    ``generation``: of the thread's log; ``None`` while there is no such thread: whichever is made first is meant.
+    ``generation``: of the thread's log; ``None`` while there is no such thread: whichever is made first is meant. A
+    place in the log of a thread that was deleted since is none in this one, which is told from its beginning.
     Events that an earlier subscription of the connection has got come again if ``since`` lies before them.
 
     Raises:
         InvalidRequestError: the connection has too many subscriptions.
     """
-    begins_after = record.begins_after if since is None else since
+    begins_after = record.begins_in(generation) if since is None else since
     for _ in range(_TRIES):
         found = await get(record)
         filters = (*(found.filters if found else ()), new)
@@ -321,17 +329,20 @@ async def delete(subscription: Subscription) -> None:
     )
 
 
-async def forget(thread_id: UUID, *, account_id: str, opened_before: float) -> None:
-    """Forget what anybody watches of the account's thread, and the connections that do.
+async def forget(thread_id: UUID, *, account_id: str, opened_before: float) -> list[str]:
+    """Forget what anybody watches of the account's thread, and the connections that do; returns their ids.
 
     ``opened_before``: not those that were opened later (epoch, s): they watch a thread that was made again.
     """
+    forgotten: list[str] = []
     for subscription in await of_thread(thread_id, account_id=account_id):
         record = await get_connection(subscription.connection_id)
         if record is not None and record.opened_at >= opened_before:
             continue
         await delete_connection(subscription.connection_id)
         await delete(subscription)
+        forgotten.append(subscription.connection_id)
+    return forgotten
 
 
 async def of_thread(thread_id: UUID, *, account_id: str) -> Sequence[Subscription]:

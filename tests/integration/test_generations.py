@@ -1,6 +1,8 @@
 """A thread that is deleted, and made again under its id: nothing of the one is the other's, and nothing of it stays."""
 
-from collections.abc import AsyncIterator
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -15,16 +17,19 @@ from shared.aws import queue
 from shared.aws.queue import LogMessage
 from shared.database import connection, deleted_logs, facts, threads, transaction
 from shared.domain import LogHold, ThreadLog
-from shared.errors import LeaseLostError, NotFoundError, QueueUnavailableError
+from shared.errors import ConflictError, LeaseLostError, NotFoundError, QueueUnavailableError
 from shared.runs.settle import Done, LookAgain
 from shared.stream import audience as audience_module
-from shared.stream import control, log, log_hold, subscriptions
+from shared.stream import control, log, log_hold, sender_lease, subscriptions
 from shared.stream.audience import audience
+from shared.stream.filters import Filter
 from shared.stream.redis_client import redis
+from shared.stream.subscriptions import ConnectionRecord
 from tests.integration import opened
 from tests.integration.databases import Database
 from tests.integration.queues import Queues
 from tests.integration.test_sender import appended, watching
+from tests.integration.waiting import until
 
 pytestmark = pytest.mark.usefixtures("subscriptions_table")
 
@@ -149,6 +154,126 @@ async def test_who_watched_the_thread_before_is_cut_off_by_whoever_serves_the_ne
     # One who came before there was any thread means the first that there is.
     assert [one.connection_id for one in await audience(after, account_id=OWNER)] == [early]
     assert closed == [connection_id]
+
+
+def opened_on(thread_id: UUID, generation: UUID | None, *, begins_after: int) -> ConnectionRecord:
+    """A connection of the owner's."""
+    return ConnectionRecord(
+        connection_id=f"{uuid4().hex[:15]}=",
+        account_id=OWNER,
+        thread_id=thread_id,
+        opened_at=time.time(),
+        credential_expires_at=2.0**32,
+        begins_after=begins_after,
+        generation=generation,
+    )
+
+
+def a_filter() -> Filter:
+    return Filter(subscription_id=str(uuid4()), channels=frozenset({"custom"}))
+
+
+async def test_a_connection_from_before_is_told_the_next_thread_from_its_beginning(database: Database) -> None:
+    thread_id = uuid4()
+    before = await made(thread_id)
+    record = opened_on(thread_id, before.generation, begins_after=500)
+    await subscriptions.put_connection(record)
+    assert await subscriptions.get_connection(record.connection_id) == record
+    # GIVEN a subscription to the thread before, and one that comes after it was made again
+    await subscriptions.add(record, a_filter(), since=None, generation=before.generation)
+    after = ThreadLog(thread_id=thread_id, generation=uuid4())
+    await subscriptions.add(record, a_filter(), since=None, generation=after.generation)
+    [found] = await subscriptions.of_thread(thread_id, account_id=OWNER)
+    assert (found.cursor, found.generation) == (0, after.generation)
+    # Who subscribes for the first time is told no less.
+    another = opened_on(thread_id, before.generation, begins_after=500)
+    await subscriptions.add(another, a_filter(), since=None, generation=after.generation)
+    assert {one.cursor for one in await subscriptions.of_thread(thread_id, account_id=OWNER)} == {0}
+
+
+async def test_who_came_before_there_was_a_thread_is_held_to_the_first(database: Database) -> None:
+    thread_id = uuid4()
+    record = opened_on(thread_id, None, begins_after=0)
+    await subscriptions.add(record, a_filter(), since=None)
+    [found] = await subscriptions.of_thread(thread_id, account_id=OWNER)
+    first, second = uuid4(), uuid4()
+    held = await sender_lease.claim(found, sender="one", generation=first)
+    assert held is not None
+    assert held.generation == first
+    assert await sender_lease.release(held, sender="one", cursor=42)
+    # THEN nobody posts another log to it from there
+    assert await sender_lease.claim(found, sender="another", generation=second) is None
+
+
+async def test_whoever_is_cut_off_is_hung_up(
+    database: Database, queues: Queues, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thread_id = uuid4()
+    await made(thread_id)
+    connection_id = await watching(thread_id, account_id=OWNER)
+    closed: list[str] = []
+
+    async def close(connection_ids: Sequence[str]) -> None:
+        closed.extend(connection_ids)
+
+    monkeypatch.setattr(deletion.wake, "close", close)
+    assert await look_after_deleted_log(await deleted(thread_id, queues), age_s=0) == Done()
+    assert closed == [connection_id]
+
+
+async def test_what_nobody_was_told_of_is_removed_with_the_next(database: Database, queues: Queues) -> None:
+    # GIVEN a deletion without a message, long ago
+    forgotten = await made(uuid4())
+    await appended(forgotten, 1, 3)
+    async with transaction() as taken:
+        await threads.delete(taken, thread_id=forgotten.thread_id, account_id=OWNER)
+        await taken.execute("UPDATE deleted_logs SET deleted_at = now() - interval '2 hours'")
+    thread_id = uuid4()
+    await made(thread_id)
+    await deletions.delete_thread(thread_id=thread_id, account_id=OWNER)
+    async with connection() as taken:
+        found = await deleted_logs.of_account(taken, account_id=OWNER, limit=10)
+    [newest] = [one for one in found if one.thread_id == thread_id]
+    assert await look_after_deleted_log(LogMessage(generation=newest.generation), age_s=0) == Done()
+    assert await keys_of(forgotten.generation) == 0
+
+
+async def test_a_thread_from_before_there_were_generations_keeps_its_log(database: Database, queues: Queues) -> None:
+    thread_id = uuid4()
+    await made(thread_id)
+    await database.connection.execute("UPDATE threads SET generation = NULL WHERE thread_id = $1", thread_id)
+    hold = await adopted(thread_id)
+    assert hold.generation == thread_id
+    assert await log_hold.is_newest(hold)
+    await appended(hold, 1, 3)
+    message = await deleted(thread_id, queues)
+    assert message.generation == thread_id
+    assert await look_after_deleted_log(message, age_s=0) == Done()
+    assert await keys_of(thread_id) == 0
+
+
+async def test_a_run_that_is_recorded_meanwhile_is_not_deleted_with_its_thread(
+    database: Database, queues: Queues
+) -> None:
+    thread_id = uuid4()
+    await made(thread_id)
+    other = await database.connect()
+    try:
+        # GIVEN somebody who has the thread's row, and is about to commit a run
+        async with other.transaction():
+            await other.fetchval("SELECT 1 FROM threads WHERE thread_id = $1 FOR NO KEY UPDATE", thread_id)
+            deleting = asyncio.create_task(deletions.delete_thread(thread_id=thread_id, account_id=OWNER))
+            await until(lambda: database.connection.fetchval("SELECT 1 FROM pg_locks WHERE NOT granted"))
+            await other.execute(
+                "INSERT INTO agent_runs (agent_run_id, thread_id, account_id, number, assistant_id)"
+                " VALUES ($1, $2, $3, 1, 'agent')",
+                *(uuid4(), thread_id, OWNER),
+            )
+        with pytest.raises(ConflictError):
+            await deleting
+    finally:
+        await other.close()
+    assert await database.count("agent_runs") == 1
 
 
 async def log_watchers(thread_id: UUID) -> list[str]:

@@ -6,15 +6,14 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from functions.api.publicity import show_from_now_on
-from functions.api.sender.main import _serve
-from shared.database import runs, threads, transaction
+from functions.api.sender.main import Replay, _serve
+from shared import events
+from shared.database import facts, runs, threads, transaction
 from shared.domain import Claim
-from shared.errors import EventLogUnavailableError
 from shared.runs import transitions
 from shared.runs.settle import drain
 from shared.runs.stopping import request_stop
-from shared.stream import log, subscriptions
+from shared.stream import log, log_hold, subscriptions
 from shared.stream.filters import Filter
 from shared.stream.subscriptions import ConnectionRecord
 from tests.integration import opened
@@ -41,7 +40,6 @@ async def _publish(thread_id: UUID) -> None:
     """As PATCH does."""
     async with transaction() as taken:
         await threads.update(taken, thread_id=thread_id, account_id=OWNER, metadata={}, is_public=True)
-    await show_from_now_on(thread_id=thread_id, account_id=OWNER)
 
 
 async def _bound(database: Database, thread_id: UUID) -> int:
@@ -66,7 +64,7 @@ async def _reads(thread_id: UUID, posts: Gateway) -> list[int]:
         credential_expires_at=2.0**32,
     )
     await subscriptions.put_connection(record)
-    await subscriptions.add(record, Filter(subscription_id="s", channels=frozenset({"custom"})), since=0)
+    await subscriptions.add(record, Filter(subscription_id="s", channels=frozenset({"custom", "lifecycle"})), since=0)
     await _serve(thread_id, account_id=OWNER, limit_s=10, function="the-sender")
     sent = posts.seqs(record.connection_id) if record.connection_id in posts.sent else []
     return [seq for seq in sent if seq is not None]
@@ -92,40 +90,48 @@ async def test_an_idle_thread_is_public_from_its_last_event_on(database: Databas
     assert await _bound(database, thread_id) == 11
 
 
-async def test_a_thread_that_is_made_public_in_the_middle_of_a_run_shows_the_rest_of_it(
+async def test_of_a_run_that_goes_on_when_its_thread_is_made_public_only_the_end_is_everybodys(
     database: Database, posts: Gateway
 ) -> None:
     thread_id = await database.new_thread(OWNER)
     claim = await _claimed(database, thread_id)
     await appended(claim, 1, 10)
     await _publish(thread_id)
-    assert await _bound(database, thread_id) == 10
-    await appended(claim, 11, 20)
-    await _ended(claim, last_seq=20)
-    assert await _reads(thread_id, posts) == list(range(11, 21))
-
-
-async def test_where_the_log_is_away_the_rest_of_the_run_stays_private_and_the_next_one_does_not(
-    database: Database, posts: Gateway, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    thread_id = await database.new_thread(OWNER)
-    claim = await _claimed(database, thread_id)
-    await appended(claim, 1, 10)
-
-    async def away(*_: object) -> int | None:
-        raise EventLogUnavailableError
-
-    with monkeypatch.context() as patch:
-        patch.setattr(log, "last_seq", away)
-        await _publish(thread_id)
     assert await _bound(database, thread_id) == claim.reserved_seq
     await appended(claim, 11, 20)
     await _ended(claim, last_seq=20)
-    assert await _bound(database, thread_id) == 21
+    assert await _bound(database, thread_id) == 20
     following = await _claimed(database, thread_id)
     await appended(following, 22, 25)
     await _ended(following, last_seq=25)
-    assert await _reads(thread_id, posts) == [22, 23, 24, 25]
+    assert await _reads(thread_id, posts) == [21, 22, 23, 24, 25, 26]
+
+
+async def test_numbers_that_nobody_has_used_hide_nothing_of_the_next_run(database: Database, posts: Gateway) -> None:
+    thread_id = await database.new_thread(OWNER)
+    # GIVEN somebody who has taken the log to append facts, with a block of numbers, when the thread is made public
+    hold = await log_hold.adopt(thread_id=thread_id, account_id=OWNER)
+    assert hold is not None
+    await _publish(thread_id)
+    await log_hold.close(hold, last_seq=0)
+    claim = await _claimed(database, thread_id)
+    await appended(claim, 1, 3)
+    assert await _bound(database, thread_id) == 0
+    await _ended(claim, last_seq=3)
+    assert await _reads(thread_id, posts) == [1, 2, 3, 4]
+
+
+async def test_what_waits_for_its_number_when_the_thread_is_made_public_is_not_everybodys(
+    database: Database, posts: Gateway
+) -> None:
+    thread_id = await database.new_thread(OWNER)
+    run_id = await database.new_run(thread_id, status="'completed'")
+    async with transaction() as taken:
+        told = [events.custom(run_id, "said in private", {}) for _ in range(3)]
+        await facts.add(taken, thread_id=thread_id, facts=told)
+    await _publish(thread_id)
+    await drain(thread_id=thread_id, account_id=OWNER)
+    assert await _reads(thread_id, posts) == []
 
 
 @pytest.mark.parametrize("held", [True, False])
@@ -136,29 +142,86 @@ async def test_what_is_rolled_back_is_not_everybodys_any_more(
     await _publish(thread_id)
     claim = await _claimed(database, thread_id)
     await appended(claim, 1, 10)
+    async with transaction() as taken:
+        # What a tool has given back, committed and not numbered yet.
+        await facts.add(taken, thread_id=thread_id, facts=[events.custom(claim.agent_run_id, "output", {})])
     if held:
         error = {"code": "rollback", "message": "rolled back"}
         await transitions.finish(claim, status="stopped", error=error, last_seq=10)
     else:
         await database.expire_lease(claim.agent_run_id)
         await request_stop(agent_run_id=claim.agent_run_id, account_id=OWNER, kind="rollback")
-    assert await _bound(database, thread_id) >= 10
-    # Of a run whose holder has died, the gap and the end behind it.
-    assert set(await _reads(thread_id, posts)).isdisjoint(range(1, 11))
+    await drain(thread_id=thread_id, account_id=OWNER)
+    await _reads(thread_id, posts)
+    [told] = posts.sent.values()
+    # A gap, where its holder has died, and its end.
+    assert "output" not in str(told)
+    assert {frame["method"] for frame in told} <= {"custom", "values", "lifecycle"}
+    assert "failed" in [frame["params"]["data"].get("event") for frame in told]
 
 
-async def test_a_deleted_run_is_not_everybodys_any_more_and_the_one_after_it_is(
+@pytest.mark.parametrize("deleted", ["the first", "the second"])
+async def test_a_deleted_run_is_not_everybodys_any_more_whatever_its_number(
+    database: Database, posts: Gateway, deleted: str
+) -> None:
+    thread_id = await database.new_thread(OWNER)
+    await _publish(thread_id)
+    # GIVEN a run that waits for its time, while the one behind it is executed
+    later = await database.new_run(thread_id, not_before="now() + interval '1 hour'")
+    first = await _claimed(database, thread_id)
+    await appended(first, 1, 10)
+    await _ended(first, last_seq=10)
+    await database.set_run(later, not_before="now()")
+    second = await transitions.claim(agent_run_id=later, account_id=OWNER, executor="queue", lease_s=60)
+    assert second is not None
+    await appended(second, 12, 15)
+    await _ended(second, last_seq=15)
+    gone = first if deleted == "the first" else second
+    async with transaction() as taken:
+        await runs.delete(taken, agent_run_id=gone.agent_run_id, account_id=OWNER, thread_id=thread_id)
+    assert await _reads(thread_id, posts) == ([12, 13, 14, 15, 16] if deleted == "the first" else [])
+
+
+async def test_a_run_that_has_said_nothing_hides_nothing_when_it_is_deleted_or_rolled_back(
     database: Database, posts: Gateway
 ) -> None:
     thread_id = await database.new_thread(OWNER)
     await _publish(thread_id)
-    first = await _claimed(database, thread_id)
-    await appended(first, 1, 10)
-    await _ended(first, last_seq=10)
-    second = await _claimed(database, thread_id)
-    await appended(second, 12, 15)
+    claim = await _claimed(database, thread_id)
+    await appended(claim, 1, 3)
+    await _ended(claim, last_seq=3)
+    queued = await database.new_run(thread_id)
+    await request_stop(agent_run_id=queued, account_id=OWNER, kind="rollback")
     async with transaction() as taken:
-        await runs.delete(taken, agent_run_id=first.agent_run_id, account_id=OWNER, thread_id=thread_id)
-    assert await _bound(database, thread_id) == 11
-    await _ended(second, last_seq=15)
-    assert await _reads(thread_id, posts) == [12, 13, 14, 15]
+        await runs.delete(taken, agent_run_id=queued, account_id=OWNER, thread_id=thread_id)
+    assert (await _reads(thread_id, posts))[:4] == [1, 2, 3, 4]
+
+
+async def test_a_reader_gets_the_state_as_it_is_and_not_as_it_was_said(database: Database, posts: Gateway) -> None:
+    thread_id = await database.new_thread(OWNER)
+    await _publish(thread_id)
+    claim = await _claimed(database, thread_id)
+    said = events.values(thread_id, [{"type": "human", "content": "deleted since", "id": "1"}])
+    logged = events.number(said, generation=claim.generation, seq=1)
+    assert (await log.append(claim, [logged], expected_seq=0, proved=True)).answer == "ok"
+    await _ended(claim, last_seq=1)
+    own = await watching(thread_id, account_id=OWNER)
+    await _reads(thread_id, posts)
+    assert "deleted since" in str(posts.sent.pop(own))
+    [told] = posts.sent.values()
+    assert "deleted since" not in str(told)
+    assert {"messages": []} in [frame["params"]["data"] for frame in told]
+
+
+async def test_what_is_said_while_a_reader_is_served_is_not_sent_by_who_asked_before(
+    database: Database, posts: Gateway
+) -> None:
+    thread_id = await database.new_thread(OWNER)
+    await _publish(thread_id)
+    claim = await _claimed(database, thread_id)
+    await appended(claim, 1, 3)
+    replay = Replay(claim, newest_seq=3, extends=False)
+    # WHEN the thread is private again by now, and more is said
+    await appended(claim, 4, 6)
+    assert [await replay.newest_after(cursor) for cursor in (0, 2, 3)] == [3, 3, None]
+    assert await Replay(claim, newest_seq=3).newest_after(3) == 6

@@ -27,6 +27,9 @@ def record(thread_id: UUID) -> ConnectionRecord:
     return _record(thread_id)
 
 
+GENERATION = uuid4()
+
+
 def _record(thread_id: UUID, **more: Any) -> ConnectionRecord:
     fields: dict[str, Any] = {
         "connection_id": f"{uuid4().hex[:15]}=",
@@ -40,6 +43,15 @@ def _record(thread_id: UUID, **more: Any) -> ConnectionRecord:
 
 def _filter(*channels: str, **more: Any) -> Filter:
     return Filter(subscription_id=str(uuid4()), channels=frozenset(channels or {"messages"}), **more)
+
+
+async def _claim(found: Subscription, sender: str) -> Subscription | None:
+    return await sender_lease.claim(found, sender=sender, generation=GENERATION)
+
+
+def _stamped(found: Subscription, **changes: Any) -> Subscription:
+    """As a sender of the log has it."""
+    return replace(found, generation=GENERATION, **changes)
 
 
 async def _only(thread_id: UUID) -> Subscription:
@@ -205,30 +217,30 @@ async def test_what_has_expired_is_over_even_before_dynamodb_removes_it(thread_i
 async def test_one_of_many_becomes_the_sender(record: ConnectionRecord) -> None:
     await subscriptions.add(record, _filter(), since=0)
     found = await _only(record.thread_id)
-    claimed = await asyncio.gather(*(sender_lease.claim(found, sender=f"sender {number}") for number in range(10)))
-    assert [one for one in claimed if one is not None] == [found]
+    claimed = await asyncio.gather(*(_claim(found, f"sender {number}") for number in range(10)))
+    assert [one for one in claimed if one is not None] == [_stamped(found)]
 
 
 async def test_a_senders_lease_is_kept_and_given_back_by_the_sender_alone(record: ConnectionRecord) -> None:
     await subscriptions.add(record, _filter(), since=0)
     found = await _only(record.thread_id)
-    assert await sender_lease.claim(found, sender="mine") == found
+    assert await _claim(found, "mine") == replace(found, generation=GENERATION)
     assert not await sender_lease.keep(found, sender="other", cursor=9)
     assert not await sender_lease.release(found, sender="other", cursor=9)
-    assert await sender_lease.claim(found, sender="other") is None
+    assert await _claim(found, "other") is None
     assert await sender_lease.keep(found, sender="mine", cursor=5)
     assert (await _only(record.thread_id)).cursor == 5
     assert await sender_lease.release(found, sender="mine", cursor=6)
     # The next one goes on there at once.
-    assert await sender_lease.claim(found, sender="other") == replace(found, cursor=6)
+    assert await _claim(found, "other") == replace(found, cursor=6, generation=GENERATION)
 
 
 async def test_a_lease_that_is_not_renewed_ends(record: ConnectionRecord, monkeypatch: pytest.MonkeyPatch) -> None:
     await subscriptions.add(record, _filter(), since=0)
     found = await _only(record.thread_id)
     monkeypatch.setattr(sender_lease, "SENDER_LEASE_S", -1.0)
-    assert await sender_lease.claim(found, sender="dead") == found
-    assert await sender_lease.claim(found, sender="other") == found
+    assert await _claim(found, "dead") == replace(found, generation=GENERATION)
+    assert await _claim(found, "other") == replace(found, generation=GENERATION)
     # Whoever wakes up then is not the sender any more.
     assert not await sender_lease.keep(found, sender="dead", cursor=9)
 
@@ -236,11 +248,11 @@ async def test_a_lease_that_is_not_renewed_ends(record: ConnectionRecord, monkey
 async def test_a_sender_that_does_not_know_of_a_change_writes_nothing(record: ConnectionRecord) -> None:
     await subscriptions.add(record, _filter(), since=50)
     found = await _only(record.thread_id)
-    assert await sender_lease.claim(found, sender="mine") == found
+    assert await _claim(found, "mine") == replace(found, generation=GENERATION)
     await subscriptions.add(record, _filter("values"), since=3)
     assert not await sender_lease.keep(found, sender="mine", cursor=60)
     assert not await sender_lease.release(found, sender="mine", cursor=60)
-    changed = await sender_lease.claim(found, sender="mine")
+    changed = await _claim(found, "mine")
     assert changed is not None
     assert (changed.cursor, len(changed.filters), changed.version) == (3, 2, found.version + 1)
 
@@ -251,7 +263,7 @@ async def test_the_end_of_a_connection_is_announced_by_its_sender_and_by_nobody_
     await subscriptions.add(record, _filter(), since=0)
     found = await _only(record.thread_id)
     assert found.announce_at == record.announce_at
-    await sender_lease.claim(found, sender="mine")
+    await _claim(found, "mine")
     await sender_lease.note_announced(found, sender="other")
     assert (await _only(record.thread_id)).announce_at == record.announce_at
     await sender_lease.note_announced(found, sender="mine")

@@ -118,13 +118,37 @@ async def test_the_sender_is_woken_by_a_subscription_if_there_may_be_something_t
     monkeypatch.setattr(commands.subscriptions, "add", add)
     monkeypatch.setattr(commands.wake, "sender", wake_sender)
     assert OVER_WEBSOCKET.connection is not None
-    opened = replace(OVER_WEBSOCKET.connection, begins_after=begins_after)
+    generation = None if position is None else position.log.generation
+    opened = replace(OVER_WEBSOCKET.connection, begins_after=begins_after, generation=generation)
     params = {"channels": ["messages"]} | ({} if since is None else {"since": since})
     answer = await execute(
         _command(method="subscription.subscribe", params=params), replace(OVER_WEBSOCKET, connection=opened)
     )
     assert answer["type"] == "success", answer
     assert (added, served) == ([since], [THREAD_ID] * woken)
+
+
+async def test_who_read_a_thread_that_is_private_now_is_not_told_where_its_events_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def public(_: Any, *, thread_id: UUID) -> None:
+        assert thread_id == THREAD_ID
+
+    async def never(*_: Any, **__: Any) -> None:
+        pytest.fail("it was asked for, or told")
+
+    monkeypatch.setattr(commands, "connection", nullcontext)
+    monkeypatch.setattr(commands.threads, "public", public)
+    monkeypatch.setattr(commands.threads, "stream_position", never)
+    monkeypatch.setattr(commands.wake, "sender", never)
+    assert OVER_WEBSOCKET.connection is not None
+    reader = replace(OVER_WEBSOCKET.connection, owner_id="the owner", opened_at=0)
+    caller = replace(OVER_WEBSOCKET, connection=reader)
+    params = {"channels": ["messages"], "since": 5}
+    answer = await execute(_command(method="subscription.subscribe", params=params), caller)
+    assert answer["message"] == "since: 5 is in the future; the newest event is 0"
+    # A ping wakes nobody either.
+    assert (await execute(_command(method="ping"), caller))["type"] == "success"
 
 
 async def test_params_may_be_left_out_and_other_fields_are_ignored() -> None:

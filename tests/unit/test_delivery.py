@@ -46,7 +46,7 @@ async def test_a_reader_gets_nothing_up_to_where_the_thread_is_public(
 ) -> None:
     world.log = [event(1), event(2)]
     world.watch(replace(subscription(), reader_id="a reader"))
-    public = Public(ACCOUNT, 1)
+    public = Public(ACCOUNT, THREAD, 1)
 
     async def asked(_: Any, *, thread_id: UUID) -> Public:
         assert thread_id == THREAD
@@ -57,7 +57,7 @@ async def test_a_reader_gets_nothing_up_to_where_the_thread_is_public(
     delivery = new_delivery(last_seq=2)
     await world.until_sent([2])
     # WHEN more of it is hidden THEN that holds for who is connected, too
-    public = Public(ACCOUNT, 4)
+    public = Public(ACCOUNT, THREAD, 4)
     assert await delivery._refresh()
     await delivery.offer([event(3), event(4), event(5)])
     assert await delivery.close(timeout_s=5)

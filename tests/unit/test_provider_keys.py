@@ -12,7 +12,7 @@ from shared.llm import (
     known_models,
     provider_of,
 )
-from shared.provider_keys import is_key_of, provider_of_key
+from shared.provider_keys import is_key_of, keyed, provider_of_key
 from shared.settings import ModelSettings
 
 PROVIDERS = [
@@ -91,6 +91,7 @@ async def test_no_other_key_reaches_a_provider(name: str, model: str) -> None:
 def _stack(*keys: str, default: str = "openai/m", providers: str = "") -> Llm:
     llm = Llm(ModelSettings(default_model=default, model_providers=providers))
     llm._keys = dict.fromkeys(keys, "secret")
+    llm._keyed = keyed(keys, models._PROVIDERS)
     return llm
 
 

@@ -106,7 +106,8 @@ class World:
     async def get(self, of: Subscription) -> Subscription | None:
         return self.table.get(of.connection_id)
 
-    async def claim(self, wanted: Subscription, *, sender: str) -> Subscription | None:
+    async def claim(self, wanted: Subscription, *, sender: str, generation: UUID) -> Subscription | None:
+        assert generation == THREAD
         found = self.table.get(wanted.connection_id)
         if found is None or self.senders.get(wanted.connection_id, sender) != sender:
             return None

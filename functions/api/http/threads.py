@@ -11,7 +11,6 @@ from functions.api.http.idempotency import Idempotency
 from functions.api.http.identity import Caller
 from functions.api.http.pages import page_of
 from functions.api.http.reading import owner_of
-from functions.api.publicity import show_from_now_on
 from functions.api.states import wire_threads
 from functions.api.wire import (
     ThreadCreate,
@@ -123,8 +122,6 @@ async def update_thread(
             metadata=body.metadata,
             is_public=body.is_public,
         )
-    if body.is_public:
-        await show_from_now_on(thread_id=thread_id, account_id=caller.account_id)
     if prefer == "return=minimal":
         return Response(status_code=204)
     return await get_thread(caller, thread_id)

@@ -40,19 +40,22 @@ at_end(close_redis)
 class Replay:
     """What the log holds, up to where it ended when it was looked at (``Source`` of a sender).
 
-    ``facts``: the newest of the database, for a log that does not have them.
+    ``facts``: the newest of the database, for a log that does not have them. ``extends``: whether what is appended
+    meanwhile is for this reader, too. It is not for one of another account: whether the thread is public still, and
+    from where on, was asked once.
     """
 
     closing = True
 
-    def __init__(self, log: ThreadLog, *, newest_seq: int, facts: Sequence[Logged] = ()) -> None:
+    def __init__(self, log: ThreadLog, *, newest_seq: int, facts: Sequence[Logged] = (), extends: bool = True) -> None:
         self.log = log
         self._newest_seq = newest_seq
         self._facts = facts
+        self._extends = extends
 
     async def newest_after(self, cursor: int) -> int | None:
         """The log's newest event, or what PostgreSQL knows to have been there."""
-        if cursor >= self._newest_seq:
+        if self._extends and cursor >= self._newest_seq:
             self._newest_seq = max(self._newest_seq, await _last_logged(self.log))
         return self._newest_seq if self._newest_seq > cursor else None
 
@@ -113,8 +116,12 @@ async def _serve(thread_id: UUID, *, account_id: str, limit_s: float, function: 
     watching = await audience(position.log, account_id=account_id)
     if not watching:
         return
-    source = Replay(position.log, newest_seq=max(position.last_seq, await _last_logged(position.log)), facts=known)
-    tasks = [asyncio.create_task(Sender(subscription, source).run()) for subscription in watching]
+    newest_seq = max(position.last_seq, await _last_logged(position.log))
+    own, others = (Replay(position.log, newest_seq=newest_seq, facts=known, extends=to) for to in (True, False))
+    tasks = [
+        asyncio.create_task(Sender(subscription, own if subscription.reader_id is None else others).run())
+        for subscription in watching
+    ]
     done, late = await asyncio.wait(tasks, timeout=limit_s)
     for task in late:
         task.cancel()

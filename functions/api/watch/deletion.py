@@ -17,7 +17,7 @@ from shared.errors import ConflictError, NotFoundError
 from shared.runs.patience import patience_s
 from shared.runs.settle import Done, LookAgain
 from shared.runs.stopping import request_stop
-from shared.stream import control, log, subscriptions
+from shared.stream import control, log, subscriptions, wake
 from shared.telemetry import logger
 
 # Of the rounds of one invocation, within the function's time.
@@ -31,6 +31,7 @@ _PAUSE_S = 2.0
 _MARKED_WITHIN_S = 300.0
 # The HTTP function's time limit, and to spare.
 _DELETED_WITHIN_S = 60.0
+_SWEPT = 10
 
 
 async def look_after_deletion(message: AccountMessage, *, age_s: float, round_s: float = ROUND_S) -> Done | LookAgain:
@@ -92,7 +93,7 @@ async def _delete_thread(thread_id: UUID, account_id: str) -> None:
             if await accounts.delete_messages(taken, thread_id=thread_id, account_id=account_id, limit=_MESSAGES):
                 break
     try:
-        async with connection() as taken:
+        async with transaction() as taken:
             generation = await threads.delete(taken, thread_id=thread_id, account_id=account_id)
             gone = await deleted_logs.get(taken, generation=generation)
     except (NotFoundError, ConflictError) as error:
@@ -113,12 +114,19 @@ async def look_after_deleted_log(message: LogMessage, *, age_s: float) -> Done |
     if gone is None:
         return Done() if age_s > _DELETED_WITHIN_S else LookAgain(patience_s())
     await _forget(gone)
+    # Of deletions by whoever sent no message: an older version, or somebody at the database.
+    async with connection() as taken:
+        left = await deleted_logs.old(taken, limit=_SWEPT)
+    for other in left:
+        await _forget(other)
     return Done()
 
 
 async def _forget(gone: DeletedLog) -> None:
     """Whoever watched the thread is cut off: a place in its log means nothing in the next one under the same id."""
-    await subscriptions.forget(gone.thread_id, account_id=gone.account_id, opened_before=gone.deleted_at.timestamp())
+    deleted_at = gone.deleted_at.timestamp()
+    cut_off = await subscriptions.forget(gone.thread_id, account_id=gone.account_id, opened_before=deleted_at)
+    await wake.close(cut_off)
     await log.forget(gone.generation)
     await control.forget(gone.generation)
     async with connection() as taken:

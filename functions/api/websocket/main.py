@@ -80,6 +80,7 @@ async def _connect(event: Json, connection_id: str) -> Json:
             max_subscriptions=limits.max_subscriptions,
             owner_id=None if account_id == caller.account_id else account_id,
             begins_after=0 if found is None else found.before_run,
+            generation=None if found is None else found.log.generation,
         )
         await _open(record, most=limits.max_connections)
     except SunaError as error:

@@ -7,7 +7,7 @@ ORDER BY fact.place
 
 -- name: hold_epoch
 -- Whoever numbers a fact holds the thread's newest epoch until that is committed.
-SELECT 1 FROM threads WHERE thread_id = $1 AND generation = $2 AND epoch = $3 FOR SHARE
+SELECT 1 FROM threads WHERE thread_id = $1 AND coalesce(generation, thread_id) = $2 AND epoch = $3 FOR SHARE
 
 -- name: number
 -- The thread's facts without a number get the next ones, $3 of them at most.
@@ -27,7 +27,11 @@ WHERE thread_id = $1 AND logged_at IS NULL AND seq IS NOT NULL AND NOT event_no 
 ORDER BY seq
 
 -- name: newest
-SELECT * FROM thread_events WHERE thread_id = $1 AND seq IS NOT NULL ORDER BY seq DESC LIMIT $2
+-- Of this life of the thread: its rows go with it.
+SELECT e.* FROM thread_events e JOIN threads t USING (thread_id)
+WHERE t.thread_id = $1 AND coalesce(t.generation, t.thread_id) = $2 AND e.seq IS NOT NULL
+ORDER BY e.seq DESC
+LIMIT $3
 
 -- name: logged
 UPDATE thread_events SET logged_at = clock_timestamp() WHERE event_no = ANY ($1::bigint[]) AND logged_at IS NULL

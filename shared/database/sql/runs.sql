@@ -24,21 +24,21 @@ ORDER BY created_at
 LIMIT $5
 
 -- name: delete
--- And hide its events, from everybody but the thread's account: they end before the next run's begin. The caller holds
--- the thread's row lock.
+-- And hide its events, from everybody but the thread's account. Runs are executed one after the other, though not always
+-- in the order of their numbers: its events end before those of the next one begin. The caller holds the thread's row lock.
 WITH gone AS (
     DELETE FROM agent_runs
     WHERE agent_run_id = $1 AND thread_id = $2 AND account_id = $3 AND status NOT IN ('queued', 'running')
-    RETURNING agent_run_id, thread_id, number
+    RETURNING agent_run_id, thread_id, begins_after
 ), hidden AS (
     UPDATE threads t SET public_after_seq = greatest(t.public_after_seq, coalesce(
         (
             SELECT min(r.begins_after) FROM agent_runs r
-            WHERE r.thread_id = gone.thread_id AND r.number > gone.number
+            WHERE r.thread_id = gone.thread_id AND r.begins_after > gone.begins_after
         ),
         t.reserved_seq
     ))
-    FROM gone WHERE t.thread_id = gone.thread_id
+    FROM gone WHERE t.thread_id = gone.thread_id AND gone.begins_after IS NOT NULL
 )
 SELECT agent_run_id FROM gone
 
@@ -100,7 +100,7 @@ WITH free AS (
         last_seq = t.reserved_seq,
         reserved_seq = t.reserved_seq + $5
     FROM claimed WHERE t.thread_id = claimed.thread_id
-    RETURNING t.thread_id, t.generation, t.epoch, t.last_seq, t.reserved_seq
+    RETURNING t.thread_id, coalesce(t.generation, t.thread_id) AS generation, t.epoch, t.last_seq, t.reserved_seq
 )
 SELECT claimed.*, numbered.generation, numbered.epoch, numbered.last_seq, numbered.reserved_seq,
     claimed.crashes > before.crashes AS taken_over,
@@ -129,11 +129,11 @@ RETURNING r.agent_run_id, r.stop_requested, EXISTS (
 
 -- name: reserve_seq
 UPDATE threads SET reserved_seq = reserved_seq + $4
-WHERE thread_id = $1 AND generation = $2 AND epoch = $3
+WHERE thread_id = $1 AND coalesce(generation, thread_id) = $2 AND epoch = $3
 RETURNING reserved_seq
 
 -- name: is_newest_epoch
-SELECT 1 FROM threads WHERE thread_id = $1 AND generation = $2 AND epoch = $3
+SELECT 1 FROM threads WHERE thread_id = $1 AND coalesce(generation, thread_id) = $2 AND epoch = $3
 
 -- name: adopt_log
 -- Where nobody holds a run of the thread, whoever has facts to append takes the log. The caller holds the thread's row
@@ -143,7 +143,7 @@ WHERE t.thread_id = $1 AND t.account_id = $2 AND NOT EXISTS (
     SELECT FROM agent_runs r
     WHERE r.thread_id = t.thread_id AND r.status = 'running' AND r.lease_expires_at > clock_timestamp()
 )
-RETURNING t.thread_id, t.generation, t.account_id, t.epoch, t.last_seq, t.reserved_seq
+RETURNING t.thread_id, coalesce(t.generation, t.thread_id) AS generation, t.account_id, t.epoch, t.last_seq, t.reserved_seq
 
 -- name: close_log
 -- A clean end or hand-over: the exact last number, nothing reserved beyond it.
@@ -152,7 +152,7 @@ UPDATE threads SET
     -- Numbers that nobody has used are the next holder's.
     public_after_seq = least(public_after_seq, $4),
     updated_at = now()
-WHERE thread_id = $1 AND generation = $2 AND epoch = $3
+WHERE thread_id = $1 AND coalesce(generation, thread_id) = $2 AND epoch = $3
 
 -- name: finish
 -- The tokens used are those of all its answers, whichever attempts and executors they were given by; there is a price

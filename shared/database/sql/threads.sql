@@ -17,7 +17,7 @@ WHERE t.thread_id = $1 AND t.account_id = $2
 SELECT account_id FROM threads WHERE thread_id = $1 AND (is_public OR account_id = $2)
 
 -- name: log
-SELECT thread_id, generation FROM threads WHERE thread_id = $1 AND account_id = $2
+SELECT thread_id, coalesce(generation, thread_id) AS generation FROM threads WHERE thread_id = $1 AND account_id = $2
 
 -- name: search
 -- $4: status words of the newest run, NULL for all; the empty word stands for "no run yet".
@@ -55,28 +55,23 @@ LEFT JOIN agent_runs r ON r.thread_id = t.thread_id AND r.number = t.last_run_nu
 WHERE t.account_id = $1 AND t.metadata @> $2::jsonb AND ($3::text[] IS NULL OR coalesce(r.status, '') = ANY ($3))
 
 -- name: update
--- What was said before it is made public stays its account's: no number beyond reserved_seq is in use.
 -- What is too large already may stay, and not grow.
 UPDATE threads SET
     metadata = metadata || $3::jsonb,
     is_public = coalesce($4, is_public),
-    public_after_seq = CASE WHEN $4 AND NOT is_public THEN reserved_seq ELSE public_after_seq END,
     updated_at = now()
 WHERE thread_id = $1 AND account_id = $2
   AND octet_length((metadata || $3::jsonb)::text) <= greatest($5, octet_length(metadata::text))
 RETURNING thread_id
 
--- name: public_from
--- Where the log ended after the change: what follows was said in public. Not if anything else has moved it meanwhile.
-UPDATE threads SET public_after_seq = $3
-WHERE thread_id = $1 AND generation = $2 AND is_public AND public_after_seq = reserved_seq AND public_after_seq > $3
-
--- name: hide_events
--- From everybody but the thread's account, up to a number.
-UPDATE threads SET public_after_seq = greatest(public_after_seq, $3) WHERE thread_id = $1 AND generation = $2
+-- name: bound_end
+-- A run has ended at the number behind $3. Its end is everybody's; all before it is not, if it is to be hidden ($4).
+UPDATE threads SET public_after_seq = CASE WHEN $4 THEN $3 ELSE least(public_after_seq, $3) END
+WHERE thread_id = $1 AND coalesce(generation, thread_id) = $2
 
 -- name: public
-SELECT account_id, public_after_seq FROM threads WHERE thread_id = $1 AND is_public
+SELECT account_id, coalesce(generation, thread_id) AS generation, public_after_seq
+FROM threads WHERE thread_id = $1 AND is_public
 
 -- name: delete
 DELETE FROM threads t
@@ -84,7 +79,7 @@ WHERE t.thread_id = $1 AND t.account_id = $2
   AND NOT EXISTS (
       SELECT FROM agent_runs r WHERE r.thread_id = t.thread_id AND r.status IN ('queued', 'running')
   )
-RETURNING t.generation
+RETURNING coalesce(t.generation, t.thread_id)
 
 -- name: lock
 -- The row lock under which runs and messages of a thread get their numbers. NO KEY: a message's reference to its
@@ -103,6 +98,7 @@ FOR NO KEY UPDATE OF t
 
 -- name: stream_position
 -- Where the thread's events stand. begins_after: of the run that is being executed, whoever holds it.
-SELECT t.thread_id, t.generation, t.last_seq, t.reserved_seq, r.begins_after, coalesce(r.lease_expires_at > clock_timestamp(), false) AS held
+SELECT t.thread_id, coalesce(t.generation, t.thread_id) AS generation, t.last_seq, t.reserved_seq, r.begins_after,
+    coalesce(r.lease_expires_at > clock_timestamp(), false) AS held
 FROM threads t LEFT JOIN agent_runs r ON r.thread_id = t.thread_id AND r.status = 'running'
 WHERE t.thread_id = $1 AND t.account_id = $2
