@@ -160,7 +160,7 @@ api-docs: $(DEV_STAMP) ## Write the APIs' descriptions: docs/openapi.json, docs/
 api-clients: $(DEV_STAMP) $(CLIENTS_STAMP) ## Validate docs/openapi.json; clients made of it by two generators compile
 	@PATH="$$(scripts/find-node.sh):$$PATH" && exec $(DEV) -m scripts.api_clients
 
-house: $(DEV_STAMP) $(LOCAL_STAMP) $(CLIENTS_STAMP) ## After `make test`: is everything in order? One line of JSON
+house: $(DEV_STAMP) $(LOCAL_STAMP) $(CLIENTS_STAMP) $(PEERS_STAMP) ## After `make test`: is everything in order? One line of JSON
 	@PATH="$$(scripts/find-node.sh):$$PATH" && exec $(DEV) -m scripts.house
 
 clean: down ## Remove everything generated, the database too

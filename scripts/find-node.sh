@@ -2,6 +2,7 @@
 # Print the folder of a Node.js that the CDK supports, with npm, to be put first on PATH: the machine's, or .local/node,
 # installed from PyPI if the machine has none. The one place that decides which Node.js is used.
 set -eu
+unset CDPATH
 cd "$(dirname "$0")/.."
 oldest=22
 own=$(pwd)/.local/node/bin

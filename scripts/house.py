@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from scripts.test_report import commit
 from tests.commands import TRIED, Elsewhere, readme_commands, smoked
 
 ROOT = Path(__file__).parents[1]
@@ -55,6 +56,10 @@ def main() -> int:
         )
         return 1
     report = json.loads(_REPORT.read_text(encoding="utf-8"))
+    if report["failed_steps"]:
+        print(f"failed in the last `make test`: {', '.join(report['failed_steps'])}")
+    if report["commit"] != commit():
+        print(f"the last `make test` was of {report['commit']}, this is {commit()}: run it again")
     commands = readme_commands()
     called = smoked(_REPORT.parent, commands)
     missed = 0
@@ -77,7 +82,8 @@ def main() -> int:
     }
     wrong = [name for name in ("type_errors", "layers_broken", "raw_errors_outside", "openapi_errors") if figures[name]]
     print(json.dumps(figures))
-    return 1 if wrong or missed or figures["clients_compiled"] != 2 or report["failed"] else 0
+    is_stale = report["failed"] or report["failed_steps"] or report["commit"] != commit()
+    return 1 if wrong or missed or figures["clients_compiled"] != 2 or is_stale else 0
 
 
 if __name__ == "__main__":

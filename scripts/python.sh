@@ -1,6 +1,7 @@
 #!/bin/sh
 # Print the path of a Python 3.13: PYTHON, the machine's, or one that uv fetches into .local/python.
 set -eu
+unset CDPATH
 cd "$(dirname "$0")/.."
 path_of() { "$1" -c 'import sys; print(sys.executable); sys.exit(sys.version_info[:2] != (3, 13))' 2>/dev/null; }
 

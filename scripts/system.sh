@@ -52,7 +52,14 @@ tests() {
     # Ubuntu's packages of these names are stubs that tell to use its snap: they do not run.
     runs chromium || runs chromium-browser || runs google-chrome || runs google-chrome-stable || browser
     faults
-    runs bwrap || need bubblewrap bubblewrap
+    if ! runs bwrap; then
+        need bubblewrap bubblewrap
+    elif ! bwrap --dev-bind / / true >/dev/null 2>&1; then
+        # It is there, and may do nothing: Ubuntu forbids it to users, containers to everybody.
+        echo "error: bwrap may not make a namespace here, and tests need one: on Ubuntu, sudo sysctl" \
+            "kernel.apparmor_restrict_unprivileged_userns=0; in a container, start it without seccomp's profile" >&2
+        exit 1
+    fi
 }
 
 faults() {

@@ -2,20 +2,29 @@
 
 ``python -m scripts.test_report FOLDER [SECONDS]`` reads the JUnit reports ``FOLDER/<step>.xml`` and the whole seconds
 that each step took (``FOLDER/<step>.seconds``), prints them, and writes ``FOLDER/report.json``: ``{"minutes", "tests",
-"failed", "steps": {step: {"seconds", "tests", "failed"}}}``. ``SECONDS``: what all steps took together, where some went
-on at the same time.
+"failed", "failed_steps", "commit", "steps": {step: {"seconds", "tests", "failed"}}}``. A step has failed that left
+``FOLDER/failed.<step>``, or that should have reported tests and has not. ``SECONDS``: what all steps took together.
 """
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
 _SLOWEST = 10
+# Their last line says what they have done.
+_WITHOUT_TESTS = {"api-clients", "web"}
 
 
 def _number(suite: ElementTree.Element, *names: str) -> int:
     return sum(int(suite.get(name, 0)) for name in names)
+
+
+def commit() -> str | None:
+    """What is checked out, with ``+`` if it was changed since; ``None`` if this is no clone."""
+    said = subprocess.run(["git", "describe", "--always", "--dirty=+"], capture_output=True, text=True, check=False)
+    return said.stdout.strip() or None
 
 
 def main(folder: Path, seconds: float | None) -> int:
@@ -41,11 +50,20 @@ def main(folder: Path, seconds: float | None) -> int:
     print(f"\nthe {_SLOWEST} slowest tests (seconds, with their fixtures)")
     for took, name in sorted(slowest, reverse=True)[:_SLOWEST]:
         print(f"{took:7.1f}  {name}")
-    written = {"minutes": round(total / 60, 1), "tests": tests, "failed": failed, "steps": steps}
+    failed_steps = {mark.name.removeprefix("failed.") for mark in folder.glob("failed.*")}
+    failed_steps |= {step for step, counted in steps.items() if not counted["tests"] and step not in _WITHOUT_TESTS}
+    written = {
+        "minutes": round(total / 60, 1),
+        "tests": tests,
+        "failed": failed,
+        "failed_steps": sorted(failed_steps),
+        "commit": commit(),
+        "steps": steps,
+    }
     (folder / "report.json").write_text(json.dumps(written, indent=1) + "\n", encoding="utf-8")
     print(f"\n{total / 60:.1f} minutes")
     print(f"tests: {tests - failed} passed, {failed} failed")
-    return 1 if failed or not tests else 0
+    return 1 if failed or failed_steps or not tests else 0
 
 
 if __name__ == "__main__":

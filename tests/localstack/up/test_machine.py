@@ -104,6 +104,14 @@ def test_a_failure_of_apt_is_one_line(machine: Machine) -> None:
     machine.refuses("Unable to locate package chromium", "system.sh", "tests")
 
 
+def test_a_bubblewrap_that_may_do_nothing_is_told_how_it_may(machine: Machine) -> None:
+    for name in ("chromium", "faketime"):
+        machine.has(name)
+    machine.has("bwrap", '[ "$1" = --version ]')
+
+    machine.refuses("sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0", "system.sh", "tests")
+
+
 def test_a_stub_that_does_not_run_is_no_browser(machine: Machine) -> None:
     machine.has("apt-get")
     machine.has("id", "echo 1000")
