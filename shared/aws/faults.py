@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import aiohttp
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from shared.domain import Json
 from shared.errors import (
@@ -78,7 +79,8 @@ def translated(service: str) -> Generator[None]:
         if code in known.answers:
             raise RefusedError(code) from error
         raise known.unavailable from error
-    except (BotoCoreError, aiohttp.ClientError, OSError) as error:
+    # Also an answer that is none: botocore has a class of its own for that, beside all others.
+    except (BotoCoreError, ResponseParserError, aiohttp.ClientError, OSError) as error:
         raise known.unavailable from error
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
-from redis.exceptions import RedisClusterException, RedisError, ResponseError
+from redis.exceptions import NoPermissionError, RedisClusterException, RedisError, ResponseError
 
 from shared.errors import EventLogUnavailableError
 from shared.settings import stream_settings
@@ -80,6 +80,9 @@ class Client:
         try:
             # What a cluster's client asks first: whoever is refused that cannot use the server as a cluster.
             await plain.execute_command("CLUSTER SLOTS")
+        except NoPermissionError:
+            # It says nothing of what the server is: whoever took it for an ordinary one would be sent elsewhere later.
+            raise
         except ResponseError:
             is_plain = True
         finally:

@@ -6,13 +6,16 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from redis.asyncio import Redis
 
 from shared import events
+from shared.errors import EventLogUnavailableError
 from shared.events import Logged
 from shared.stream import control, log
 from shared.stream.control import Hint
 from shared.stream.log import TTL_MS, Answer, Appended
-from shared.stream.redis_client import redis
+from shared.stream.redis_client import Client, redis
+from tests.integration.servers import Servers
 from tests.thread_logs import hold_of, log_named
 
 pytestmark = pytest.mark.usefixtures("either_redis")
@@ -170,3 +173,18 @@ async def test_a_hint_is_heard_by_who_listens_since_before_it(thread_id: UUID) -
     await hints.aclose()
     await control.forget(thread_id)
     assert await control.last_id(log_named(thread_id)) == "0-0"
+
+
+async def test_a_user_who_may_not_ask_whether_it_is_a_cluster_is_told_so(running: Servers) -> None:
+    # GIVEN a cluster, which would send whoever takes it for an ordinary server elsewhere
+    admin: Any = Redis.from_url(running.redis_url)
+    try:
+        await admin.execute_command("ACL", "SETUSER", "limited", "on", ">secret", "~*", "+@all", "-cluster")
+        client = Client(running.redis_url.replace("redis://", "redis://limited:secret@"))
+        with pytest.raises(EventLogUnavailableError) as refused:
+            await client.get("x")
+        assert "cluster" in str(refused.value.__cause__)
+        await client.aclose()
+        await admin.execute_command("ACL", "DELUSER", "limited")
+    finally:
+        await admin.aclose()

@@ -14,6 +14,7 @@ import httpx
 import pytest
 from aiobotocore.config import AioConfig
 from aiohttp import web
+from botocore.parsers import ResponseParserError
 
 from functions.api import endings
 from functions.api.auth import authenticator
@@ -24,7 +25,7 @@ from functions.api.limits.limiter import limiter
 from functions.api.slices import Slice
 from functions.api.websocket import main
 from shared.aws import clients, faults, secrets
-from shared.aws.faults import SERVICES
+from shared.aws.faults import SERVICES, translated
 from shared.domain import Json
 from shared.stream.subscriptions import ConnectionRecord
 from tests.integration import opened
@@ -258,3 +259,9 @@ async def test_a_refusal_that_answers_is_no_fault(subscriptions_table: str) -> N
             TableName=subscriptions_table, Item=key, ConditionExpression="attribute_exists(thread_id)"
         )
     assert refused.value.code == "ConditionalCheckFailedException"
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_an_answer_that_is_none_is_the_services_unavailability(service: str) -> None:
+    with pytest.raises(SERVICES[service].unavailable), translated(service):
+        raise ResponseParserError("the answer is no XML")

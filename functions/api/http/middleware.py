@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from functions.api.errors import appearance
-from functions.api.request_log import request_fields
+from functions.api.request_log import path_of, request_fields
 from functions.api.wire import ErrorBody
 from shared.errors import BodyTooLargeError, InvalidRequestError, SunaError
 from shared.telemetry import bound, logger
@@ -90,7 +90,7 @@ class RequestMiddleware:
                 "request",
                 extra={
                     "method": scope["method"],
-                    "path": scope["path"],
+                    "path": path_of(scope),
                     "status": status,
                     "duration_ms": round((time.perf_counter() - begun) * 1000, 1),
                 },
