@@ -124,7 +124,7 @@ faults-once: setup $(NODE_STAMP) ## ... each kind once, on both paths, in the mi
 	@scripts/system.sh faults && exec $(DEV) -m tests.faults --once
 
 burst: setup $(NODE_STAMP) ## A thousand runs while processes are killed at random, in a stack of its own
-	@scripts/system.sh faults && exec $(DEV) -m tests.faults.burst
+	@scripts/system.sh faults && exec $(DEV) -m tests.faults.burst $(BURST)
 
 .PHONY: oracle
 oracle: setup $(PEERS_STAMP) ## langgraph-sdk's calls on this stack and on `langgraph dev`, compared

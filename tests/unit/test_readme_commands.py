@@ -15,9 +15,9 @@ REPORT = f"""<testsuites><testsuite>
 
 def test_a_command_counts_whose_call_has_passed_or_whose_step_has(tmp_path: Path) -> None:
     (tmp_path / "e2e.xml").write_text(REPORT, encoding="utf-8")
-    for name in ("check", "api-clients"):
+    for name in ("check", "api-clients", "e2e"):
         (tmp_path / f"{name}.seconds").write_text("1", encoding="utf-8")
     (tmp_path / "failed.api-clients").touch()
-    assert {name for name, how in TRIED.items() if isinstance(how, Step)} == {"check", "api-clients"}
-    commands = ["up", "burst", "soak", "bench-log", "faults", "house", "check", "api-clients"]
-    assert smoked(tmp_path, commands) == ["up", "check"]
+    assert {how.name for how in TRIED.values() if isinstance(how, Step)} == {"check", "api-clients", "e2e"}
+    commands = ["up", "burst", "soak", "bench-log", "faults", "house", "check", "api-clients", "cuts"]
+    assert smoked(tmp_path, commands) == ["up", "check", "cuts"]
