@@ -99,7 +99,7 @@ def _watching(stand: Stand, journey: Journey) -> int:
     answer = stand.stack.aws("dynamodb").query(
         TableName=stand.stack.fields["outputs"]["SubscriptionsTable"],
         KeyConditionExpression="thread_id = :thread",
-        ExpressionAttributeValues={":thread": {"S": journey.thread_id}},
+        ExpressionAttributeValues={":thread": {"S": f"{journey.thread_id}#account#{journey.account_id}"}},
         ConsistentRead=True,
     )
     return answer["Count"]
