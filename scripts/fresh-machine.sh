@@ -52,10 +52,14 @@ carry_python() { # with the libraries that its modules are linked with, from thi
         grep -v "^$prefix" | sort -u | xargs readlink -f | xargs dpkg -S | cut -d : -f 1 | sort -u
 }
 
-inside() { # USER COMMAND: in a process namespace of its own, so that whatever it leaves running is seen, and ended
+# In a process namespace of its own, so that whatever it leaves running is seen, and ended. Its root is a real one, as
+# on a machine: to who is in a chroot the kernel gives no user namespace, which bubblewrap needs.
+inside() { # USER COMMAND
     unshare --mount --pid --fork --kill-child /bin/sh -c '
-        mount -t proc proc "$1/proc" && mount --rbind /dev "$1/dev" && mount -t tmpfs tmpfs "$1/dev/shm" &&
-        exec chroot "$1" /usr/bin/env -i $3 TERM=dumb USER="$2" LOGNAME="$2" \
+        mount --bind "$1" "$1" && cd "$1" && mount -t proc proc proc &&
+        mount --rbind /dev dev && mount -t tmpfs tmpfs dev/shm && mkdir -p mnt/before &&
+        pivot_root . mnt/before && umount -l /mnt/before &&
+        exec chroot . /usr/bin/env -i $3 TERM=dumb USER="$2" LOGNAME="$2" \
             PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
             setpriv --reuid "$2" --regid "$2" --init-groups /bin/sh -c "$4"
     ' sh "$root" "$1" "$registries" "$2" </dev/null
