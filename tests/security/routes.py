@@ -18,6 +18,8 @@ type Json = dict[str, Any]
 
 # Whoever asks is answered.
 PUBLIC = frozenset({("GET", "/ok")})
+# What a route answers that is there only to say that there is no such thing here.
+NOT_SERVED = 501
 _SAID = {"role": "user", "content": "[[say hi]]"}
 _RUN = {"assistant_id": "agent", "input": {"messages": [_SAID]}}
 _FILE = {"name": "a.txt", "content_type": "text/plain", "size": 1}
@@ -56,6 +58,10 @@ class Property:
     reading: dict[str, str]
     values: dict[str, str] = field(default_factory=dict[str, str])
 
+    def params(self, of: Json) -> Json:
+        """A command's, for these things."""
+        return {name: value.format(**self.values) if isinstance(value, str) else value for name, value in of.items()}
+
     async def snapshot(self, http: httpx.AsyncClient) -> list[Any]:
         """All of it, as its owner sees it."""
         thread, assistant = self.values["thread_id"], self.values["assistant_id"]
@@ -73,14 +79,21 @@ class Property:
         return [answer.json() for answer in answers] + [{key["key_id"] for key in keys}]
 
 
-async def property_of(stack: RunningStack, secrets: Secrets) -> Property:
-    """Of each kind of thing one, of an account of its own."""
-    account_id = str(uuid.uuid4())
+async def property_of(
+    stack: RunningStack,
+    secrets: Secrets,
+    account_id: str | None = None,
+    *,
+    thread_id: str | None = None,
+    said: str = "this is private",
+) -> Property:
+    """Of each kind of thing one, of this account or one of its own, on this thread or a new one."""
+    account_id = account_id or str(uuid.uuid4())
     token = stack.token(account_id, jti=str(uuid.uuid4()))
     headers = {"authorization": f"Bearer {token}"}
     async with httpx.AsyncClient(base_url=stack.base_url, headers=headers, timeout=60) as http:
-        thread_id = await new_thread(http)
-        run = await start_run(http, thread_id, "[[say this is private]]")
+        thread_id = thread_id or await new_thread(http)
+        run = await start_run(http, thread_id, f"[[say {said}]]")
         await ended_run(http, run)
         state = (await http.get(f"/threads/{thread_id}/state")).json()
         file = (await http.post(f"/threads/{thread_id}/files", json=_FILE)).json()

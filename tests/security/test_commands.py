@@ -12,20 +12,13 @@ from functions.api.command_types import COMMANDS
 from tests.e2e.conftest import RunningStack
 from tests.e2e.following import command, nothing_came_early
 from tests.security.credentials import UNKNOWN, Secrets
-from tests.security.routes import COMMAND_PARAMS, Json, Property
+from tests.security.routes import COMMAND_PARAMS, Property
 
 pytestmark = pytest.mark.usefixtures("nothing_changes")
 
 # They tell nothing, and change nothing: a stranger hears that it was done. A thread may be subscribed to before it
 # is made; what happens in it is sent to connections of its own account only.
 HARMLESS = frozenset({"ping", "subscription.subscribe", "subscription.unsubscribe"})
-
-
-def _params(method: str, owned: Property) -> Json:
-    return {
-        name: value.format(**owned.values) if isinstance(value, str) else value
-        for name, value in COMMAND_PARAMS[method].items()
-    }
 
 
 def _url(stack: RunningStack, owned: Property) -> str:
@@ -66,7 +59,7 @@ async def test_another_account_reaches_nothing(stack: RunningStack, owned: Prope
     headers = {"authorization": f"Bearer {stack.token('another account')}"}
     try:
         async with connect(_url(stack, owned), additional_headers=headers) as socket:
-            answer = await command(socket, method, _params(method, owned))
+            answer = await command(socket, method, owned.params(COMMAND_PARAMS[method]))
             assert (answer["type"] == "success") == (method in HARMLESS), answer
             assert (await command(socket, "ping"))["type"] == "success"
             assert nothing_came_early(socket)
@@ -78,7 +71,7 @@ async def test_another_account_reaches_nothing(stack: RunningStack, owned: Prope
 @pytest.mark.parametrize("method", sorted(COMMANDS))
 async def test_who_may_read_does_not_write(stack: RunningStack, owned: Property, method: str) -> None:
     async with connect(_url(stack, owned), additional_headers=owned.reading) as socket:
-        answer = await command(socket, method, _params(method, owned))
+        answer = await command(socket, method, owned.params(COMMAND_PARAMS[method]))
     if COMMANDS[method].scope == "write" and method != "ping":
         assert (answer["type"], answer["error"]) == ("error", "permission_denied"), answer
     else:

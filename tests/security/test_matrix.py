@@ -7,15 +7,13 @@ import pytest
 
 from tests.e2e.conftest import RunningStack
 from tests.security.credentials import UNKNOWN
-from tests.security.routes import PUBLIC, Property, Route, routes
+from tests.security.routes import NOT_SERVED, PUBLIC, Property, Route, routes
 
 pytestmark = pytest.mark.usefixtures("nothing_changes")
 
 ROUTES = [route for route in routes() if (route.method, route.path) not in PUBLIC]
 # Keys are managed with a token only.
 KEYLESS = frozenset({"GET /api-keys"})
-# What a route answers that is there only to say that there is no such thing here.
-NOT_SERVED = 501
 
 
 @pytest.mark.parametrize("kind", UNKNOWN)
