@@ -10,6 +10,7 @@ DEV := .local/venvs/dev/bin/python
 LOCAL := .local/venvs/localstack/bin/python
 UP := $(LOCAL) -m suna_localstack.up
 STAGE ?= small
+AREA ?= security
 # How the unit tests are measured: nothing, or `coverage run ... -m`.
 COVERAGE :=
 
@@ -107,12 +108,15 @@ bench-stream: setup $(PEERS_STAMP) ## Streams at once, pushes, open WebSockets; 
 soak: setup ## 15 minutes of load by two accounts: what of memory, connections and files grows
 	@$(UP) up && exec $(DEV) -m bench.soak
 
-.PHONY: faults faults-once burst cuts security fresh-machine
+.PHONY: faults faults-once burst cuts security mutants fresh-machine
 cuts: setup $(NODE_STAMP) ## A run of 500 events, cut off at each, at random, and for 50 clients at once
 	@exec env CUTS=large $(DEV) -m pytest -p tests.counted --counted=cuts tests/e2e/test_cuts.py
 
 security: setup $(NODE_STAMP) ## Every route and command against every kind of credential, made-up requests, bombs, logs
 	@exec $(DEV) -m pytest -p tests.counted --counted=security tests/security
+
+mutants: setup ## Each defence of AREA=security taken out: a test says so
+	@exec $(UP) with-services -- $(DEV) -m tests.mutants $(AREA)
 
 fresh-machine: ## The two commands on a Debian that has nothing, as root and as a user (needs root; TESTS=1: the tests, too)
 	@exec scripts/fresh-machine.sh

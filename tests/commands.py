@@ -101,6 +101,7 @@ TRIED: dict[str, Call | Step | Elsewhere] = {
     # The step calls the same file, with shorter runs; its last line is made as that of `security`.
     "cuts": Step("e2e"),
     "security": _counted("security", *(f"tests/security/test_{name}.py" for name in ("matrix", "commands", "input"))),
+    "mutants": Call(("tests.mutants", "security"), last=r"mutants: ([1-9]\d*) put back, \1 caught"),
     "soak": _bench("soak", "conversations", "failed", "slopes_an_hour", "growing"),
     "house": Elsewhere(".ci/run::house", "it reads what `make test` reports at its end"),
     "fresh-machine": Elsewhere("scripts/fresh-machine.sh::debootstrap", "it needs root, and a Debian of its own"),

@@ -1,0 +1,87 @@
+"""Each defence of an area is taken out of a copy of the sources, and its test run: ``make mutants AREA=security``."""
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from importlib import import_module
+from pathlib import Path
+
+from bench.report import sized
+from tests.mutants import ROOT, Mutant
+
+AREAS = ("security",)
+# What a test's process may take; the slowest start LocalStack and functions.
+LONGEST_S = 240
+
+
+def copy_sources(folder: Path) -> None:
+    """The sources as they are, with what is set up for them."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for name in filter(None, listed.stdout.split("\0")):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    for name in (".local", "node_modules"):
+        (folder / name).symlink_to(ROOT / name)
+
+
+def caught_by(mutant: Mutant, root: Path) -> str | None:
+    """The test that fails without the defence, of those that are named for it; ``None`` if none does."""
+    kept = (root / mutant.file).read_text(encoding="utf-8")
+    mutant.put_into(root)
+    try:
+        run = subprocess.run(
+            [sys.executable, "-m", "pytest", "-x", "-q", "-rf", "-p", "no:cacheprovider", mutant.test],
+            cwd=root,
+            env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=LONGEST_S,
+            check=False,
+        )
+    finally:
+        (root / mutant.file).write_text(kept, encoding="utf-8")
+    # One that cannot even start has caught nothing.
+    failed = re.search(rf"^FAILED ({re.escape(mutant.test.partition('::')[0])}::\S+)", run.stdout, re.MULTILINE)
+    if run.returncode == 1 and failed:
+        return failed[1]
+    if run.returncode:
+        print(run.stdout[-2000:] + run.stderr[-2000:])
+    return None
+
+
+def main() -> int:
+    """Play the area's mutants, or those whose names have the words; fails unless each is caught."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("area", choices=AREAS)
+    parser.add_argument("--only", default="", metavar="WORDS", help="those whose names have the words in them")
+    arguments = parser.parse_args()
+    every: list[Mutant] = import_module(f"tests.mutants.{arguments.area}").MUTANTS
+    chosen = [mutant for mutant in every if arguments.only in mutant.name]
+    caught = 0
+    with tempfile.TemporaryDirectory() as folder:
+        copy_sources(Path(folder))
+        for mutant in sized(chosen, chosen[:1]):
+            began = time.monotonic()
+            by = caught_by(mutant, Path(folder))
+            caught += by is not None
+            print(f"{mutant.name:64} {by or 'NOT CAUGHT'}  {time.monotonic() - began:.0f} s", flush=True)
+    put_back = len(sized(chosen, chosen[:1]))
+    print(f"mutants: {put_back} put back, {caught} caught")
+    return 0 if caught == put_back > 0 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
