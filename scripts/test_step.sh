@@ -1,6 +1,6 @@
 #!/bin/sh
-# Steps of `make test`, in their order: test_step.sh STEP...  What each took, and what its tests said, goes to .local/reports.
-# A step that fails leaves a mark there, and the next one goes on.
+# A step of `make test`: test_step.sh STEP.  What it took, and what its tests said, goes to .local/reports; so does a mark
+# if it fails, and the next one goes on.
 set -u
 cd "$(dirname "$0")/.."
 dev=.local/venvs/dev/bin/python
@@ -17,29 +17,28 @@ measured() {
 }
 export COVERAGE_CORE=sysmon
 
-for name in "$@"; do
-    case $name in
-    check) set -- make --no-print-directory check "COVERAGE=$(measured check)" ;;
-    api-clients) set -- "$dev" -m scripts.api_clients ;;
-    infra) set -- "$dev" -m pytest tests/infra "--junit-xml=$reports/infra.xml" ;;
-    localstack) set -- "$local" -m pytest tests/localstack "--junit-xml=$reports/localstack.xml" ;;
-    integration)
-        # shellcheck disable=SC2046 # words, or none
-        set -- "$local" -m suna_localstack.up with-services -- \
-            "$dev" -m $(measured integration) pytest tests/integration "--junit-xml=$reports/integration.xml"
-        ;;
-    e2e) set -- "$dev" -m pytest tests/e2e "--junit-xml=$reports/e2e.xml" ;;
-    web) set -- sh -c 'scripts/web.sh && cd clients/web && npm run --silent test' ;;
-    browser) set -- "$dev" -m pytest tests/browser "--junit-xml=$reports/browser.xml" ;;
-    *)
-        echo "error: there is no step $name" >&2
-        exit 2
-        ;;
-    esac
-    started=$(date +%s)
-    printf '\n=== %s\n' "$name"
-    "$@" </dev/null || touch "$reports/failed.$name"
-    took=$(($(date +%s) - started))
-    echo "$took" >"$reports/$name.seconds"
-    printf '=== %s: %s s\n' "$name" "$took"
-done
+name=$1
+case $name in
+check) set -- make --no-print-directory check "COVERAGE=$(measured check)" ;;
+api-clients) set -- "$dev" -m scripts.api_clients ;;
+infra) set -- "$dev" -m pytest tests/infra "--junit-xml=$reports/infra.xml" ;;
+localstack) set -- "$local" -m pytest tests/localstack "--junit-xml=$reports/localstack.xml" ;;
+integration)
+    # shellcheck disable=SC2046 # words, or none
+    set -- "$local" -m suna_localstack.up with-services -- \
+        "$dev" -m $(measured integration) pytest tests/integration "--junit-xml=$reports/integration.xml"
+    ;;
+e2e) set -- "$dev" -m pytest tests/e2e "--junit-xml=$reports/e2e.xml" ;;
+web) set -- sh -c 'scripts/web.sh && cd clients/web && npm run --silent test' ;;
+browser) set -- "$dev" -m pytest tests/browser "--junit-xml=$reports/browser.xml" ;;
+*)
+    echo "error: there is no step $name" >&2
+    exit 2
+    ;;
+esac
+started=$(date +%s)
+printf '\n=== %s\n' "$name"
+"$@" </dev/null || touch "$reports/failed.$name"
+took=$(($(date +%s) - started))
+echo "$took" >"$reports/$name.seconds"
+printf '=== %s: %s s\n' "$name" "$took"

@@ -28,7 +28,7 @@ def test_what_is_called_is_what_the_command_runs(command: str) -> None:
             assert re.search(rf"-m {re.escape(argv[0])}(?![\w.])|\$\(UP\) {argv[1] if argv[1:] else ''}", makes), makes
         case Step(name=name):
             assert _runs("scripts/test_step.sh", name)
-            assert _runs("scripts/test.sh", name)
+            assert _runs("scripts/test.mk", f"step-{name}")
         case Elsewhere(by=by):
             file, _, word = by.partition("::")
             assert _runs(file, word)
