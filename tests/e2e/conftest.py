@@ -103,14 +103,14 @@ async def make_room(stack: RunningStack, *, max_unfinished_runs: int = 1000) -> 
 async def give_plan(stack: RunningStack, account_id: str, **limits: Any) -> None:
     """Put the account on a plan of its own; what ``limits`` does not say is as in the default plan."""
     plan = f"test-{uuid.uuid4()}"
+    limits = {"max_unfinished_runs": 1000} | limits
     names = ", ".join(limits)
-    values = ", ".join(f"${place}" for place in range(3, 3 + len(limits)))
+    values = ", ".join(f"${place}" for place in range(2, 2 + len(limits)))
     connection = await asyncpg.connect(stack.fields["database_url"])
     try:
         await connection.execute(
-            f"INSERT INTO plans (plan_id, max_unfinished_runs, {names}) VALUES ($1, $2, {values})",  # noqa: S608
+            f"INSERT INTO plans (plan_id, {names}) VALUES ($1, {values})",  # noqa: S608
             plan,
-            1000,
             *limits.values(),
         )
         await connection.execute(
