@@ -1,8 +1,13 @@
 """One base error. Which HTTP status and wire code a class has is said once, at the edge (``functions.api.errors``)."""
 
+import math
+
 
 class SunaError(Exception):
     """Something went wrong"""
+
+    # When it makes sense to ask again, where that is known.
+    retry_after_s: int | None = None
 
     def __init__(self, message: str | None = None, *, detail: object = None) -> None:
         """``message`` says what to do about it (default: the class's docstring); ``detail`` is JSON for the client."""
@@ -37,6 +42,22 @@ class BodyTooLargeError(SunaError):
 
 class LimitExceededError(SunaError):
     """The account uses all that its plan allows."""
+
+
+class TooManyWaitsError(LimitExceededError):
+    """As many requests of the account wait as its plan allows."""
+
+    @classmethod
+    def of(cls, *, plan_id: str, limit: int, next_s: float | None) -> "TooManyWaitsError":
+        """``next_s``: until the first of them has ended at the latest."""
+        retry_after_s = max(1, math.ceil(next_s or 0.0))
+        error = cls(
+            f"{limit} requests of this account wait for runs, which is all that its plan {plan_id!r} allows at a time"
+            f" (max_waits): one of them has ended in {retry_after_s} s. A WebSocket tells of runs without waiting",
+            detail={"limit": "max_waits", "plan": plan_id, "max_waits": limit, "retry_after_s": retry_after_s},
+        )
+        error.retry_after_s = retry_after_s
+        return error
 
 
 class BudgetExceededError(SunaError):

@@ -4,6 +4,7 @@ import asyncio
 import time
 from uuid import UUID
 
+from functions.api.limits.waits import Wait
 from functions.api.wire_state import values
 from shared.database import Connection, checkpoints, connection, runs
 from shared.domain import TERMINAL, AgentRun, Json
@@ -19,7 +20,7 @@ class StillRunningError(SunaError):
 
 
 async def final_values(
-    *, account_id: str, thread_id: UUID, agent_run_id: UUID, longest_s: float = LONGEST_WAIT_S
+    wait: Wait, *, account_id: str, thread_id: UUID, agent_run_id: UUID, longest_s: float = LONGEST_WAIT_S
 ) -> Json:
     """The thread's values at the run's end; of one that failed ``{"__error__": {"error", "message"}}``.
 
@@ -27,7 +28,7 @@ async def final_values(
         NotFoundError: the thread has no such run, or it is not yours.
         StillRunningError: it has not ended within ``longest_s``.
     """
-    run = await _ended(account_id=account_id, thread_id=thread_id, agent_run_id=agent_run_id, longest_s=longest_s)
+    run = await _ended(wait, account_id=account_id, thread_id=thread_id, agent_run_id=agent_run_id, longest_s=longest_s)
     if run.status in {"failed", "timed_out"}:
         error = run.error or {}
         return {"__error__": {"error": error.get("code", run.status), "message": error.get("message", "")}}
@@ -44,7 +45,7 @@ async def values_at_end(connection: Connection, run: AgentRun) -> Json:
     return values(found, [item for item in asked.get(run.thread_id, []) if item.agent_run_id == run.agent_run_id])
 
 
-async def _ended(*, account_id: str, thread_id: UUID, agent_run_id: UUID, longest_s: float) -> AgentRun:
+async def _ended(wait: Wait, *, account_id: str, thread_id: UUID, agent_run_id: UUID, longest_s: float) -> AgentRun:
     ends_at = time.monotonic() + longest_s
     while True:
         async with connection() as taken:
@@ -53,4 +54,4 @@ async def _ended(*, account_id: str, thread_id: UUID, agent_run_id: UUID, longes
             return run
         if time.monotonic() >= ends_at:
             raise StillRunningError(detail={"thread_id": str(thread_id), "run_id": str(agent_run_id)})
-        await asyncio.sleep(_POLL_S)
+        await wait.hold(asyncio.sleep(_POLL_S))

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, cast
 
+from functions.api.limits.waits import Wait
 from functions.api.stream_modes import Part, RunMessages, StateAt, StreamModes, Wanted, is_head
 from functions.api.wire_state import langchain_message, values
 from shared.database import checkpoints, connection, run_ends
@@ -112,6 +113,7 @@ class Slice:
         self,
         run: AgentRun,
         log: ThreadLog,
+        wait: Wait,
         *,
         modes: frozenset[str],
         last_event_id: str | None,
@@ -122,6 +124,7 @@ class Slice:
         """``begins_after``: a number of the log before the run's first event, for a stream that is not resumed."""
         self._run = run
         self._log = log
+        self._wait = wait
         self._modes = StreamModes(run, modes)
         self._cursor = Cursor.parse(last_event_id) if last_event_id else None
         self._position = begins_after if self._cursor is None else self._cursor.after_seq
@@ -226,11 +229,12 @@ class Slice:
         try:
             if not block or left_ms <= 0:
                 return await log.read(self._log, after_seq=self._position, limit=_PAGE)
-            return await log.wait(self._log, after_seq=self._position, limit=_PAGE, block_ms=min(left_ms, _BLOCK_MS))
+            block_ms = min(left_ms, _BLOCK_MS)
+            return await self._wait.hold(log.wait(self._log, after_seq=self._position, limit=_PAGE, block_ms=block_ms))
         except EventLogUnavailableError:
             logger.warning("the event log cannot be read", exc_info=True)
             if block:
-                await asyncio.sleep(min(_BLOCK_MS, max(left_ms, 1)) / 1000)
+                await self._wait.hold(asyncio.sleep(min(_BLOCK_MS, max(left_ms, 1)) / 1000))
             return None
 
     async def _read_back(self, up_to_seq: int) -> list[Logged]:

@@ -5,6 +5,7 @@ import time
 from typing import Literal
 from uuid import UUID
 
+from functions.api.limits.waits import Wait
 from functions.api.wire import run_statuses
 from shared.database import connection, runs
 from shared.domain import TERMINAL, AgentRun, StopKind
@@ -15,13 +16,13 @@ CancelAction = Literal["interrupt", "rollback"]
 _KINDS: dict[CancelAction, StopKind] = {"interrupt": "stop", "rollback": "rollback"}
 
 # An HTTP request ends after 29 s.
-_LONGEST_WAIT_S = 20.0
+LONGEST_WAIT_S = 20.0
 _POLL_S = 0.2
 _MOST_RUNS = 100
 
 
 async def cancel(
-    *, account_id: str, thread_id: UUID, agent_run_id: UUID, action: CancelAction, wait: bool = False
+    *, account_id: str, thread_id: UUID, agent_run_id: UUID, action: CancelAction, wait: Wait | None = None
 ) -> AgentRun:
     """Stop a run; returns it as it is then, with ``wait`` once it has ended (or after 20 s).
 
@@ -34,9 +35,9 @@ async def cancel(
     from shared.runs.stopping import request_stop  # noqa: PLC0415
 
     run = await request_stop(agent_run_id=agent_run_id, account_id=account_id, thread_id=thread_id, kind=_KINDS[action])
-    ends_at = time.monotonic() + _LONGEST_WAIT_S
-    while wait and run.status not in TERMINAL and time.monotonic() < ends_at:
-        await asyncio.sleep(_POLL_S)
+    ends_at = time.monotonic() + LONGEST_WAIT_S
+    while wait is not None and run.status not in TERMINAL and time.monotonic() < ends_at:
+        await wait.hold(asyncio.sleep(_POLL_S))
         async with connection() as taken:
             run = await runs.get(taken, agent_run_id=agent_run_id, account_id=account_id)
     return run

@@ -41,7 +41,7 @@ async def delete(connection: Connection, *, account_id: str) -> bool:
 
     In the caller's transaction.
     """
-    for statement in ("delete_api_keys", "delete_assistants", "delete_idempotency_keys"):
+    for statement in ("delete_api_keys", "delete_assistants", "delete_idempotency_keys", "delete_waits"):
         await connection.execute(_SQL[statement], account_id)
     try:
         async with connection.transaction():

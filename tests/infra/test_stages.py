@@ -1,10 +1,12 @@
 """The stages' settings, and the contradictions that they refuse."""
 
+import re
 from dataclasses import replace
 
 import pytest
 
 from infra.stages import KEPT_FREE_CONNECTIONS, LARGE, LOCAL, SMALL, STAGES, Stage, StageError
+from shared.migrate import MIGRATIONS
 
 
 @pytest.mark.parametrize("stage", STAGES.values(), ids=STAGES)
@@ -48,3 +50,11 @@ def test_a_lease_ends_before_the_workflow_is_given_up() -> None:
 
 def test_half_of_an_accounts_default_concurrency_stays_free_with_stage_small() -> None:
     assert sum(function.concurrency for function in SMALL.functions.values()) <= 500
+
+
+@pytest.mark.parametrize("stage", STAGES.values(), ids=STAGES)
+def test_waiting_requests_of_one_default_account_leave_most_of_the_http_function_to_others(stage: Stage) -> None:
+    said = (MIGRATIONS / "0019_what_accounts_hold.sql").read_text(encoding="utf-8")
+    [most] = re.findall(r"max_waits int NOT NULL DEFAULT (\d+)", said)
+
+    assert 2 * int(most) < stage.functions["Http"].concurrency

@@ -156,7 +156,8 @@ class DatabaseServer:
             await migrate(connection, lease_s=LEASE_S)
             # Tests of other things than limits have room.
             await connection.execute(
-                "UPDATE plans SET max_unfinished_runs = 1000, requests_per_minute = 1000000, request_burst = 1000000"
+                "UPDATE plans SET max_unfinished_runs = 1000, requests_per_minute = 1000000, request_burst = 1000000,"
+                " max_waits = 1000"
             )
         finally:
             await connection.close()

@@ -112,6 +112,7 @@ async def test_a_spent_day_records_nothing_and_says_when_it_resets(
         detail = refused.value.detail
         assert isinstance(detail, dict)
         assert (detail["tokens"], detail["resets_at"]) == (100, tomorrow.isoformat())
+        assert refused.value.retry_after_s is not None
         assert 0 < refused.value.retry_after_s <= 24 * 3600
     assert [await database.count(table) for table in ("agent_runs", "messages", "threads")] == before
     await _start("another", await database.new_thread("another"))

@@ -15,7 +15,7 @@ from functions.api.watch.deletion import look_after_deletion
 from shared.agent_config import AgentConfig
 from shared.aws.clients import dynamodb
 from shared.aws.queue import AccountMessage
-from shared.database import api_keys, assistants, transaction, webhooks
+from shared.database import api_keys, assistants, transaction, waits, webhooks
 from shared.errors import NotFoundError
 from shared.runs.record import NewMessage, NewRun, append_message, record_run
 from shared.runs.settle import Done, LookAgain
@@ -73,6 +73,7 @@ class Account:
             "INSERT INTO account_usage (account_id, day, tokens, cost_usd) VALUES ($1, '2026-01-01', 1, 0.1)",
             self.account_id,
         )
+        await waits.take(self.database.connection, account_id=self.account_id, for_s=60)  # pyright: ignore[reportArgumentType]
         await self.database.connection.execute(
             "INSERT INTO idempotency_keys (account_id, route, key, body_hash, status) VALUES ($1, 'POST', 'k', '', 1)",
             self.account_id,

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from functions.api.limits.waits import Wait, waiting
 from functions.api.slices import Slice
 from functions.api.stream_modes import STREAM_MODES
 from shared import events
@@ -102,9 +103,9 @@ class Conversation:
         async with connection() as taken:
             run = await runs.get(taken, agent_run_id=self.run_id, account_id=self.account_id)
         arguments: dict[str, Any] = {"slice_s": 0.0, "last_event_id": None, **more}
-        return parsed(
-            await Slice(run, await log_in_database(self.thread_id), modes=frozenset(modes), **arguments).text()
-        )
+        where = await log_in_database(self.thread_id)
+        async with waiting(self.account_id, longest_s=arguments["slice_s"]) as wait:
+            return parsed(await Slice(run, where, wait, modes=frozenset(modes), **arguments).text())
 
 
 @pytest.fixture
@@ -249,7 +250,9 @@ async def test_a_stream_of_a_run_that_was_deleted_is_404(talk: Conversation) -> 
         run = await runs.get(taken, agent_run_id=talk.run_id, account_id=talk.account_id)
     await talk.database.connection.execute("DELETE FROM agent_runs WHERE agent_run_id = $1", talk.run_id)
     with pytest.raises(NotFoundError):
-        await Slice(run, log_named(run.thread_id), modes=frozenset({"custom"}), last_event_id="1", slice_s=0.0).text()
+        await Slice(
+            run, log_named(run.thread_id), Wait(), modes=frozenset({"custom"}), last_event_id="1", slice_s=0.0
+        ).text()
 
 
 @pytest.mark.parametrize("event_id", ["x", "-1", "1.x", "1.", "9" * 30, "²", "1.2.3"])

@@ -30,7 +30,7 @@ from functions.api.http.middleware import RequestMiddleware
 from functions.api.version import VERSION
 from functions.api.wire import ErrorBody
 from shared.database.idempotency import ReplayedError
-from shared.errors import BudgetExceededError, SunaError
+from shared.errors import SunaError
 from shared.telemetry import logger
 
 
@@ -95,7 +95,7 @@ async def _suna_error(_request: Request, error: Exception) -> JSONResponse:
     if look.is_fault:
         logger.error("request failed", exc_info=error)
     headers = dict(look.headers)
-    if isinstance(error, BudgetExceededError):
+    if error.retry_after_s is not None:
         headers["retry-after"] = str(error.retry_after_s)
     return _answer(look.status, look.code, error.message, error.detail, headers)
 

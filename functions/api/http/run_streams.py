@@ -11,8 +11,9 @@ from functions.api import endings
 from functions.api.http.idempotency import Idempotency
 from functions.api.http.identity import Caller
 from functions.api.idempotency import NewOnce
+from functions.api.limits.waits import waiting
 from functions.api.runs import start_run
-from functions.api.slices import Slice
+from functions.api.slices import SLICE_S, Slice
 from functions.api.stream_modes import STREAM_MODES
 from functions.api.wire import RunCreate, WireRun
 from shared.database import connection, runs, threads
@@ -37,12 +38,13 @@ async def stream_new_run(caller: Caller, thread_id: UUID, body: RunCreate, idemp
     modes = _modes(body.stream_mode)
     log = await _log_of(thread_id, caller.account_id)
     begins_after = 0 if log is None else await _log_end(log)
-    run, is_new = await _started(caller.account_id, thread_id, body, idempotency)
-    log = log or await _log_of(thread_id, caller.account_id)
-    if log is None:
-        raise NotFoundError(f"thread {str(thread_id)!r} not found")
-    stream = Slice(run, log, modes=modes, last_event_id=None, begins_after=begins_after if is_new else 0)
-    return _sse(run, modes, await stream.text())
+    async with waiting(caller.account_id, longest_s=SLICE_S) as wait:
+        run, is_new = await _started(caller.account_id, thread_id, body, idempotency)
+        log = log or await _log_of(thread_id, caller.account_id)
+        if log is None:
+            raise NotFoundError(f"thread {str(thread_id)!r} not found")
+        stream = Slice(run, log, wait, modes=modes, last_event_id=None, begins_after=begins_after if is_new else 0)
+        return _sse(run, modes, await stream.text())
 
 
 class StreamQuery(BaseModel):
@@ -71,7 +73,8 @@ async def join_stream(
     async with connection() as taken:
         run = await runs.get(taken, agent_run_id=run_id, account_id=caller.account_id, thread_id=thread_id)
         log = await threads.log(taken, thread_id=thread_id, account_id=caller.account_id)
-    return _sse(run, modes, await Slice(run, log, modes=modes, last_event_id=last_event_id).text())
+    async with waiting(caller.account_id, longest_s=SLICE_S) as wait:
+        return _sse(run, modes, await Slice(run, log, wait, modes=modes, last_event_id=last_event_id).text())
 
 
 @router.get("/resume" + _RUN)
@@ -92,15 +95,19 @@ async def wait_for_new_run(
     caller: Caller, thread_id: UUID, body: RunCreate, response: Response, idempotency: Idempotency
 ) -> dict[str, Any]:
     """Start a run and answer with the thread's values at its end; 504 if that takes more than 25 s: it goes on."""
-    run, _ = await _started(caller.account_id, thread_id, body, idempotency)
-    response.headers["content-location"] = _path(run)
-    return await endings.final_values(account_id=caller.account_id, thread_id=thread_id, agent_run_id=run.agent_run_id)
+    async with waiting(caller.account_id, longest_s=endings.LONGEST_WAIT_S) as wait:
+        run, _ = await _started(caller.account_id, thread_id, body, idempotency)
+        response.headers["content-location"] = _path(run)
+        return await endings.final_values(
+            wait, account_id=caller.account_id, thread_id=thread_id, agent_run_id=run.agent_run_id
+        )
 
 
 @router.get(_RUN + "/join")
 async def join_run(caller: Caller, thread_id: UUID, run_id: UUID) -> dict[str, Any]:
     """The thread's values at the run's end; 504 if that is not within 25 s."""
-    return await endings.final_values(account_id=caller.account_id, thread_id=thread_id, agent_run_id=run_id)
+    async with waiting(caller.account_id, longest_s=endings.LONGEST_WAIT_S) as wait:
+        return await endings.final_values(wait, account_id=caller.account_id, thread_id=thread_id, agent_run_id=run_id)
 
 
 async def _started(account_id: str, thread_id: UUID, body: RunCreate, idempotency: NewOnce) -> tuple[AgentRun, bool]:

@@ -1,5 +1,6 @@
 """Routes of runs."""
 
+from functools import partial
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -9,6 +10,7 @@ from fastapi.responses import JSONResponse
 from functions.api import stops
 from functions.api.http.idempotency import Idempotency
 from functions.api.http.identity import Caller
+from functions.api.limits.waits import waiting
 from functions.api.runs import start_run
 from functions.api.stops import CancelAction
 from functions.api.wire import RunCreate, RunsCancel, WireRun, WireRunStatus, run_statuses
@@ -74,10 +76,13 @@ async def cancel_run(
     caller: Caller, thread_id: UUID, run_id: UUID, action: CancelAction = "interrupt", wait: bool = False
 ) -> WireRun:
     """Stop a run; ``rollback`` hides its messages too. One that has ended stays as it is, and the answer says so."""
-    run = await stops.cancel(
-        account_id=caller.account_id, thread_id=thread_id, agent_run_id=run_id, action=action, wait=wait
+    cancel = partial(
+        stops.cancel, account_id=caller.account_id, thread_id=thread_id, agent_run_id=run_id, action=action
     )
-    return WireRun.of(run)
+    if not wait:
+        return WireRun.of(await cancel())
+    async with waiting(caller.account_id, longest_s=stops.LONGEST_WAIT_S) as held:
+        return WireRun.of(await cancel(wait=held))
 
 
 @account_router.post("/cancel")

@@ -3,8 +3,9 @@
 import psycopg
 
 _PLAN = """
-INSERT INTO plans (plan_id, max_unfinished_runs, max_day_tokens, max_day_cost_usd, max_connections, max_thread_messages)
-VALUES ('local', 1000, NULL, NULL, NULL, NULL)
+INSERT INTO plans (plan_id, max_unfinished_runs, max_day_tokens, max_day_cost_usd, max_connections, max_thread_messages,
+    max_waits, max_threads, max_assistants)
+VALUES ('local', 1000, NULL, NULL, NULL, NULL, 1000, NULL, NULL)
 ON CONFLICT DO NOTHING
 """
 
