@@ -42,19 +42,23 @@ async def announce(file: File) -> File:
     Raises:
         NotFoundError: the thread does not exist in the account.
         InvalidRequestError: its plan does not allow such a file.
-        ConflictError: the thread has as many files as its plan allows.
+        ConflictError: the thread, or the account, has as many files as its plan allows.
     """
     await check(file)
     async with transaction() as taken:
-        await threads.lock(taken, thread_id=file.thread_id, account_id=file.account_id)
+        await threads.lock_with_account(taken, thread_id=file.thread_id, account_id=file.account_id)
         limits = await plans.file_limits(taken, account_id=file.account_id)
         if await files.count(taken, thread_id=file.thread_id, account_id=file.account_id) >= limits.max_thread_files:
-            raise ConflictError(
-                f"thread {str(file.thread_id)!r} has {limits.max_thread_files} files, which is all that the account's"
-                " plan allows: delete one",
-                detail={"max_thread_files": limits.max_thread_files},
-            )
+            raise _too_many_files(limits)
         return await files.insert(taken, file)
+
+
+def _too_many_files(limits: plans.FileLimits) -> ConflictError:
+    return ConflictError(
+        f"a thread has {limits.max_thread_files} files at most by the account's plan (max_thread_files): delete one, or"
+        " use another thread",
+        detail={"limit": "max_thread_files", "max_thread_files": limits.max_thread_files},
+    )
 
 
 async def upload_of(file: File) -> Upload:
@@ -91,16 +95,23 @@ async def delete(*, account_id: str, thread_id: UUID, file_id: UUID) -> None:
 
 
 async def store(new: Sequence[tuple[File, bytes]]) -> list[File]:
-    """Store files that came with a request; they are removed again unless somebody inserts them.
+    """Store files that came with a request, of a thread that has none; they are removed again unless somebody inserts
+    them. They are counted before.
 
     Raises:
         InvalidRequestError: the account's plan does not allow one of them.
+        ConflictError: it does not allow so many, or so many bytes.
         FilesUnavailableError: S3 is out of reach.
     """
     for file, _ in new:
         await check(file)
-    async with connection() as taken:
-        await files.expect_removal(taken, [file.object_key for file, _ in new])
+    [account_id] = {file.account_id for file, _ in new}
+    async with transaction() as taken:
+        await threads.ensure_account(taken, account_id=account_id)
+        limits = await plans.file_limits(taken, account_id=account_id)
+        if len(new) > limits.max_thread_files:
+            raise _too_many_files(limits)
+        await files.expect(taken, [file for file, _ in new])
     await asyncio.gather(
         *(objects.put(file.object_key, content, content_type=file.content_type) for file, content in new)
     )

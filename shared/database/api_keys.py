@@ -7,6 +7,7 @@ from uuid import UUID
 
 import asyncpg
 
+from shared.database import holdings
 from shared.database.pool import Connection
 from shared.database.queries import queries
 from shared.domain import Scope
@@ -52,9 +53,18 @@ async def create(
     scopes: Collection[Scope],
     expires_at: datetime | None,
 ) -> ApiKey:
-    """A new key of an account that exists."""
+    """A new key. The caller holds the account's row lock.
+
+    Of keys that are good no more the oldest are forgotten, beyond as many as may be good.
+
+    Raises:
+        ConflictError: the account has as many good keys as its plan allows.
+    """
     row = await connection.fetchrow(_SQL["create"], key_id, account_id, sha256, name, sorted(scopes), expires_at)
     assert row is not None  # noqa: S101 - an INSERT of one row returns it
+    most = await holdings.admit(connection, "api_keys", account_id=account_id)
+    if most is not None:
+        await connection.execute(_SQL["forget"], account_id, most)
     return _api_key(row)
 
 

@@ -10,6 +10,7 @@ from uuid import UUID
 import asyncpg
 
 from shared.agent_config import AgentConfig
+from shared.database import holdings
 from shared.database.pool import Connection
 from shared.database.queries import queries
 from shared.domain import LARGEST_METADATA_BYTES, Json
@@ -62,9 +63,16 @@ async def create(
     config: AgentConfig,
     metadata: Json,
 ) -> bool:
-    """Create an assistant in version 1; False if the id is taken, by whomever."""
+    """Create an assistant in version 1; False if the id is taken, by whomever.
+
+    The caller holds the account's row lock.
+
+    Raises:
+        ConflictError: the account has as many assistants as its plan allows.
+    """
     if await connection.fetchval(_SQL["insert"], assistant_id, account_id, json.dumps(metadata)) is None:
         return False
+    await holdings.admit(connection, "assistants", account_id=account_id)
     await connection.execute(
         _SQL["insert_version"], assistant_id, 1, name, description, config.model_dump_json(exclude_unset=True)
     )
@@ -135,10 +143,12 @@ async def add_version(
     Raises:
         NotFoundError: the account has no such assistant.
         InvalidRequestError: its metadata would be too large with what is merged into it.
+        ConflictError: it has as many versions as the account's plan allows.
     """
-    newest = await connection.fetchval(_SQL["lock"], assistant_id, account_id)
-    if newest is None:
+    if await connection.fetchval(_SQL["lock"], assistant_id, account_id) is None:
         raise _missing(assistant_id)
+    newest: int = await connection.fetchval(_SQL["newest"], assistant_id)
+    await holdings.admit_version(connection, newest + 1, account_id=account_id)
     present = await get(connection, assistant_id=assistant_id, account_id=account_id)
     await connection.execute(
         _SQL["insert_version"],

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 import asyncpg
 
+from shared.database import holdings
 from shared.database.pool import Connection
 from shared.database.queries import queries
 from shared.errors import NotFoundError
@@ -29,10 +30,14 @@ class File:
     created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     @property
+    def account_part(self) -> str:
+        """What stands for the account in names of objects. An account id is anything of any length: its hash."""
+        return hashlib.sha256(self.account_id.encode()).hexdigest()[:32]
+
+    @property
     def object_key(self) -> str:
-        """The name of its object. An account id is anything of any length, so its hash stands for it."""
-        account = hashlib.sha256(self.account_id.encode()).hexdigest()[:32]
-        return f"accounts/{account}/threads/{self.thread_id}/files/{self.file_id}"
+        """The name of its object."""
+        return f"accounts/{self.account_part}/threads/{self.thread_id}/files/{self.file_id}"
 
 
 def _file(row: asyncpg.Record) -> File:
@@ -49,7 +54,12 @@ def _file(row: asyncpg.Record) -> File:
 
 
 async def insert(connection: Connection, file: File) -> File:
-    """Add a file. The caller holds its thread's row lock."""
+    """Add a file. The caller holds the row locks of its account and its thread.
+
+    Raises:
+        ConflictError: the account has as many files, or bytes of them, as its plan allows. One that is stored was
+            counted before it was (:func:`expect`).
+    """
     row = await connection.fetchrow(
         _SQL["insert"],
         file.file_id,
@@ -62,6 +72,8 @@ async def insert(connection: Connection, file: File) -> File:
         file.stored,
     )
     assert row is not None, "INSERT returns its row"  # noqa: S101
+    if not file.stored:
+        await holdings.admit_files(connection, account_id=file.account_id, account_part=file.account_part)
     return _file(row)
 
 
@@ -103,9 +115,16 @@ async def delete(connection: Connection, *, file_id: UUID, thread_id: UUID, acco
         raise NotFoundError(f"file {str(file_id)!r} not found")
 
 
-async def expect_removal(connection: Connection, object_keys: Sequence[str]) -> None:
-    """Objects are about to be stored; they are to be removed unless they become files within the hour."""
-    await connection.execute(_SQL["expect_removal"], list(object_keys))
+async def expect(connection: Connection, new: Sequence[File]) -> None:
+    """Objects of one account's files are about to be stored; they are removed unless they become files within the hour.
+
+    They count from now on. The caller holds the account's row lock.
+
+    Raises:
+        ConflictError: the account has as many files, or bytes of them, as its plan allows.
+    """
+    await connection.execute(_SQL["expect"], [file.object_key for file in new], [file.size for file in new])
+    await holdings.admit_files(connection, account_id=new[0].account_id, account_part=new[0].account_part)
 
 
 async def due_removals(connection: Connection, *, limit: int) -> list[str]:

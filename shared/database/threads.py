@@ -8,6 +8,7 @@ from uuid import UUID
 
 import asyncpg
 
+from shared.database import holdings
 from shared.database.pool import Connection
 from shared.database.queries import queries
 from shared.domain import LARGEST_METADATA_BYTES, Json, RunStatus, Thread, ThreadLog
@@ -31,15 +32,25 @@ def _thread(row: asyncpg.Record) -> Thread:
 
 
 async def ensure_account(connection: Connection, *, account_id: str) -> None:
-    """Have a row for the account: it begins to exist with the first thing that is its."""
+    """Have a row for the account, which begins to exist with the first thing that is its, and take its row lock for the
+    rest of the transaction: what the account holds stays what it is.
+    """
     await connection.execute(_SQL["ensure_account"], account_id)
 
 
 async def create(
     connection: Connection, *, thread_id: UUID, account_id: str, metadata: Json, is_public: bool = False
 ) -> bool:
-    """Create a thread of an account that exists; False if the id is taken (by whomever: ids are chosen by clients)."""
+    """Create a thread; False if the id is taken (by whomever: ids are chosen by clients).
+
+    The caller holds the account's row lock.
+
+    Raises:
+        ConflictError: the account has as many threads as its plan allows.
+    """
     created = await connection.fetchval(_SQL["create"], thread_id, account_id, json.dumps(metadata), is_public)
+    if created is not None:
+        await holdings.admit(connection, "threads", account_id=account_id)
     return created is not None
 
 

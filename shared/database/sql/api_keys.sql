@@ -2,6 +2,12 @@
 INSERT INTO api_keys (key_id, account_id, sha256, name, scopes, expires_at) VALUES ($1, $2, $3, $4, $5, $6)
 RETURNING *
 
+-- name: forget
+DELETE FROM api_keys WHERE key_id IN (
+    SELECT key_id FROM api_keys WHERE account_id = $1 AND (revoked_at IS NOT NULL OR expires_at <= now())
+    ORDER BY least(revoked_at, expires_at) DESC, key_id OFFSET $2
+)
+
 -- name: page
 SELECT * FROM api_keys WHERE account_id = $1
 ORDER BY created_at DESC, key_id

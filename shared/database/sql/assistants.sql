@@ -49,9 +49,11 @@ ORDER BY v.version DESC
 LIMIT $3 OFFSET $4
 
 -- name: lock
-SELECT (SELECT max(v.version) FROM assistant_versions v WHERE v.assistant_id = a.assistant_id) AS newest
-FROM assistants a WHERE a.assistant_id = $1 AND a.account_id = $2
-FOR UPDATE
+SELECT assistant_id FROM assistants WHERE assistant_id = $1 AND account_id = $2 FOR UPDATE
+
+-- name: newest
+-- A statement after the lock: it has to see the versions of whoever held it.
+SELECT max(version) FROM assistant_versions WHERE assistant_id = $1
 
 -- name: set_version
 UPDATE assistants SET version = $2, metadata = metadata || $3::jsonb, updated_at = now()

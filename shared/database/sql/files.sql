@@ -23,9 +23,10 @@ WHERE file_id = ANY ($1::uuid[]) AND thread_id = $2 AND account_id = $3 AND stor
 -- name: delete
 DELETE FROM files WHERE file_id = $1 AND thread_id = $2 AND account_id = $3 RETURNING file_id
 
--- name: expect_removal
-INSERT INTO file_removals (object_key, due_at, last_at)
-SELECT object_key, clock_timestamp() + interval '1 hour', clock_timestamp() FROM unnest($1::text[]) AS object_key
+-- name: expect
+INSERT INTO file_removals (object_key, due_at, last_at, size)
+SELECT object_key, clock_timestamp() + interval '1 hour', clock_timestamp(), size
+FROM unnest($1::text[], $2::bigint[]) AS expected (object_key, size)
 
 -- name: due_removals
 SELECT object_key FROM file_removals WHERE due_at <= clock_timestamp() ORDER BY due_at LIMIT $1

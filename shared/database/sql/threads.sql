@@ -1,5 +1,6 @@
 -- name: ensure_account
-INSERT INTO accounts (account_id) VALUES ($1) ON CONFLICT DO NOTHING
+-- Its row is locked either way, and not changed.
+INSERT INTO accounts AS a (account_id) VALUES ($1) ON CONFLICT (account_id) DO UPDATE SET plan_id = a.plan_id WHERE false
 
 -- name: create
 INSERT INTO threads (thread_id, account_id, metadata, is_public) VALUES ($1, $2, $3::jsonb, $4)
