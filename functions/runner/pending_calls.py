@@ -9,6 +9,7 @@ from functions.runner.outcome import Outcome
 from functions.runner.tool_execution import ToolExecutionContext, ToolExecutor
 from functions.runner.tools.result import ToolResult
 from functions.runner.transcript import Transcript
+from shared.database import connection, plans
 from shared.database.tool_executions import ToolExecution
 from shared.database.tool_results import UNKNOWN_OUTCOME
 from shared.domain import Claim, Json
@@ -59,7 +60,11 @@ class PendingCalls:
         is told that its outcome is unknown. One that awaits approval is executed, declined or passed over, as the
         run's ``resume`` says.
         """
-        contexts = [self._executor.context_of(execution) for execution in await self._transcript.unanswered()]
+        unanswered = await self._transcript.unanswered()
+        if unanswered:
+            async with connection() as taken:
+                self._executor.most_calls = await plans.answer_tool_calls(taken, account_id=self._claim.account_id)
+        contexts = [self._executor.context_of(execution) for execution in unanswered]
         for context in contexts:
             execution = context.execution
             match execution.status:

@@ -160,6 +160,7 @@ class ThreadManager:
             spending = await budgets.of_run(
                 taken, account_id=claim.account_id, thread_id=claim.thread_id, run_number=claim.number
             )
+        self._executor.most_calls = spending.max_answer_tool_calls
         if cut > limits.max_auto_continues:
             return Outcome("completed"), cut
         if turns - cut >= limits.max_turns:

@@ -19,6 +19,9 @@ from shared.domain import Claim
 from shared.stream.publisher import Publisher
 from shared.telemetry import logger
 
+# Of one run at a time: what else runs in the process has its turn, too, and so have those whom tools ask.
+MOST_AT_ONCE = 8
+
 
 @dataclass
 class ToolExecutionContext:
@@ -45,6 +48,9 @@ class ToolExecutor:
         self._registry = registry
         self._transcript = transcript
         self._publisher = publisher
+        # Of one answer, by the account's plan, as whoever lets a model answer has looked it up.
+        self.most_calls: int | None = None
+        self._room = asyncio.Semaphore(MOST_AT_ONCE)
         # Results are told and kept one at a time, whichever tools finish at once.
         self._telling = asyncio.Lock()
         self._launched: list[asyncio.Task[ToolResult]] = []
@@ -56,12 +62,25 @@ class ToolExecutor:
         if problem is None and function is None:
             there_are = ", ".join(self._registry.names()) or "none"
             problem = f"There is no tool {execution.name!r}. The tools are: {there_are}."
+        if self._is_beyond(execution.call_index):
+            problem = (
+                f"This call was not executed: it is number {execution.call_index + 1} of one answer, and"
+                f" {self.most_calls} are executed. Call again, in an answer with fewer calls, if it is still needed."
+            )
         return ToolExecutionContext(execution, function, problem)
 
-    def needs_approval(self, call: ToolCall) -> bool:
-        """Whether a person has to approve the call first."""
+    def needs_approval(self, call: ToolCall, call_index: int) -> bool:
+        """Whether a person has to approve the call, the answer's ``call_index``-th, first."""
         function = self._registry.get(call.name)
-        return call.problem is None and function is not None and function.needs_approval
+        return (
+            not self._is_beyond(call_index)
+            and call.problem is None
+            and function is not None
+            and function.needs_approval
+        )
+
+    def _is_beyond(self, call_index: int) -> bool:
+        return self.most_calls is not None and call_index >= self.most_calls
 
     def launch(self, context: ToolExecutionContext, *, after: ToolExecutionContext | None = None) -> None:
         """Begin to execute, once ``after`` is done; its row says ``started`` already, or does so first."""
@@ -69,7 +88,8 @@ class ToolExecutor:
         async def execute() -> ToolResult:
             if after is not None and after.task is not None:
                 await asyncio.wait([after.task])
-            return await self._execute(context)
+            async with self._room:
+                return await self._execute(context)
 
         context.task = asyncio.create_task(execute())
         self._launched.append(context.task)

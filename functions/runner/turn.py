@@ -137,16 +137,17 @@ class Turn:
             self._executor.launch(context, after=before)
 
     def _context(self, call: ToolCall, status: ExecutionStatus) -> ToolExecutionContext:
+        call_index = self._processor.response.calls.index(call)
         execution = ToolExecution(
             agent_run_id=self._claim.agent_run_id,
             call_id=call.call_id,
             assistant_message_id=self._message_id,
             run_number=self._claim.number,
-            call_index=self._processor.response.calls.index(call),
+            call_index=call_index,
             name=call.name,
             arguments=call.arguments or {},
             form=call.form,
-            status="awaiting" if self._executor.needs_approval(call) else status,
+            status="awaiting" if self._executor.needs_approval(call, call_index) else status,
             result=None,
         )
         return self._executor.context_of(execution, call)

@@ -84,10 +84,11 @@ class Day:
 
 @dataclass(frozen=True, kw_only=True)
 class Spending:
-    """A run's budget, and its account's day."""
+    """A run's budget, its account's day, and the calls of one answer that its plan has executed."""
 
     run: Budget
     day: Day
+    max_answer_tool_calls: int
 
     @property
     def error(self) -> Json | None:
@@ -139,4 +140,4 @@ async def of_run(connection: Connection, *, account_id: str, thread_id: UUID, ru
         cost_usd=row["run_cost_usd"],
         max_cost_usd=row["max_run_cost_usd"],
     )
-    return Spending(run=run, day=_day(row))
+    return Spending(run=run, day=_day(row), max_answer_tool_calls=row["max_answer_tool_calls"])

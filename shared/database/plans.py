@@ -85,6 +85,12 @@ async def request_rate(connection: Connection, *, account_id: str) -> tuple[int,
     return row["requests_per_minute"], row["request_burst"]
 
 
+async def answer_tool_calls(connection: Connection, *, account_id: str) -> int:
+    """Calls of one answer of a model that the account's plan has executed."""
+    most: int = await connection.fetchval(_SQL["answer_tool_calls"], account_id)
+    return most
+
+
 @dataclass(frozen=True, kw_only=True)
 class FileLimits:
     """What an account may upload: bytes a file, files a thread, types of content."""

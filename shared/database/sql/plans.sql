@@ -34,6 +34,10 @@ GROUP BY p.plan_id
 SELECT requests_per_minute, request_burst FROM plans
 WHERE plan_id = coalesce((SELECT plan_id FROM accounts WHERE account_id = $1), 'default')
 
+-- name: answer_tool_calls
+SELECT max_answer_tool_calls FROM plans
+WHERE plan_id = coalesce((SELECT plan_id FROM accounts WHERE account_id = $1), 'default')
+
 -- name: file_limits
 SELECT max_file_bytes, max_thread_files, file_types FROM plans
 WHERE plan_id = coalesce((SELECT plan_id FROM accounts WHERE account_id = $1), 'default')

@@ -12,7 +12,14 @@ from tests.integration.loop.history import History
 from tests.integration.loop.script import IDEMPOTENT, NEED_APPROVAL, Call, Given
 
 # What a result says of a call that has had no effect, and of one that may have had it.
-_NOT_EXECUTED = ("has declined this call", "it was not executed", "was not executed", "is no call", "There is no tool")
+_NOT_EXECUTED = (
+    "was not executed: it is number",
+    "has declined this call",
+    "it was not executed",
+    "was not executed",
+    "is no call",
+    "There is no tool",
+)
 _MAYBE_EXECUTED = ("outcome of this call is unknown", "before this call was finished", "failed: ValueError")
 
 # An answer that ended so is not whole in its message.
