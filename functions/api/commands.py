@@ -54,7 +54,7 @@ _NOT_SUPPORTED = frozenset(
 # An answer is one message of API Gateway's WebSocket: 128 KB, and the envelope needs some.
 _LARGEST_STATE_BYTES = 126_000
 
-# Keeps a connection open, and asks nobody for anything: whoever is connected may send it, and as often as they like.
+# Keeps a connection open: whoever is connected may send it.
 _FREE = "ping"
 
 _FORM = 'a command is one JSON object: {"id": 1, "method": "...", "params": {...}}'
@@ -64,8 +64,7 @@ _FORM = 'a command is one JSON object: {"id": 1, "method": "...", "params": {...
 class Caller:
     """Whose command it is, on which thread; ``connection`` if it came over a WebSocket.
 
-    ``scopes``: what the credential allows. ``admit``: sees to it, before a command, that the caller may send one (now);
-    without it that has been done.
+    ``scopes``: what the credential allows. That the caller may send something now is seen to before.
     """
 
     account_id: str
@@ -73,7 +72,6 @@ class Caller:
     connection: ConnectionRecord | None = None
     idempotency: NewOnce = without_key
     scopes: frozenset[Scope] = SCOPES
-    admit: Callable[[], Awaitable[object]] | None = None
 
     @property
     def thread_account_id(self) -> str:
@@ -90,8 +88,6 @@ async def execute(body: str, caller: Caller) -> Json:
         command = Command.model_validate(fields)
         handler = _handler(command.method)
         if command.method != _FREE:
-            if caller.admit is not None:
-                await caller.admit()
             check_scope(COMMANDS[command.method].scope, caller.scopes)
         result = await handler(command.params, caller)
     except SunaError as error:

@@ -1,6 +1,7 @@
 """The limit on an account's rate: exact with many clients, one command a request, and there while Redis is not."""
 
 import asyncio
+import json
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -8,16 +9,19 @@ from uuid import uuid4
 import pytest
 from redis.asyncio.connection import AbstractConnection
 
+from functions.api.command_types import COMMANDS
 from functions.api.limits import limiter as limits
 from functions.api.limits.gcra import Limit, Verdict, take
-from functions.api.limits.limiter import PLAN_LIFE_S, RateLimiter, key
+from functions.api.limits.limiter import PLAN_LIFE_S, STRIKES, UNKNOWN_PLAN, RateLimiter, key
+from functions.api.websocket import main
 from shared.errors import DatabaseUnavailableError, RateLimitedError
 from shared.migrate import migrate
-from shared.stream import redis_client
+from shared.stream import redis_client, subscriptions
 from tests.integration.cable import Cable
 from tests.integration.conftest import StartFunction
 from tests.integration.databases import Database
 from tests.integration.deployed import Deployed, HttpApi, WebSocketApi, token
+from tests.integration.function_process import FunctionProcess
 
 CLIENTS = 50
 ATTEMPTS_EACH = 240
@@ -272,18 +276,90 @@ async def test_a_function_without_redis_limits_by_itself(
     assert answers[-1].headers["retry-after"] == "60"
 
 
-async def test_commands_of_a_connection_are_limited_and_pings_are_not(
-    start_function: StartFunction, deployed: Deployed, account_id: str
-) -> None:
-    await _plan(deployed.database, account_id, per_minute=1, burst=2)
-    function = start_function("functions.api.websocket.main.handler")
+FRAMES = {
+    **{method: json.dumps({"id": 7, "method": method, "params": {}}) for method in sorted(COMMANDS)},
+    "unknown": json.dumps({"id": 7, "method": "threads.delete"}),
+    "not served": json.dumps({"id": 7, "method": "state.fork"}),
+    "no method": json.dumps({"id": 7}),
+    "no JSON": "{",
+    "no object": "[]",
+    "nothing": "",
+}
+
+
+@pytest.fixture(scope="module")
+def websocket(start_function: StartFunction) -> FunctionProcess:
+    """The WebSocket function; the sender function, which would close connections, is not there."""
+    return start_function("functions.api.websocket.main.handler")
+
+
+def _opened(function: FunctionProcess, account_id: str) -> tuple[WebSocketApi, Any]:
     socket = WebSocketApi(function, f"{uuid4().hex[:15]}=")
-    socket.connect(headers={"Authorization": f"Bearer {token(account_id)}"}, query={"thread_id": str(uuid4())})
-    for number in range(5):
-        assert socket.send({"id": number, "method": "ping"})["type"] == "success"
-    unsubscribe = {"id": 7, "method": "subscription.unsubscribe", "params": {"subscription_id": "none"}}
-    answers = [socket.send(unsubscribe) for _ in range(3)]
-    assert [answer["type"] for answer in answers] == ["success", "success", "error"]
-    assert answers[-1]["id"] == 7
+    headers = {"Authorization": f"Bearer {token(account_id)}"}
+    return socket, socket.connect(headers=headers, query={"thread_id": str(uuid4())})
+
+
+@pytest.mark.parametrize("frame", FRAMES.values(), ids=FRAMES)
+async def test_whatever_a_connection_sends_counts(
+    websocket: FunctionProcess, deployed: Deployed, account_id: str, frame: str
+) -> None:
+    await _plan(deployed.database, account_id, per_minute=1, burst=3)
+    socket, opened = _opened(websocket, account_id)
+    assert opened == {"statusCode": 200}
+    answers = [socket.send(frame) for _ in range(3)]
+    assert ["come back in" in answer.get("message", "") for answer in answers] == [False, False, True]
+    assert answers[-1]["type"] == "error"
     assert answers[-1]["message"].endswith("come back in 60 s")
-    assert socket.send({"id": 9, "method": "ping"})["type"] == "success"
+    assert answers[-1]["id"] == (7 if frame.startswith('{"') else None)
+
+
+async def test_opening_connections_counts(websocket: FunctionProcess, deployed: Deployed, account_id: str) -> None:
+    await _plan(deployed.database, account_id, per_minute=1, burst=2)
+    answers = [_opened(websocket, account_id)[1] for _ in range(3)]
+    assert [answer["statusCode"] for answer in answers] == [200, 200, 429]
+    assert answers[-1]["headers"]["retry-after"] == "60"
+    assert json.loads(answers[-1]["body"])["code"] == "rate_limited"
+
+
+async def test_a_connection_that_goes_on_in_vain_is_closed_and_told_why(
+    websocket: FunctionProcess, deployed: Deployed, account_id: str
+) -> None:
+    await _plan(deployed.database, account_id, per_minute=1, burst=1)
+    socket, _ = _opened(websocket, account_id)
+    messages = [socket.send({"id": 1, "method": "ping"})["message"] for _ in range(STRIKES.burst + 1)]
+    assert {message.startswith("this account's plan allows") for message in messages[:-1]} == {True}
+    assert messages[-1].startswith("this connection is closed: it went on although this account's plan allows")
+    assert await subscriptions.get_connection(socket.connection_id) is None
+
+
+async def test_whoever_sends_after_the_end_is_refused_and_hung_up_a_few_times_only(
+    monkeypatch: pytest.MonkeyPatch, redis: Any, subscriptions_table: str
+) -> None:
+    del redis, subscriptions_table
+    hung_up: list[str] = []
+
+    async def hang_up(connection_id: str) -> None:
+        hung_up.append(connection_id)
+
+    monkeypatch.setattr(main, "_hang_up", hang_up)
+    connection_id = f"{uuid4().hex[:15]}="
+    for _ in range(STRIKES.burst + 10):
+        answer = json.loads((await main._message('{"id": 1, "method": "ping"}', connection_id))["body"])
+        assert "connect again" in answer["message"]
+    assert len(hung_up) == STRIKES.burst
+
+
+async def test_while_the_plan_is_not_known_an_open_connection_may_send_a_little(
+    redis: Any, account_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del redis
+
+    def away() -> None:
+        raise DatabaseUnavailableError
+
+    monkeypatch.setattr(limits, "connection", away)
+    own = _limiter()
+    for _ in range(UNKNOWN_PLAN.burst):
+        await own.admit(account_id, unknown=UNKNOWN_PLAN)
+    with pytest.raises(RateLimitedError):
+        await own.admit(account_id, unknown=UNKNOWN_PLAN)

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from tests.e2e.conftest import RunningStack, give_plan
+from tests.e2e.following import eventually
 from tests.security.credentials import Secrets
 from tests.security.routes import COMMAND_PARAMS, Property, Route, property_of, routes
 from tests.traces import tables_of_accounts
@@ -71,8 +72,16 @@ class Account:
         )
         return found
 
+    async def _unfinished(self) -> int:
+        """Runs that still write by themselves."""
+        return await self._database.fetchval(
+            "SELECT count(*) FROM agent_runs WHERE account_id = $1 AND status IN ('queued', 'running')",
+            self.owned.account_id,
+        )
+
     async def ask(self, http: httpx.AsyncClient, request: dict[str, Any]) -> tuple[httpx.Response, set[str]]:
         """The answer, and the tables that have more rows after it."""
+        await eventually(self._unfinished, lambda runs: runs == 0)
         before = await self.held()
         answer = await http.request(**request, headers=self.owned.headers)
         after = await self.held()

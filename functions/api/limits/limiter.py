@@ -12,13 +12,17 @@ from typing import Any
 from functions.api.limits.gcra import Limit, Verdict, take
 from functions.api.recent import MOST, Recent
 from shared.database import connection, plans
-from shared.errors import EventLogUnavailableError, RateLimitedError
+from shared.errors import DatabaseUnavailableError, EventLogUnavailableError, RateLimitedError
 from shared.telemetry import logger
 
 # A plan that is changed counts everywhere within a minute.
 PLAN_LIFE_S = 60.0
 # A limiter that keeps requests waiting is worse than one that lets a few more in.
 REDIS_PATIENCE_S = 0.5
+# What a connection that is open may send while nobody knows its account's plan.
+UNKNOWN_PLAN = Limit(60, 20)
+# What one may send that is refused for coming too fast, before it is closed.
+STRIKES = Limit(10, 20)
 # Redis that is away is not asked again for every request.
 _AWAY_S = 1.0
 
@@ -55,28 +59,40 @@ class RateLimiter:
         self._local = LocalLimiter()
         self._away_until = float("-inf")
 
-    async def admit(self, account_id: str) -> Verdict:
-        """Count one request.
+    async def admit(self, account_id: str, *, unknown: Limit | None = None) -> Verdict:
+        """Count one request. ``unknown``: the limit while the account's plan is not known, and PostgreSQL is away.
 
         Raises:
             RateLimitedError: it is one too many.
             DatabaseUnavailableError: the account's plan is not known, and PostgreSQL is away.
         """
-        verdict = await self.take(account_id)
+        try:
+            limit = await self._limit(account_id)
+        except DatabaseUnavailableError:
+            if unknown is None:
+                raise
+            limit = unknown
+        verdict = await self._count(account_id, limit)
         refuse(verdict)
         return verdict
 
+    async def strike(self, connection_id: str) -> Verdict:
+        """Count something that a connection has sent in vain; not admitted: it has done so too often."""
+        return await self._count(f"strikes of {connection_id}", STRIKES)
+
     async def take(self, account_id: str) -> Verdict:
         """As :meth:`admit`, but it says so and does not raise if the request is one too many."""
-        limit = await self._limit(account_id)
+        return await self._count(account_id, await self._limit(account_id))
+
+    async def _count(self, name: str, limit: Limit) -> Verdict:
         if self._clock() >= self._away_until:
             try:
                 async with asyncio.timeout(self._redis_patience_s):
-                    return await ask_redis(account_id, limit)
+                    return await ask_redis(name, limit)
             except (EventLogUnavailableError, TimeoutError):
                 self._away_until = self._clock() + _AWAY_S
                 logger.warning("Redis is away: this process limits rates by itself", exc_info=True)
-        return self._local.take(account_id, limit, now_us=int(self._clock() * 1_000_000))
+        return self._local.take(name, limit, now_us=int(self._clock() * 1_000_000))
 
     async def _limit(self, account_id: str) -> Limit:
         known = self._limits.get(account_id)
@@ -112,7 +128,7 @@ def refuse(verdict: Verdict) -> None:
     if verdict.admitted:
         return
     limit = verdict.limit
-    raise RateLimitedError(
+    error = RateLimitedError(
         f"this account's plan allows {limit.requests_per_minute} requests a minute, {limit.burst} of them at once:"
         f" come back in {verdict.next_s} s",
         detail={
@@ -121,6 +137,8 @@ def refuse(verdict: Verdict) -> None:
             "retry_after_s": verdict.next_s,
         },
     )
+    error.retry_after_s = verdict.next_s
+    raise error
 
 
 @cache

@@ -11,14 +11,20 @@ from functions.api.auth import Principal, authenticator
 from functions.api.commands import Caller, execute, refuse
 from functions.api.errors import appearance
 from functions.api.keys import keys
-from functions.api.limits.limiter import limiter
+from functions.api.limits.limiter import UNKNOWN_PLAN, limiter
 from functions.api.request_log import request_fields
 from functions.api.wire import ErrorBody
 from shared.aws import clients
 from shared.database import connection, plans, threads
 from shared.database.pool import close_pool, open_pool
 from shared.domain import Json
-from shared.errors import InvalidRequestError, SubscriptionsUnavailableError, SunaError, UnauthenticatedError
+from shared.errors import (
+    InvalidRequestError,
+    RateLimitedError,
+    SubscriptionsUnavailableError,
+    SunaError,
+    UnauthenticatedError,
+)
 from shared.process import at_end, at_init, run
 from shared.stream import open_connections, subscriptions, wake
 from shared.stream.subscriptions import ConnectionRecord
@@ -64,6 +70,7 @@ async def _connect(event: Json, connection_id: str) -> Json:
     try:
         thread_id = _thread_id(query)
         caller = await _caller(headers.get("authorization"), headers.get("x-api-key"), query.get("ticket"))
+        await limiter().admit(caller.account_id)
         async with connection() as taken:
             owner = await threads.owner(taken, thread_id=thread_id, account_id=caller.account_id)
             account_id = caller.account_id if owner is None else owner
@@ -87,8 +94,11 @@ async def _connect(event: Json, connection_id: str) -> Json:
         look = appearance(error)
         if look.is_fault:
             logger.error("not connected", exc_info=error)
+        headers = dict(look.headers)
+        if error.retry_after_s is not None:
+            headers["retry-after"] = str(error.retry_after_s)
         body = ErrorBody(code=look.code, message=error.message, detail=error.detail)
-        return {"statusCode": look.status, "headers": dict(look.headers), "body": body.model_dump_json()}
+        return {"statusCode": look.status, "headers": headers, "body": body.model_dump_json()}
     logger.info("connected", extra={"thread_id": str(record.thread_id)})
     return {"statusCode": 200}
 
@@ -115,14 +125,22 @@ async def _caller(authorization: str | None, api_key: str | None, ticket: str | 
 
 
 async def _admit(record: ConnectionRecord) -> None:
-    """See to it that the connection may send a command: its API key is good still, and it does not ask too often."""
+    """See to it that the connection may send something, whatever it is: its API key is good still, and its account does
+    not ask too often. Of a client that goes on and on although it is told so the connection is closed.
+    """
     if record.key_id is not None:
         try:
             await keys().check(record.key_id, account_id=record.account_id)
         except UnauthenticatedError:
             await _hang_up(record.connection_id)
             raise
-    await limiter().admit(record.account_id)
+    try:
+        await limiter().admit(record.account_id, unknown=UNKNOWN_PLAN)
+    except RateLimitedError as error:
+        if (await limiter().strike(record.connection_id)).admitted:
+            raise
+        await _hang_up(record.connection_id)
+        raise RateLimitedError(f"this connection is closed: it went on although {error.message}") from error
 
 
 async def _hang_up(connection_id: str) -> None:
@@ -163,10 +181,16 @@ async def _message(body: str, connection_id: str) -> Json:
     if record is None:
         # Its two hours or its credential's time are over, or $disconnect has overtaken the message.
         expired = "this connection or its credential has expired: connect again, with a valid one"
-        await _hang_up(connection_id)
+        # Closing takes a moment: whoever sends more meanwhile does not have it closed again and again.
+        if (await limiter().strike(connection_id)).admitted:
+            await _hang_up(connection_id)
         # Under the command's id, so that whoever waits for its answer connects again at once.
         return _frame(refuse(body, UnauthenticatedError(expired)))
     with bound(thread_id=str(record.thread_id)):
+        try:
+            await _admit(record)
+        except SunaError as error:
+            return _frame(refuse(body, error))
         return _frame(
             await execute(
                 body,
@@ -175,7 +199,6 @@ async def _message(body: str, connection_id: str) -> Json:
                     thread_id=record.thread_id,
                     connection=record,
                     scopes=record.scopes,
-                    admit=lambda: _admit(record),
                 ),
             )
         )
