@@ -1,7 +1,8 @@
 """An MCP server in a process of its own: the official server, over streamable HTTP by uvicorn.
 
-``python -m tests.integration.tools.mcp_server PORT [legacy] [json]``; "legacy": it speaks only the protocol of 2025,
-with sessions, as most servers do; "json": answers are JSON and not event streams.
+``python -m tests.integration.tools.mcp_server PORT [legacy] [json] [strange]``; "legacy": it speaks only the protocol
+of 2025, with sessions, as most servers do; "json": answers are JSON and not event streams; "strange": it has tools that
+mean no good.
 """
 
 import asyncio
@@ -113,6 +114,29 @@ def header(name: str, context: Context[Any, Any]) -> str:
     return (context.headers or {}).get(name, "")
 
 
+def bomb() -> str:
+    """Have a schema of a kilobyte that becomes gigabytes."""
+    return "bang"
+
+
+def checked() -> dict[str, str]:
+    """Give what a check against its own schema would not end with, or refuse."""
+    return {"a": "a" * 26 + "!"}
+
+
+def _strange() -> None:
+    """Tools with schemas that no function has."""
+    for tool in (bomb, checked):
+        server.add_tool(tool)
+    doubled = {
+        f"d{level}": {"properties": {side: {"$ref": f"#/$defs/d{level + 1}"} for side in "ab"}} for level in range(30)
+    }
+    tools = server._tool_manager._tools
+    tools["bomb"].parameters = {"type": "object", "properties": {"x": {"$ref": "#/$defs/d0"}}, "$defs": doubled}
+    endless = {"type": "object", "additionalProperties": {"type": "string", "pattern": "^(a+)+$"}}
+    tools["checked"].fn_metadata.output_schema = endless
+
+
 class Legacy:
     """Refuses what the protocol of 2026 asks first, as an older server does."""
 
@@ -129,6 +153,8 @@ class Legacy:
 
 
 def main() -> None:
+    if "strange" in sys.argv:
+        _strange()
     app: ASGIApp = server.streamable_http_app(json_response="json" in sys.argv)
     if "legacy" in sys.argv:
         app = Legacy(app)

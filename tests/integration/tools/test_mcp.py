@@ -129,6 +129,21 @@ async def test_calls_give_what_the_server_answers(shared: Running, context: Tool
         ]
 
 
+async def test_a_schema_that_grows_without_bound_costs_its_tool_only(context: ToolContext) -> None:
+    with running("modern", "strange") as server:
+        await server.ready()
+        async with using(server) as tools:
+            functions = {function.name: function for function in await tools.functions()}
+            assert "s__bomb" not in functions
+            assert "its tool 'bomb' is left out: its schema has more than" in tools.problems["s"]
+            assert await call(list(functions.values()), "s__echo", {"text": "hello"}, context) == ToolResult(
+                True, "hello"
+            )
+            # A result is not held against a schema, whose pattern would not end here.
+            checked = await call(list(functions.values()), "s__checked", {}, context)
+            assert (checked.success, json.loads(checked.text())) == (True, {"a": "a" * 26 + "!"})
+
+
 async def test_failures_are_results_and_the_session_goes_on(shared: Running, context: ToolContext) -> None:
     async with using(shared) as tools:
         functions = await tools.functions()

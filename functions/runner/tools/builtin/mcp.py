@@ -33,6 +33,8 @@ LISTING_TTL_S = 300.0
 _MAX_LISTINGS = 256
 _SERVER_NAME = re.compile(r"[A-Za-z0-9_-]{1,24}")
 _MAX_NAME = 64
+# Of tools that are left out.
+_TOLD = 5
 
 
 class McpError(SunaError):
@@ -65,12 +67,13 @@ class McpServer:
 
 @dataclass(frozen=True, kw_only=True)
 class ListedTool:
-    """A tool as its server lists it."""
+    """A tool as its server lists it; ``problem``: why it cannot be used."""
 
     name: str
     description: str
     parameters: Json
     idempotent: bool
+    problem: str | None = None
 
 
 type Listing = tuple[ListedTool, ...]
@@ -140,7 +143,7 @@ class McpTools:
         self._resolver = resolver
         self._sessions: dict[str, McpSession] = {}
         self._opening = {name: asyncio.Lock() for name in self._servers}
-        #: Servers whose tools could not be listed, and why: the run goes on without them.
+        #: Servers whose tools could not be listed, or not all of them used, and why: the run goes on without them.
         self.problems: dict[str, str] = {}
 
     async def __aenter__(self) -> Self:
@@ -160,11 +163,13 @@ class McpTools:
         listed = await asyncio.gather(*(self._list(server) for server in self._servers.values()))
         functions: dict[str, ToolFunction] = {}
         for server, listing in zip(self._servers.values(), listed, strict=True):
+            left_out: list[str] = []
             for tool in listing:
                 name = function_name(server.name, tool.name)
-                if name in functions:
-                    # "a" with "b__c" and "a__b" with "c", or a server that lists a tool twice: the first one stays.
-                    self.problems[server.name] = f"its tool {tool.name!r} is left out: there is another {name!r}"
+                # "a" with "b__c" and "a__b" with "c", or a server that lists a tool twice: the first one stays.
+                problem = f"there is another {name!r}" if name in functions else tool.problem
+                if problem is not None:
+                    left_out.append(f"its tool {tool.name[:_MAX_NAME]!r} is left out: {problem}")
                     continue
                 functions[name] = ToolFunction(
                     name=name,
@@ -174,6 +179,9 @@ class McpTools:
                     idempotent=tool.idempotent,
                     timeout_s=self._call_timeout_s,
                 )
+            if left_out:
+                more = f"; and {len(left_out) - _TOLD} more" if len(left_out) > _TOLD else ""
+                self.problems[server.name] = "; ".join(left_out[:_TOLD]) + more
         return list(functions.values())
 
     async def _list(self, server: McpServer) -> Listing:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Collection, Coroutine
+from collections.abc import Collection, Coroutine, Sequence
 from contextvars import ContextVar, copy_context
 from dataclasses import dataclass
 from typing import Any, cast
@@ -23,7 +23,7 @@ from mcp.types import (
 from functions.runner.tools.builtin.mcp import ListedTool, Listing, McpError, McpServer, McpSessionEndedError
 from functions.runner.tools.network import guarded
 from functions.runner.tools.result import ToolResult
-from functions.runner.tools.schema import simplified
+from functions.runner.tools.schema import LARGEST, SchemaTooLargeError, simplified
 from shared.domain import Json
 from shared.network.addresses import RefusedAddressError, Resolver
 
@@ -32,7 +32,7 @@ MAX_RESPONSE_BYTES = 4_000_000
 MAX_TOOLS = 128
 _MAX_PAGES = 20
 _MAX_DESCRIPTION = 4_000
-_MAX_SCHEMA = 32_000
+_MAX_SCHEMA = 2 * LARGEST
 
 _CLOSE_S = 3.0
 _HTTP_TIMEOUT = httpx2.Timeout(15.0, read=300.0)
@@ -96,6 +96,9 @@ class McpSession:
         """Hold the session open until :meth:`close`."""
         transport = streamable_http_client(self._server.url, http_client=self._http)
         async with self._http, Client(transport, cache=None) as client:
+            # Of what a tool gives, the model makes what it can. The client would check it against the tool's schema, on
+            # the loop: a pattern of the server's choice can take for ever.
+            client.session.validate_tool_result = _unchecked
             self._opened.set_result(client)
             await self._closing.wait()
 
@@ -125,7 +128,7 @@ class McpSession:
             self._owner.exception()
 
     async def list_tools(self) -> Listing:
-        """The server's tools; those that no provider would take are left out.
+        """The server's tools; those that no provider would take say why.
 
         Raises:
             McpError: it does not answer, or not with a list of tools.
@@ -134,7 +137,8 @@ class McpSession:
         cursor: str | None = None
         for _ in range(_MAX_PAGES):
             page = await self._during(self._client().list_tools(cursor=cursor))
-            listed += [taken for tool in page.tools if (taken := _listed(tool)) is not None]
+            # Beside the loop: it is the server's choice how long it takes.
+            listed += await asyncio.to_thread(_all_listed, page.tools[:MAX_TOOLS])
             cursor = page.next_cursor
             if cursor is None or len(listed) >= MAX_TOOLS:
                 break
@@ -200,17 +204,34 @@ def _first(error: BaseException) -> BaseException:
     return error
 
 
-def _listed(tool: Tool) -> ListedTool | None:
-    """``tool`` as we offer it; ``None`` if its schema is unusable."""
-    parameters = simplified({"properties": {}, **tool.input_schema})
-    if parameters.get("type") != "object" or len(json.dumps(parameters)) > _MAX_SCHEMA:
-        return None
+async def _unchecked(_name: str, _result: CallToolResult) -> None:
+    """Nothing is wrong with a result."""
+
+
+def _all_listed(tools: Sequence[Tool]) -> list[ListedTool]:
+    return [_listed(tool) for tool in tools]
+
+
+def _listed(tool: Tool) -> ListedTool:
+    """``tool`` as we offer it, or why we cannot."""
+    problem: str | None = None
+    parameters: Json = {}
+    try:
+        parameters = simplified({"properties": {}, **tool.input_schema})
+    except SchemaTooLargeError as error:
+        problem = error.message
+    else:
+        if parameters.get("type") != "object" or not isinstance(parameters["properties"], dict):
+            problem = "its schema is not one of an object with properties"
+        elif len(json.dumps(parameters)) > _MAX_SCHEMA:
+            problem = f"its schema has more than {_MAX_SCHEMA} characters"
     hints = tool.annotations
     return ListedTool(
         name=tool.name,
         description=(tool.description or tool.title or tool.name)[:_MAX_DESCRIPTION],
-        parameters=parameters,
+        parameters=parameters if problem is None else {},
         idempotent=hints is not None and bool(hints.idempotent_hint or hints.read_only_hint),
+        problem=problem,
     )
 
 
