@@ -93,11 +93,15 @@ def _frame(event: Event, **ids: Any) -> str:
 
 
 class RunUsage(TypedDict):
-    """What a run has used: tokens, and the price in US dollars where that of every model it called is known."""
+    """What a run has used: tokens, and the price in US dollars where that of every model it called is known.
+
+    ``estimated``: there, and true, if some of the tokens were counted by us.
+    """
 
     input_tokens: int
     output_tokens: int
     total_tokens: int
+    estimated: NotRequired[bool]
     price_usd: NotRequired[float]
 
 
@@ -159,7 +163,10 @@ def block_finish(run_id: UUID, index: int, content: Json) -> Event:
 
 
 def message_finish(run_id: UUID, usage: Json | None) -> Event:
-    """The open message is complete; ``usage`` in tokens, if the provider told."""
+    """The open message is complete; ``usage`` in tokens, ``estimated`` where the provider has not told it.
+
+    ``None``: nothing was asked of a provider.
+    """
     data: Json = {"event": "message-finish"}
     if usage is not None:
         data["usage"] = usage

@@ -6,7 +6,7 @@ Imported by the runner and the summarizer only; the API must not pay for it (a c
 import gc
 import json
 import os
-from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ import aiohttp
 from shared.aws.secrets import forget, secret
 from shared.domain import Json
 from shared.provider_keys import is_key_of, keyed
-from shared.settings import ModelSettings
+from shared.settings import ModelSettings, Price
 
 # A third of the import's time would be spent on collecting what is all still needed.
 gc.disable()
@@ -47,7 +47,6 @@ _CODES: tuple[tuple[type[Exception], str], ...] = (
     (BadRequestError, "model_bad_request"),
 )
 _acompletion: Any = litellm.acompletion  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-_cost_per_token: Any = litellm.cost_per_token  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
 _model_list: Any = litellm.model_list  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
 _model_cost: Any = litellm.model_cost  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
 _provider_list: Any = litellm.provider_list  # pyright: ignore[reportUnknownMemberType]
@@ -74,11 +73,10 @@ REQUEST_TIMEOUT_S = 60.0
 
 @dataclass(frozen=True, kw_only=True)
 class Completion:
-    """A whole answer. ``usage``: see :func:`usage_of`, ``None`` where the provider does not tell."""
+    """A whole answer. ``usage``: as the provider tells it (litellm's shape), ``None`` where it does not."""
 
     text: str
-    usage: Json | None
-    price_usd: float | None
+    usage: Any
 
 
 class Llm:
@@ -95,6 +93,11 @@ class Llm:
     def default_model(self) -> str:
         """The model of runs that name none."""
         return self._settings.default_model
+
+    @property
+    def model_prices(self) -> Mapping[str, Price]:
+        """The operator's prices."""
+        return self._settings.model_prices
 
     async def warm_up(self) -> None:
         """Make litellm's first call, which takes it 0.6 s, without a provider."""
@@ -162,12 +165,7 @@ class Llm:
             **({} if max_tokens is None else {"max_tokens": max_tokens}),
             **await self._named_key(provider_key, model),
         )
-        reported = getattr(answer, "usage", None)
-        return Completion(
-            text=answer.choices[0].message.content or "",
-            usage=None if reported is None else usage_of(reported),
-            price_usd=None if reported is None else price_usd(model, reported),
-        )
+        return Completion(text=answer.choices[0].message.content or "", usage=getattr(answer, "usage", None))
 
     async def close(self) -> None:
         """Close the connections to providers."""
@@ -255,23 +253,6 @@ def usage_of(reported: Any) -> Json:
         "output_tokens": reported.completion_tokens,
         "total_tokens": reported.total_tokens,
     }
-
-
-def price_usd(model: str, usage: Any) -> float | None:
-    """What an answer costs by ``model``'s list price, in US dollars; ``None`` for a model whose price nobody knows.
-
-    ``usage``: as the answer's last chunk has it, cached tokens included.
-    """
-    try:
-        prices: tuple[float, float] = _cost_per_token(
-            model=model,
-            prompt_tokens=usage.prompt_tokens,
-            completion_tokens=usage.completion_tokens,
-            usage_object=usage,
-        )
-    except Exception:  # litellm has no class of its own for a model that it does not know
-        return None
-    return sum(prices)
 
 
 def known_models(providers: Collection[str]) -> list[str]:

@@ -3,7 +3,7 @@
 from functools import cache
 from typing import Literal
 
-from pydantic import model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -95,6 +95,15 @@ class WebhookSettings(BaseSettings):
         return _pairs(self.webhook_allowed_private)
 
 
+class Price(BaseModel):
+    """What a model costs, in US dollars a million tokens."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    input: float = Field(ge=0, allow_inf_nan=False)
+    output: float = Field(ge=0, allow_inf_nan=False)
+
+
 class ModelSettings(BaseSettings):
     """Which model answers, and the secret that holds the providers' keys."""
 
@@ -105,6 +114,8 @@ class ModelSettings(BaseSettings):
     # Providers whose models may be named besides the default model's and those with a key in the secret: what is paid
     # for by the function's role. litellm's names, separated by commas.
     model_providers: str = ""
+    # What models cost that litellm has no price for, or another one: {"openai/mine": {"input": 0.5, "output": 1.5}}.
+    model_prices: dict[str, Price] = {}
     # Of the model client: connections in all, and to one host; for how long an address that was looked up is good.
     model_connections: int = 100
     model_connections_per_host: int = 30

@@ -72,7 +72,10 @@ class Wanted:
 
 @dataclass
 class Answer:
-    """What came of a run. ``is_abandoned``: the last message was given up; the model may begin anew."""
+    """What came of a run. ``is_abandoned``: the last message was given up; the model may begin anew.
+
+    ``is_estimated``: a provider has not told its count, and ours stands for it.
+    """
 
     parts: list[Said | Call] = field(default_factory=list[Said | Call])
     wanted: list[Wanted] = field(default_factory=list[Wanted])
@@ -80,6 +83,7 @@ class Answer:
     seconds: float = 0.0
     input_tokens: int = 0
     output_tokens: int = 0
+    is_estimated: bool = False
     error: str | None = None
     is_abandoned: bool = False
     begun: float = field(default_factory=time.perf_counter)
@@ -95,7 +99,8 @@ class Answer:
         if self.first_token_s is not None:
             parts.insert(0, f"first token after {self.first_token_s * 1000:.0f} ms")
         if self.output_tokens:
-            parts.append(f"{self.input_tokens} tokens read, {self.output_tokens} written")
+            about = "about " if self.is_estimated else ""
+            parts.append(f"{about}{self.input_tokens} tokens read, {self.output_tokens} written")
         return ", ".join(parts)
 
     def take(self, event: Frame) -> str:
@@ -140,6 +145,7 @@ class Answer:
         usage = data.get("usage") or {}
         self.input_tokens += usage.get("input_tokens", 0)
         self.output_tokens += usage.get("output_tokens", 0)
+        self.is_estimated |= bool(usage.get("estimated"))
         self.is_abandoned = data["event"] == "error"
 
     def _end_text(self) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from shared.agent_config import AgentConfig
 from shared.domain import Json
 from shared.errors import SunaError
-from shared.llm import ContextWindowExceededError, Llm, ModelError, error_of, is_passing, may_use_key
+from shared.llm import ContextWindowExceededError, Llm, ModelError, Timeout, error_of, is_passing, may_use_key
 
 # Tries a model gets before the next one's turn, and what is waited between them.
 TRIES = 3
@@ -78,18 +78,27 @@ def _key_for(config: AgentConfig, model: str) -> str | None:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a try failed. ``passing``: the same try may succeed later; ``overflow``: the context is too long for it."""
+    """Why a try failed. ``passing``: the same try may succeed later; ``overflow``: the context is too long for it.
+
+    ``refused``: the provider has said no, or was not reached: it has done nothing if it has not begun to answer.
+    """
 
     error: Json
     passing: bool
     overflow: bool = False
+    refused: bool = False
 
     @classmethod
     def of(cls, error: Exception) -> "Failure":
         """The failure that ``error`` of a model is."""
         if isinstance(error, ModelTimeoutError):
             return cls({"code": "model_timeout", "message": error.message}, passing=True)
-        return cls(error_of(error), passing=is_passing(error), overflow=isinstance(error, ContextWindowExceededError))
+        return cls(
+            error_of(error),
+            passing=is_passing(error),
+            overflow=isinstance(error, ContextWindowExceededError),
+            refused=not isinstance(error, Timeout),
+        )
 
 
 FAILURES = (ModelError, ModelTimeoutError)

@@ -12,7 +12,6 @@ from functions.runner.tools.output import storable
 from shared import events
 from shared.agent_config import ProcessorConfig
 from shared.domain import Json
-from shared.llm import usage_of
 from shared.stream.publisher import DeltaKind, Publisher
 
 # Characters of a malformed call that clients are shown; the model is told what is wrong with it.
@@ -32,9 +31,10 @@ class Response:
     reasoning: str = ""
     calls: list[ToolCall] = field(default_factory=list[ToolCall])
     finish_reason: str | None = None
-    usage: Json | None = None
-    # As the provider told it.
+    # What the provider has counted, as its last chunk tells it.
     reported: Any = None
+    # Whatever has come, as it came: also what is not kept.
+    received: list[str] = field(default_factory=list[str])
 
     @property
     def empty(self) -> bool:
@@ -85,10 +85,10 @@ class ResponseProcessor:
         response = self.response
         async for chunk in chunks:
             if (usage := getattr(chunk, "usage", None)) is not None:
-                response.usage = usage_of(usage)
                 response.reported = usage
             for choice in chunk.choices[:1]:
                 response.finish_reason = choice.finish_reason or response.finish_reason
+                response.received += _texts(choice.delta)
                 await self._reasoning(getattr(choice.delta, "reasoning_content", None))
                 await self._text(choice.delta.content)
                 await self._tool_calls(choice.delta.tool_calls)
@@ -166,6 +166,15 @@ class ResponseProcessor:
             block, self._block = self._block, None
             content: Json = {"type": block.kind, block.kind: block.text}
             await self._publisher.publish(events.block_finish(self._run_id, block.index, content))
+
+
+def _texts(delta: Any) -> list[str]:
+    """All that the model has written in a chunk: words, thoughts, pieces of calls."""
+    calls: list[Any] = delta.tool_calls or []
+    functions: list[Any] = [call.function for call in calls if call.function is not None]
+    pieces: list[str | None] = [getattr(delta, "reasoning_content", None), delta.content]
+    pieces += [piece for function in functions for piece in (function.name, function.arguments)]
+    return [piece for piece in pieces if piece]
 
 
 def _wire_call(call: ToolCall) -> Json:

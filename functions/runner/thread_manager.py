@@ -17,10 +17,12 @@ from functions.runner.tool_execution import ToolExecutor
 from functions.runner.transcript import Transcript
 from functions.runner.turn import Turn, TurnEnd
 from shared import events
+from shared.context.charging import Charging
 from shared.context.manager import Context, ContextManager
 from shared.database import budgets, connection, messages, tool_executions
 from shared.domain import Claim, Json
-from shared.llm import Llm
+from shared.llm import Llm, usage_of
+from shared.prices import Prices
 from shared.stream.publisher import Publisher
 from shared.telemetry import logger
 
@@ -48,6 +50,7 @@ class ThreadManager:
         )
         self._pending = PendingCalls(claim, agent=agent, executor=self._executor, transcript=self._transcript)
         self._images = Images(claim)
+        self._charges = Charging(Prices(llm.model_prices))
         self._turn: Turn | None = None
         self._tool_tokens: int | None = None
         self._told_left_out = False
@@ -136,14 +139,15 @@ class ThreadManager:
         if context.over_budget:
             return Outcome("needs_summary")
         given = await self._images.shown(context.messages)
-        end = await self._answer([*given, _CONTINUE] if cut else given)
+        end = await self._answer([*given, _CONTINUE] if cut else given, tokens=context.tokens)
         if end.failure is not None:
             # The provider may count differently.
             if end.failure.overflow and await self._context_manager.overflowed(self._claim, context):
                 return Outcome("needs_summary")
             return Outcome("failed", error=end.failure.error)
-        if end.response.usage:
-            self._context_manager.learn(end.model, counted=context.tokens, reported=end.response.usage["input_tokens"])
+        if end.response.reported is not None:
+            reported = usage_of(end.response.reported)["input_tokens"]
+            self._context_manager.learn(end.model, counted=context.tokens, reported=reported)
         if end.contexts:
             return await self._pending.execute(end.contexts, budget)
         # Without `execute_tools` the calls are the client's to execute, and the run ends with them.
@@ -187,8 +191,8 @@ class ThreadManager:
             await self._publisher.publish(events.custom(self._claim.agent_run_id, "context_left_out", payload))
         return context
 
-    async def _answer(self, given: list[Json]) -> TurnEnd:
-        """Let the model answer: retries with backoff, then the fallback models."""
+    async def _answer(self, given: list[Json], *, tokens: int) -> TurnEnd:
+        """Let the model answer what it is given, of so many tokens: retries with backoff, then the fallback models."""
         end: TurnEnd | None = None
         tries = attempts(self._agent.config, default_model=self._llm.default_model)
         dead_models: set[str] = set()
@@ -196,7 +200,7 @@ class ThreadManager:
             if attempt.model in dead_models:
                 continue
             await asyncio.sleep(attempt.backoff_s)
-            end = await self._try(attempt, given)
+            end = await self._try(attempt, given, tokens)
             if end.failure is None or end.contexts:
                 break
             if not end.failure.passing:
@@ -204,7 +208,7 @@ class ThreadManager:
         assert end is not None, "there is always a first model"  # noqa: S101
         return end
 
-    async def _try(self, attempt: Attempt, given: list[Json]) -> TurnEnd:
+    async def _try(self, attempt: Attempt, given: list[Json], tokens: int) -> TurnEnd:
         turn = Turn(
             self._claim,
             agent=self._agent,
@@ -214,6 +218,8 @@ class ThreadManager:
             publisher=self._publisher,
             transcript=self._transcript,
             executor=self._executor,
+            charges=self._charges,
+            prompt_tokens=tokens,
         )
         self._turn = turn
         try:

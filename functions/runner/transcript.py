@@ -72,6 +72,11 @@ class Transcript:
         self._open.add(message_id)
         self._unknown.discard(message_id)
 
+    async def charge(self, message_id: UUID, charge: Json) -> None:
+        """Charge a message that is kept no further than it is with all that its answer has come to."""
+        async with holding(self._claim) as connection:
+            await messages.charge(connection, message_id=message_id, charge=charge)
+
     async def unanswered(self) -> list[ToolExecution]:
         """The thread's calls whose results do not stand among its messages yet."""
         claim = self._claim

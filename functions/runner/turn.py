@@ -1,4 +1,7 @@
-"""One try of one answer: its message from ``message-start`` to its end, and the calls that begin in it."""
+"""One try of one answer: its message from ``message-start`` to its end, and the calls that begin in it.
+
+What it has used is charged, however it ends: with its message, or, if none is kept of it, by itself.
+"""
 
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -11,9 +14,12 @@ from functions.runner.response_processor import Response, ResponseProcessor
 from functions.runner.tool_execution import ToolExecutionContext, ToolExecutor
 from functions.runner.transcript import Transcript
 from shared import events
+from shared.context import charging
+from shared.context.charging import Charging
+from shared.database import budgets, transaction
 from shared.database.tool_executions import ExecutionStatus, ToolExecution
 from shared.domain import Claim, Json
-from shared.llm import Llm, price_usd
+from shared.llm import Llm
 from shared.stream.publisher import Publisher
 
 _EMPTY = Failure({"code": "model_empty", "message": "the model has answered nothing"}, passing=True)
@@ -46,7 +52,10 @@ class Turn:
         publisher: Publisher,
         transcript: Transcript,
         executor: ToolExecutor,
+        charges: Charging,
+        prompt_tokens: int,
     ) -> None:
+        """``prompt_tokens``: of what the model is given, as we count them."""
         self._claim = claim
         self._agent = agent
         self._model = model
@@ -55,6 +64,12 @@ class Turn:
         self._publisher = publisher
         self._transcript = transcript
         self._executor = executor
+        self._charges = charges
+        self._prompt_tokens = prompt_tokens
+        # Whether a provider has been asked, and may do its work.
+        self._asked = False
+        self._counted_to = 0
+        self._received_tokens = 0
         self._contexts: list[ToolExecutionContext] = []
         self._processor = ResponseProcessor(
             agent.config.processor,
@@ -74,6 +89,7 @@ class Turn:
             metadata={"thread_id": str(self._claim.thread_id), "model": self._model},
         )
         await self._publisher.publish(start)
+        self._asked = True
         async with (
             model_time(config.limits.model_call_s, "the model has not ended its answer"),
             aclosing(
@@ -84,17 +100,19 @@ class Turn:
         if response.empty:
             return await self.fail(_FILTERED if response.finish_reason == "content_filter" else _EMPTY)
         later = self._contexts_of_later(response.calls)
-        await self._keep([context.execution for context in later])
+        usage = await self._keep([context.execution for context in later])
         self._contexts += later
-        await self._publisher.publish(events.message_finish(self._claim.agent_run_id, response.usage))
+        await self._publisher.publish(events.message_finish(self._claim.agent_run_id, usage))
         return TurnEnd(response, self._model, self._contexts)
 
     async def fail(self, failure: Failure) -> TurnEnd:
         """The model has failed. What began to execute stands, and so does the message up to there."""
+        if failure.refused and not self._processor.response.received:
+            self._asked = False
         if self._contexts:
             await self._processor.close()
-            await self._keep([], finish_reason="error")
-            await self._publisher.publish(events.message_finish(self._claim.agent_run_id, None))
+            usage = await self._keep([], finish_reason="error")
+            await self._publisher.publish(events.message_finish(self._claim.agent_run_id, usage))
             return TurnEnd(self._processor.response, self._model, self._contexts)
         await self.abandon(failure.error)
         return TurnEnd(Response(), self._model, failure=failure)
@@ -103,6 +121,7 @@ class Turn:
         """Close the message; it is not kept, unless calls of it began: then it is what was kept with them."""
         await self._publisher.publish(events.message_error(self._claim.agent_run_id, **error))
         await self._executor.cancel()
+        await self._charge_given_up()
 
     async def cut_off(self, reason: str) -> None:
         """Keep what the model has said so far, and close the message."""
@@ -113,8 +132,41 @@ class Turn:
             known = {context.execution.call_id for context in self._contexts}
             executes = self._agent.config.processor.execute_tools
             calls = [call for call in self._processor.response.calls if executes and call.call_id not in known]
-            await self._keep([self._context(call, "pending").execution for call in calls], finish_reason=reason)
-        await self._publisher.publish(events.message_finish(self._claim.agent_run_id, None))
+            usage = await self._keep([self._context(call, "pending").execution for call in calls], finish_reason=reason)
+        else:
+            usage = await self._charge_given_up()
+        await self._publisher.publish(events.message_finish(self._claim.agent_run_id, usage))
+
+    async def _charge(self) -> Json:
+        """What the answer is charged with, so far."""
+        response = self._processor.response
+        if response.reported is not None:
+            return self._charges.reported(self._model, response.reported)
+        # An answer is kept with each call that begins in it: what has been counted is not counted again.
+        end = len(response.received)
+        new = "".join(response.received[self._counted_to : end])
+        self._received_tokens += await charging.count(self._model, new)
+        self._counted_to = end
+        return self._charges.estimated(self._model, sent=self._prompt_tokens, received=self._received_tokens)
+
+    async def _charge_given_up(self) -> Json | None:
+        """Charge what will not be kept, or not as far as it has come; returns its usage."""
+        if not self._asked:
+            return None
+        charge = await self._charge()
+        if self._contexts:
+            await self._transcript.charge(self._message_id, charge)
+            return charge["usage"]
+        async with transaction() as taken:
+            await budgets.charge_unkept(
+                taken,
+                answer_id=self._message_id,
+                account_id=self._claim.account_id,
+                thread_id=self._claim.thread_id,
+                run_number=self._claim.number,
+                charge=charge,
+            )
+        return charge["usage"]
 
     def _contexts_of_later(self, calls: list[ToolCall]) -> list[ToolExecutionContext]:
         """The calls that are executed after the answer."""
@@ -154,13 +206,11 @@ class Turn:
 
     async def _keep(
         self, begun: list[ToolExecution], *, finish_reason: str | None = None, text_end: int | None = None
-    ) -> None:
+    ) -> Json:
+        """Keep the answer as far as it has come, charged as far; returns its usage."""
         response = self._processor.response
-        metadata: Json = {"model": self._model, "finish_reason": finish_reason or response.finish_reason}
-        if response.usage:
-            metadata["usage"] = response.usage
-            if (price := price_usd(self._model, response.reported)) is not None:
-                metadata["price_usd"] = price
+        charge = await self._charge()
+        metadata: Json = {"model": self._model, "finish_reason": finish_reason or response.finish_reason, **charge}
         if response.reasoning:
             metadata["reasoning"] = response.reasoning
         if response.calls:
@@ -174,3 +224,4 @@ class Turn:
             thread_run_id=self._thread_run_id,
             begun=begun,
         )
+        return charge["usage"]

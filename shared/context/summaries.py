@@ -8,17 +8,19 @@ from dataclasses import dataclass, field
 from functools import partial
 from uuid import UUID, uuid4
 
-from shared.context import summary_text
+from shared.context import charging, summary_text
 from shared.context.budget import limits_of
+from shared.context.charging import Charging
 from shared.context.counting import PRIMING, Encoding, count_message, count_text, family_of, load
 from shared.context.plan import compressed_size, groups_of, size
 from shared.context.reading import Reader, Tail
 from shared.context.transcript import first_piece, pack, transcribe
-from shared.database import Connection, connection, context
+from shared.database import Connection, budgets, connection, context, transaction
 from shared.database.context import NewSummary, Row, Scope
 from shared.domain import Json
 from shared.errors import SunaError
-from shared.llm import Completion, Llm, ModelError, is_passing
+from shared.llm import Completion, Llm, ModelError, Timeout, is_passing
+from shared.prices import Prices
 from shared.telemetry import logger
 
 type Writing = Callable[[], AbstractAsyncContextManager[Connection]]
@@ -68,8 +70,9 @@ class _Task:
     chunk_limit: int
     tail: Tail
     covered: Sequence[Sequence[Row]]
-    answers: list[Completion] = field(default_factory=list[Completion])
-    """What the model has answered so far, for what it costs."""
+    summary_id: UUID = field(default_factory=uuid4)
+    charges: list[Json] = field(default_factory=list[Json])
+    """What the model's answers are charged with, so far."""
 
 
 class Summaries:
@@ -77,6 +80,7 @@ class Summaries:
 
     def __init__(self, llm: Llm, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         self._llm = llm
+        self._charges = Charging(Prices(llm.model_prices))
         self._sleep = sleep
 
     async def make(
@@ -129,11 +133,16 @@ class Summaries:
             tail=tail,
             covered=covered,
         )
-        before = await self._fingerprint(task)
-        text = await self._summarise(task, reader, should_stop)
-        if text is None:
-            return None
-        return await self._write(task, text, tokens=tokens, fingerprint=before, writing=writing)
+        written: Summary | None = None
+        try:
+            before = await self._fingerprint(task)
+            text = await self._summarise(task, reader, should_stop)
+            if text is not None:
+                written = await self._write(task, text, tokens=tokens, fingerprint=before, writing=writing)
+        finally:
+            if written is None:
+                await _charge_dropped(task)
+        return written
 
     async def _summarise(
         self, task: _Task, reader: Reader, should_stop: Callable[[], Awaitable[bool]] | None
@@ -183,18 +192,27 @@ class Summaries:
                     provider_key=task.provider_key,
                 )
             except ModelError as error:
+                if isinstance(error, Timeout):
+                    # It may have been at work on it.
+                    task.charges.append(self._charges.estimated(task.model, sent=_sent(task, asked), received=0))
                 late = time.monotonic() - begun > _REPEATED_WITHIN_S
                 if backoff_s is None or late or not is_passing(error):
                     raise SummaryFailedError(f"the model has made no summary: {error}") from error
                 logger.warning("the model failed to summarise; it is asked again", exc_info=True)
             else:
-                task.answers.append(answer)
+                task.charges.append(await self._charge(task, asked, answer))
                 text = summary_text.clean(answer.text)
                 if text:
                     return text
             if backoff_s is not None:
                 await self._sleep(backoff_s)
         raise SummaryFailedError("the model has answered nothing when it was asked for a summary")
+
+    async def _charge(self, task: _Task, asked: Sequence[Json], answer: Completion) -> Json:
+        if answer.usage is not None:
+            return self._charges.reported(task.model, answer.usage)
+        received = await charging.count(task.model, answer.text)
+        return self._charges.estimated(task.model, sent=_sent(task, asked), received=received)
 
     async def _fingerprint(self, task: _Task) -> str | None:
         async with connection() as taken:
@@ -217,9 +235,9 @@ class Summaries:
             covers=last.place,
             last=last.message_id,
         )
-        metadata |= _used(task.answers)
+        metadata |= charging.in_all(task.charges)
         new = NewSummary(
-            message_id=uuid4(),
+            message_id=task.summary_id,
             content=content,
             metadata=metadata,
             covers=last.place,
@@ -244,14 +262,24 @@ def _summary_size(text: str, task: _Task) -> int:
     return count_message(summary_text.message(text), task.encoding)
 
 
-def _used(answers: Sequence[Completion]) -> Json:
-    """What the answers used, for a message's metadata; a price only where all of them have one."""
-    usages = [answer.usage for answer in answers if answer.usage is not None]
-    if not usages:
-        return {}
-    used: Json = {"usage": {name: sum(usage[name] for usage in usages) for name in usages[0]}}
-    prices = [answer.price_usd for answer in answers if answer.price_usd is not None]
-    return used | {"price_usd": sum(prices)} if len(prices) == len(answers) else used
+def _sent(task: _Task, asked: Sequence[Json]) -> int:
+    """Tokens of what the model was asked."""
+    return PRIMING + sum(count_message(message, task.encoding) for message in asked)
+
+
+async def _charge_dropped(task: _Task) -> None:
+    """Charge the run with answers that no summary came of."""
+    if not task.charges:
+        return
+    async with transaction() as taken:
+        await budgets.charge_unkept(
+            taken,
+            answer_id=task.summary_id,
+            account_id=task.scope.account_id,
+            thread_id=task.scope.thread_id,
+            run_number=task.scope.number,
+            charge=charging.in_all(task.charges),
+        )
 
 
 def _given_size(groups: Sequence[Sequence[Row]]) -> int:

@@ -1,9 +1,10 @@
 """What runs and accounts have used of models, and what their plans allow: tokens, and US dollars as prices are known.
 
-Used is what providers report of answers that are kept. A budget is looked at between answers, so that the last one may
-exceed it.
+Used is what providers report of their answers, and of those that were not taken to their end what we count
+(``shared.context.charging``). A budget is looked at between answers, so that the last one may exceed it.
 """
 
+import json
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from uuid import UUID
@@ -141,3 +142,13 @@ async def of_run(connection: Connection, *, account_id: str, thread_id: UUID, ru
         max_cost_usd=row["max_run_cost_usd"],
     )
     return Spending(run=run, day=_day(row), max_answer_tool_calls=row["max_answer_tool_calls"])
+
+
+async def charge_unkept(
+    connection: Connection, *, answer_id: UUID, account_id: str, thread_id: UUID, run_number: int, charge: Json
+) -> None:
+    """Charge an answer that no message is kept of with its run; to do so again changes nothing.
+
+    ``answer_id``: the message's that it would have been. Not fenced: whoever holds the run by now, this was spent.
+    """
+    await connection.execute(_SQL["charge_unkept"], answer_id, thread_id, account_id, run_number, json.dumps(charge))

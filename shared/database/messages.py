@@ -85,6 +85,11 @@ async def replace(connection: Connection, *, message_id: UUID, content: Json, me
     await connection.execute(_SQL["replace"], message_id, json.dumps(content), json.dumps(metadata))
 
 
+async def charge(connection: Connection, *, message_id: UUID, charge: Json) -> None:
+    """Write what an open message of the caller's run is charged with."""
+    await connection.execute(_SQL["charge"], message_id, json.dumps(charge))
+
+
 async def content(connection: Connection, *, message_id: UUID, thread_id: UUID, account_id: str) -> Json | None:
     """What one message of the thread says; ``None`` if the thread has no such message."""
     text: str | None = await connection.fetchval(_SQL["content"], message_id, thread_id, account_id)

@@ -95,6 +95,11 @@ class Account:
             *(run_id, thread_id, self.account_id, message_id),
         )
         await self.database.connection.execute(
+            "INSERT INTO unkept_answers (answer_id, thread_id, account_id, run_number, metadata)"
+            """ VALUES ($1, $2, $3, 1, '{"usage": {"total_tokens": 1}}')""",
+            *(uuid4(), thread_id, self.account_id),
+        )
+        await self.database.connection.execute(
             """
             INSERT INTO files (file_id, thread_id, account_id, name, content_type, size, object_key)
             VALUES ($1, $2, $3, 'a.txt', 'text/plain', 1, $4)

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -67,6 +68,12 @@ async def _unless_0(found: Awaitable[int]) -> int | None:
 async def _as_list(found: Awaitable[object]) -> list[object]:
     """Nothing as an empty list."""
     return [one for one in [await found] if one is not None]
+
+
+async def _charged(taken: Any, own: Owned, who: str) -> object:
+    answer = {"answer_id": uuid4(), "thread_id": own.thread_id, "run_number": 1, "charge": {}}
+    await budgets.charge_unkept(taken, account_id=who, **answer)
+    return await taken.fetch("SELECT FROM unkept_answers WHERE answer_id = $1", answer["answer_id"])
 
 
 # How each function of a store answers one who asks for another's thread. Those that insert are called under the
@@ -149,6 +156,7 @@ STRANGERS: dict[tuple[Any, str], Callable[[Any, Owned, str], Awaitable[object]]]
     (budgets, "of_run"): lambda taken, own, who: budgets.of_run(
         taken, account_id=who, thread_id=own.thread_id, run_number=1
     ),
+    (budgets, "charge_unkept"): _charged,
     (files, "count"): lambda taken, own, who: _as_list(
         _unless_0(files.count(taken, thread_id=own.thread_id, account_id=who))
     ),

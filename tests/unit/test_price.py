@@ -3,7 +3,9 @@
 import pytest
 from litellm.types.utils import PromptTokensDetailsWrapper, Usage
 
-from shared.llm import price_usd
+from shared.prices import Prices
+
+price_usd = Prices({}).of
 
 
 def test_a_price_is_that_of_the_tokens() -> None:

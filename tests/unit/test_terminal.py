@@ -62,6 +62,13 @@ def test_text_and_calls_are_in_order_and_tokens_are_summed() -> None:
     assert answer.text == "Let me see.A cat."
 
 
+def test_a_count_of_ours_is_told_from_the_providers() -> None:
+    usage = {"input_tokens": 3, "output_tokens": 2, "estimated": True}
+    estimated = _answer([_text("Hel"), _event("messages", event="message-finish", usage=usage)])
+    assert "about 3 tokens read, 2 written" in estimated.summary()
+    assert "about" not in _answer(TOLD).summary()
+
+
 def test_a_call_that_the_run_leaves_open_has_failed() -> None:
     answer = _answer([*TOLD[:4], _event("lifecycle", event="failed", error="stop: by the user")])
     assert isinstance(call := answer.parts[-1], Call)

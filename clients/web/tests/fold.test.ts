@@ -103,6 +103,14 @@ describe("the end of a run", () => {
     expect(view.messages[1]?.blocks[0]).toMatchObject({ call: { status: "failed" } });
   });
 
+  it("tells a count of ours from the provider's", () => {
+    const usage = { input_tokens: 3, output_tokens: 2, estimated: true };
+    const view = folded([...ANSWER.slice(0, 2), event(3, "messages", RUN, { event: "message-finish", usage })]);
+
+    expect(view.runs.get(RUN)).toMatchObject({ outputTokens: 2, estimated: true });
+    expect(folded(ANSWER).runs.get(RUN)?.estimated).toBeUndefined();
+  });
+
   it("is final: a late word of it changes nothing", () => {
     const view = folded([...ANSWER, lifecycle(9, RUN, "running")]);
 

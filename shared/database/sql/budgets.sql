@@ -11,10 +11,10 @@ JOIN accounts a ON a.account_id = $1
 JOIN plans p USING (plan_id)
 LEFT JOIN account_usage u ON u.account_id = a.account_id AND u.day = today.day
 CROSS JOIN LATERAL (
-    SELECT coalesce(sum((m.metadata #>> '{usage,total_tokens}')::bigint), 0)::bigint AS tokens,
-        coalesce(sum((m.metadata ->> 'price_usd')::numeric), 0)::float8 AS cost_usd
-    FROM messages m
-    WHERE m.thread_id = $2 AND m.account_id = a.account_id AND m.run_number = $3 AND m.metadata ? 'usage'
+    SELECT coalesce(sum((c.metadata #>> '{usage,total_tokens}')::bigint), 0)::bigint AS tokens,
+        coalesce(sum((c.metadata ->> 'price_usd')::numeric), 0)::float8 AS cost_usd
+    FROM charged_answers c
+    WHERE c.thread_id = $2 AND c.account_id = a.account_id AND c.run_number = $3
 ) r
 
 -- name: of_day
@@ -26,3 +26,11 @@ FROM (SELECT (clock_timestamp() AT TIME ZONE 'UTC')::date AS day) today
 JOIN accounts a ON a.account_id = $1
 JOIN plans p USING (plan_id)
 LEFT JOIN account_usage u ON u.account_id = a.account_id AND u.day = today.day
+
+-- name: charge_unkept
+-- An answer that no message was kept of, as far as anybody knew: the message has the charge, if it is there. Nothing is
+-- charged to a thread that is gone.
+INSERT INTO unkept_answers (answer_id, thread_id, account_id, run_number, metadata)
+SELECT $1, t.thread_id, t.account_id, $4, $5::jsonb FROM threads t
+WHERE t.thread_id = $2 AND t.account_id = $3 AND NOT EXISTS (SELECT FROM messages WHERE message_id = $1)
+ON CONFLICT (answer_id) DO NOTHING

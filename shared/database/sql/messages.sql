@@ -12,6 +12,9 @@ RETURNING *
 -- What an open message has become. Its counts are void.
 UPDATE messages SET content = $2::jsonb, metadata = $3::jsonb WHERE message_id = $1
 
+-- name: charge
+UPDATE messages SET metadata = metadata || $2::jsonb WHERE message_id = $1
+
 -- name: content
 SELECT content FROM messages WHERE message_id = $1 AND thread_id = $2 AND account_id = $3
 

@@ -155,22 +155,9 @@ UPDATE threads SET
 WHERE thread_id = $1 AND coalesce(generation, thread_id) = $2 AND epoch = $3
 
 -- name: finish
--- The tokens used are those of all its answers, whichever attempts and executors they were given by; there is a price
--- where each of them has one.
 UPDATE agent_runs SET
     status = $3, error = $4::jsonb,
-    usage = (
-        SELECT jsonb_build_object(
-            'input_tokens', sum((metadata #>> '{usage,input_tokens}')::bigint),
-            'output_tokens', sum((metadata #>> '{usage,output_tokens}')::bigint),
-            'total_tokens', sum((metadata #>> '{usage,total_tokens}')::bigint)
-        ) || jsonb_strip_nulls(jsonb_build_object(
-            'price_usd', CASE WHEN bool_and(metadata ? 'price_usd') THEN sum((metadata ->> 'price_usd')::numeric) END
-        ))
-        FROM messages m
-        WHERE m.thread_id = agent_runs.thread_id AND m.run_number = agent_runs.number AND m.metadata ? 'usage'
-        HAVING count(*) > 0
-    ),
+    usage = usage_of_run(thread_id, number),
     lease_expires_at = NULL, ended_at = clock_timestamp(), updated_at = clock_timestamp()
 WHERE agent_run_id = (
     SELECT agent_run_id FROM agent_runs
@@ -250,18 +237,7 @@ WHERE agent_run_id = $1 AND handover_no = $2 AND executor = 'workflow'
 -- executor that wakes up later is refused by the attempt. $4, $5: only if it is still handed over by this number.
 UPDATE agent_runs SET
     status = $2, attempt = attempt + 1, error = $3::jsonb,
-    usage = (
-        SELECT jsonb_build_object(
-            'input_tokens', sum((metadata #>> '{usage,input_tokens}')::bigint),
-            'output_tokens', sum((metadata #>> '{usage,output_tokens}')::bigint),
-            'total_tokens', sum((metadata #>> '{usage,total_tokens}')::bigint)
-        ) || jsonb_strip_nulls(jsonb_build_object(
-            'price_usd', CASE WHEN bool_and(metadata ? 'price_usd') THEN sum((metadata ->> 'price_usd')::numeric) END
-        ))
-        FROM messages m
-        WHERE m.thread_id = agent_runs.thread_id AND m.run_number = agent_runs.number AND m.metadata ? 'usage'
-        HAVING count(*) > 0
-    ),
+    usage = usage_of_run(thread_id, number),
     lease_expires_at = NULL, ended_at = clock_timestamp(), updated_at = clock_timestamp()
 WHERE agent_run_id = (
     SELECT agent_run_id FROM agent_runs

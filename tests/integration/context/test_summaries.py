@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -12,8 +14,9 @@ from shared.context.summaries import SummaryFailedError
 from shared.context.summary_text import text_of
 from shared.database import budgets, transaction
 from shared.database.context import EndedRun, Scope
+from shared.domain import Claim
 from shared.errors import LeaseLostError
-from shared.llm import Llm
+from shared.llm import Completion, Llm
 from shared.runs import transitions
 from tests.integration.context.conftest import MODEL
 from tests.integration.context.growing import GrowingThread, spoken, words
@@ -242,11 +245,18 @@ async def test_what_a_summary_used_counts_in_the_budgets_of_its_run_and_of_the_d
     [summary] = await thread.summaries()
     used = json.loads(summary["metadata"])["usage"]
     assert used["total_tokens"] == used["input_tokens"] + used["output_tokens"] > 0
+    assert "estimated" not in used
+    assert await _spent(thread, claim) == used["total_tokens"]
+
+
+async def _spent(thread: GrowingThread, claim: Claim) -> int:
+    """Tokens that the run has used, and its account's day with it."""
     async with transaction() as connection:
         spent = await budgets.of_run(
             connection, account_id=thread.account_id, thread_id=thread.thread_id, run_number=claim.number
         )
-    assert spent.run.tokens == spent.day.budget.tokens == used["total_tokens"]
+    assert spent.run.tokens == spent.day.budget.tokens
+    return spent.run.tokens
 
 
 async def test_a_summary_never_exceeds_its_target(
@@ -278,6 +288,8 @@ async def test_who_has_lost_the_lease_writes_nothing(
     with pytest.raises(LeaseLostError):
         await manager.check_and_summarize_if_needed(claim, model=MODEL, should_stop=lose)
     assert await thread.summaries() == []
+    # It was paid for.
+    assert await _spent(thread, claim) > 0
 
 
 async def test_a_stop_is_seen_between_two_chunks(
@@ -292,6 +304,26 @@ async def test_a_stop_is_seen_between_two_chunks(
     assert not await manager.check_and_summarize_if_needed(claim, model=MODEL, should_stop=stop_after_two)
     assert len(model.calls()) == 2
     assert await thread.summaries() == []
+    assert await _spent(thread, claim) > 0
+
+
+@pytest.mark.usefixtures("model")
+async def test_a_summary_whose_provider_does_not_count_is_charged_by_our_count(
+    thread: GrowingThread, manager: ContextManager, llm: Llm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    complete = llm.complete
+
+    async def uncounted(**asked: Any) -> Completion:
+        return replace(await complete(**asked), usage=None)
+
+    monkeypatch.setattr(llm, "complete", uncounted)
+    await thread.turns(40)
+    claim = await thread.run("go on")
+    assert await manager.check_and_summarize_if_needed(claim, model=MODEL, force=True)
+    [summary] = await thread.summaries()
+    used = json.loads(summary["metadata"])["usage"]
+    assert used["estimated"] is True
+    assert 0 < used["output_tokens"] < used["input_tokens"]
 
 
 async def test_a_summariser_that_fails_leaves_the_thread_as_it_was_and_the_run_goes_on(

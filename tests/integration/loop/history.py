@@ -154,6 +154,11 @@ class History:
         )
         return [dict(row) for row in rows]
 
+    async def charged(self) -> list[Json]:
+        """What the thread's answers are charged with."""
+        rows = await self._sql.fetch("SELECT metadata FROM charged_answers WHERE thread_id = $1", self.thread_id)
+        return [json.loads(row["metadata"]) for row in rows]
+
     async def executions(self) -> list[Json]:
         """The thread's tool executions."""
         rows = await self._sql.fetch("SELECT * FROM tool_executions WHERE thread_id = $1", self.thread_id)

@@ -22,6 +22,9 @@ _NOT_EXECUTED = (
 )
 _MAYBE_EXECUTED = ("outcome of this call is unknown", "before this call was finished", "failed: ValueError")
 
+# What may keep an attempt from charging what it has begun.
+_LOSING = frozenset({"die", "pause", "expire", "lose", "unavailable"})
+
 # An answer that ended so is not whole in its message.
 _CUT = frozenset({"stopped", "timed_out", "error", "xml_tool_limit", None})
 
@@ -62,6 +65,7 @@ async def check(history: History) -> None:
     told = _check_texts(history, groups)
     _check_effects(history, groups, told)
     _check_last_answers(history, groups, told)
+    _check_charges(history, [charge["usage"] for charge in await history.charged()])
     await _check_log(history)
 
 
@@ -214,6 +218,21 @@ def _check_last_answers(history: History, groups: Sequence[Group], told: dict[UU
         if ended.row["status"] == "needs_input":
             waits = {call["name"] for group in own for call in group.calls} & {"ask", *NEED_APPROVAL}
             assert waits or ended.plan.approves, "a run waits for nothing"
+
+
+def _check_charges(history: History, usages: Sequence[Json]) -> None:
+    """Each answer that a provider has worked on is charged once; none is lost but with who should have charged it."""
+    asked = [given for given in history.given if given.answer.ending not in ("refused", "wrong")]
+    happened = {attempt.number: {fault.action for fault in attempt.happened} for attempt in history.attempts}
+    sure = [given for given in asked if not happened[given.attempt] & _LOSING]
+    before_it = sum(fault.kind == "model" for attempt in history.attempts for fault in attempt.happened)
+    assert len(sure) <= len(usages) <= len(asked) + before_it, f"{len(usages)} charges for {len(asked)} answers"
+    whole = [given for given in sure if given.whole and not history.scenario.processor.get("max_xml_tool_calls")]
+    assert sum("estimated" not in usage for usage in usages) >= len(
+        [given for given in whole if not happened[given.attempt]]
+    )
+    for usage in usages:
+        assert usage["total_tokens"] == usage["input_tokens"] + usage["output_tokens"] > 0
 
 
 async def _check_log(history: History) -> None:

@@ -126,6 +126,7 @@ function finishMessage(view: View, id: string, runId: string, usage: JsonObject)
   return withRun(done, runId, {
     inputTokens: (run?.inputTokens ?? 0) + number(usage["input_tokens"]),
     outputTokens: (run?.outputTokens ?? 0) + output,
+    ...(usage["estimated"] === true ? { estimated: true } : {}),
   });
 }
 

@@ -157,6 +157,7 @@ export function fromRun(run: Run): RunView {
     startedAt: Date.parse(run.created_at),
     inputTokens: number(run.usage?.["input_tokens"]),
     outputTokens: number(run.usage?.["output_tokens"]),
+    ...(run.usage?.["estimated"] === true ? { estimated: true } : {}),
     ...(unfinished ? {} : { endedAt: Date.parse(run.updated_at) }),
     ...(run.error ? { error: run.error.message } : {}),
   };
@@ -215,6 +216,7 @@ function joined(seen: RunView | undefined, listed: RunView): RunView {
     ...pick(seen, "startedAt", "firstTokenAt", "endedAt"),
     inputTokens: Math.max(seen.inputTokens, listed.inputTokens),
     outputTokens: Math.max(seen.outputTokens, listed.outputTokens),
+    ...(seen.estimated ? { estimated: true } : {}),
     ...(seen.error && !listed.error ? { error: seen.error } : {}),
   };
 }

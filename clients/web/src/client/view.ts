@@ -50,6 +50,8 @@ export interface RunView {
   readonly endedAt?: number;
   readonly inputTokens: number;
   readonly outputTokens: number;
+  /** Some of the tokens were counted by the service, since a provider has not told its count. */
+  readonly estimated?: boolean;
 }
 
 /** What a thread is interrupted by: a call that awaits approval, or a question. */

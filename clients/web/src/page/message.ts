@@ -134,7 +134,7 @@ export function runFoot(run: RunView, answer: string): HTMLElement {
   if (run.startedAt !== undefined && run.firstTokenAt !== undefined) {
     parts.push(`first word after ${seconds(run.firstTokenAt - run.startedAt)}`);
   }
-  if (run.outputTokens > 0) parts.push(tokens(run.outputTokens));
+  if (run.outputTokens > 0) parts.push(`${run.estimated ? "about " : ""}${tokens(run.outputTokens)}`);
   const figures = h("span", { class: "figures" }, parts.join(" · "));
   const end = endOf(run);
   return h("div", { class: "run-foot", "data-run": run.id }, end, figures, answer ? copyButton(answer) : null);
