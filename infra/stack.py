@@ -56,7 +56,6 @@ class SunaStack(Stack):
             default="*",
             description="Origins whose pages may call the API; tokens travel in headers, never in cookies",
         )
-        model = self._text("DefaultModel", "Model of runs that name none, as litellm spells it", "openai/gpt-4o-mini")
         jwks = self._text("JwksUrl", "Keys of the OIDC issuer whose tokens are accepted")
         # In the cloud the stack has a user pool of its own, unless another issuer is named.
         default = "suna" if stage.cloud is None else ""
@@ -113,11 +112,7 @@ class SunaStack(Stack):
             "DATABASE_SECRET_ARN": database.secret.secret_arn,
             **({"DATABASE_HOST": database.host} if database.host else {}),
             "REDIS_URL": redis_url,
-            "DEFAULT_MODEL": model.value_as_string,
-            "MODEL_PROVIDERS": stage.model_providers,
-            "MODEL_CONNECTIONS": str(stage.model_connections),
-            "MODEL_CONNECTIONS_PER_HOST": str(stage.model_connections_per_host),
-            "MODEL_DNS_TTL_S": str(stage.model_dns_ttl_s),
+            **self._models(stage),
             "RUNS_QUEUE_URL": queues.runs.queue_url,
             "RETRY_QUEUE_URL": queues.retry.queue_url,
             "WATCH_QUEUE_URL": queues.watch.queue_url,
@@ -234,6 +229,20 @@ class SunaStack(Stack):
             return {}
         receivers = self._text("WebhookAllowedPrivate", "Receivers of webhooks on private addresses: host:port,...")
         return {"WEBHOOK_ALLOWED_PRIVATE": receivers.value_as_string}
+
+    def _models(self, stage: Stage) -> dict[str, str]:
+        model = self._text("DefaultModel", "Model of runs that name none, as litellm spells it", "openai/gpt-4o-mini")
+        form = '{"openai/mine": {"input": 0.5, "output": 1.5}}'
+        prices = self._text("ModelPrices", f"What models cost, in US dollars a million tokens: {form}", "{}")
+        return {
+            "DEFAULT_MODEL": model.value_as_string,
+            "MODEL_PROVIDERS": stage.model_providers,
+            "MODEL_PRICES": prices.value_as_string,
+            "MODEL_CONNECTIONS": str(stage.model_connections),
+            "MODEL_CONNECTIONS_PER_HOST": str(stage.model_connections_per_host),
+            "MODEL_DNS_TTL_S": str(stage.model_dns_ttl_s),
+            "SHOWS_PROVIDER_ERRORS": str(stage.shows_provider_errors).lower(),
+        }
 
     def _text(self, name: str, description: str, default: str = "") -> CfnParameter:
         return CfnParameter(self, name, type="String", default=default, description=description)

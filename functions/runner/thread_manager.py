@@ -10,7 +10,7 @@ from uuid import uuid4
 from functions.runner.agent import Agent
 from functions.runner.budget import Budget
 from functions.runner.images import Images
-from functions.runner.model_call import FAILURES, Attempt, Failure, attempts
+from functions.runner.model_call import FAILURES, Attempt, Failure, attempts, models_of
 from functions.runner.outcome import Outcome
 from functions.runner.pending_calls import PendingCalls
 from functions.runner.tool_execution import ToolExecutor
@@ -50,7 +50,8 @@ class ThreadManager:
         )
         self._pending = PendingCalls(claim, agent=agent, executor=self._executor, transcript=self._transcript)
         self._images = Images(claim)
-        self._charges = Charging(Prices(llm.model_prices))
+        self._prices = Prices(llm.model_prices)
+        self._charges = Charging(self._prices)
         self._turn: Turn | None = None
         self._tool_tokens: int | None = None
         self._told_left_out = False
@@ -170,8 +171,19 @@ class ThreadManager:
         if turns - cut >= limits.max_turns:
             message = f"the run has taken {turns} turns, its limit is {limits.max_turns}"
             return Outcome("failed", error={"code": "max_turns", "message": message}), cut
-        spent = spending.error
-        return (None if spent is None else Outcome("failed", error=spent)), cut
+        error = spending.error or (self._priceless() if spending.bounds_money else None)
+        return (None if error is None else Outcome("failed", error=error)), cut
+
+    def _priceless(self) -> Json | None:
+        """The error of a run whose money cannot be counted; ``None``: it can."""
+        for model in models_of(self._agent.config, default_model=self._llm.default_model):
+            if not self._prices.know(model):
+                message = (
+                    f"nobody knows what {model!r} costs, and the account's plan bounds money: choose a model with a"
+                    " price, or have whoever runs this stack give it one (ModelPrices)"
+                )
+                return {"code": "model_without_price", "message": message}
+        return None
 
     async def _context(self) -> Context:
         model = self._agent.config.model or self._llm.default_model

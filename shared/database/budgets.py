@@ -92,6 +92,11 @@ class Spending:
     max_answer_tool_calls: int
 
     @property
+    def bounds_money(self) -> bool:
+        """Whether the plan does: then only models with a price may answer."""
+        return self.run.max_cost_usd is not None or self.day.budget.max_cost_usd is not None
+
+    @property
     def error(self) -> Json | None:
         """The error of a run that has spent its budget, or its account the day's; ``None``: it may go on."""
         spent = self.run.spent

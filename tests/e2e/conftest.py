@@ -93,7 +93,8 @@ async def make_room(stack: RunningStack, *, max_unfinished_runs: int = 1000) -> 
     try:
         await connection.execute(
             "UPDATE plans SET max_unfinished_runs = $1, requests_per_minute = 1000000, request_burst = 1000000,"
-            " max_connections = NULL, max_thread_messages = NULL, max_waits = 1000",
+            " max_connections = NULL, max_thread_messages = NULL, max_waits = 1000,"
+            " max_run_cost_usd = NULL, max_day_cost_usd = NULL",
             max_unfinished_runs,
         )
     finally:

@@ -50,6 +50,21 @@ async def test_money_is_counted_where_the_price_is_known(
     assert free["status"] == "success", free["error"]
 
 
+async def test_a_model_without_a_price_answers_only_where_no_money_is_bounded(
+    stack: RunningStack, http: httpx.AsyncClient, account_id: str
+) -> None:
+    unpriced: dict[str, Any] = {"config": {"configurable": {"fallback_models": ["openai/second"]}}}
+
+    await give_plan(stack, account_id, max_run_cost_usd=None)
+    ended = await ended_run(http, await start_run(http, await new_thread(http), "hello", **unpriced))
+    assert ended["error"]["code"] == "model_without_price"
+    assert "'openai/second'" in ended["error"]["message"]
+
+    await give_plan(stack, account_id, max_run_cost_usd=None, max_day_cost_usd=None)
+    ended = await ended_run(http, await start_run(http, await new_thread(http), "hello", **unpriced))
+    assert ended["status"] == "success", ended["error"]
+
+
 async def test_a_spent_day_refuses_runs_over_http_and_websocket(
     stack: RunningStack, http: httpx.AsyncClient, client: Stack, account_id: str
 ) -> None:

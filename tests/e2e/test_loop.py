@@ -137,7 +137,7 @@ async def test_usage_is_that_of_all_answers(http: httpx.AsyncClient) -> None:
 async def test_a_runs_last_event_has_its_usage_and_the_price_where_that_is_known(
     client: Stack, http: httpx.AsyncClient
 ) -> None:
-    for model, is_known in (("openai/gpt-4o", True), ("openai/scripted", False)):
+    for model, is_known in (("openai/gpt-4o", True), ("openai/second", False)):
         thread_id = await new_thread(http)
         async with subscribed(client, thread_id, ["lifecycle"]) as socket:
             config = {"configurable": {"model": model}}

@@ -78,6 +78,7 @@ CADENCES = (
     Allowed("AWS::Lambda::EventSourceMapping Properties.ScalingConfig.MaximumConcurrency"),
     Allowed("AWS::Logs::LogGroup Properties.RetentionInDays"),
 )
+WORDS = (Allowed("AWS::Lambda::Function Properties.Environment.Variables.SHOWS_PROVIDER_ERRORS"),)
 ALLOWED = {
     "code location": CODE,
     "network": NETWORK,
@@ -86,6 +87,7 @@ ALLOWED = {
     "edge": EDGE,
     "identity": IDENTITY,
     "cadences and sizes": CADENCES,
+    "what is told of a provider's error": WORDS,
 }
 
 

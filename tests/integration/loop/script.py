@@ -17,7 +17,7 @@ from litellm.types.utils import (
 
 from shared.domain import Json
 from shared.llm import Llm
-from shared.settings import ModelSettings
+from shared.settings import ModelSettings, Price
 
 MODEL = "openai/scripted"
 
@@ -89,7 +89,8 @@ class ScriptedLlm(Llm):
     """
 
     def __init__(self, on_call: Any, on_chunk: Any) -> None:
-        super().__init__(ModelSettings(default_model=MODEL))
+        free = {MODEL: Price(input=0, output=0)}
+        super().__init__(ModelSettings(default_model=MODEL, model_prices=free))
         self._on_call = on_call
         self._on_chunk = on_chunk
 

@@ -3,10 +3,13 @@
 import psycopg
 
 _PLAN = """
-INSERT INTO plans (plan_id, max_unfinished_runs, max_day_tokens, max_day_cost_usd, max_connections, max_thread_messages,
-    max_waits, max_threads, max_assistants)
-VALUES ('local', 1000, NULL, NULL, NULL, NULL, 1000, NULL, NULL)
-ON CONFLICT DO NOTHING
+INSERT INTO plans (
+    plan_id, max_unfinished_runs, max_connections, max_thread_messages, max_waits, max_threads, max_assistants,
+    max_day_tokens, max_run_cost_usd, max_day_cost_usd
+) VALUES ('local', 1000, NULL, NULL, 1000, NULL, NULL, NULL, NULL, NULL)
+-- One of before could not answer by a model whose price nobody knows.
+ON CONFLICT (plan_id) DO UPDATE SET max_run_cost_usd = NULL
+WHERE plans.max_run_cost_usd = 10 AND plans.max_day_cost_usd IS NULL
 """
 
 # A plan that somebody has given the account since stays.

@@ -9,6 +9,9 @@ from suna_localstack.up.folders import Folders
 from suna_localstack.up.provider import Provider
 from suna_localstack.up.stack import Stack
 
+# The scripted model costs nothing, and that is known: a plan that bounds money lets no other model answer.
+_PRICES = json.dumps({"openai/scripted": {"input": 0, "output": 0}})
+
 
 def database_secret(url: str) -> dict[str, str | int]:
     """A PostgreSQL URL in the shape RDS keeps in Secrets Manager."""
@@ -55,6 +58,7 @@ def parameter_values(folders: Folders, stack: Stack, provider: Provider) -> dict
         "JwksUrl": f"{stack.model_url}/jwks.json",
         "JwtIssuer": ISSUER,
         "JwtAudience": AUDIENCE,
+        "ModelPrices": os.environ.get("MODEL_PRICES", _PRICES),
         "McpAllowedPrivate": os.environ.get("MCP_ALLOWED_PRIVATE", ""),
         "WebhookAllowedPrivate": os.environ.get("WEBHOOK_ALLOWED_PRIVATE", ""),
     }
