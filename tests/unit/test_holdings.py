@@ -20,6 +20,7 @@ BOUNDS = {
     "thread_events": "the runs",
     "threads": "max_threads",
     "tool_executions": "max_answer_tool_calls an answer",
+    "unkept_answers": "the runs' budgets",
     "waits": "max_waits",
     "webhook_deliveries": "one a run",
 }
