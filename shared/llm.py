@@ -51,6 +51,9 @@ _model_list: Any = litellm.model_list  # pyright: ignore[reportUnknownMemberType
 _model_cost: Any = litellm.model_cost  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
 _provider_list: Any = litellm.provider_list  # pyright: ignore[reportUnknownMemberType]
 _PROVIDERS = frozenset(str(getattr(provider, "value", provider)) for provider in _provider_list)
+# Their logins ask a server and sleep, on the loop: nobody is served by them, whatever the settings list. Found by
+# tests/unit/test_loop_blockers.py.
+BLOCKING = frozenset({"chatgpt", "github_copilot"})
 # Every exception of litellm that a provider can cause is one of openai's.
 ModelError = OpenAIError
 
@@ -197,7 +200,7 @@ class Llm:
         listed = {name.strip() for name in self._settings.model_providers.split(",") if name.strip()}
         default = provider_of(self._settings.default_model)
         await self.load_keys()
-        return self._keyed | listed | ({default} if default else set[str]())
+        return (self._keyed | listed | ({default} if default else set[str]())) - BLOCKING
 
     async def check_models(self, models: Iterable[str]) -> None:
         """See to it that the stack serves each of ``models``, before anything of litellm sees its name.

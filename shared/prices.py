@@ -5,7 +5,7 @@ from functools import cache
 from typing import Any
 
 from shared.domain import Json
-from shared.llm import litellm
+from shared.llm import litellm, provider_of
 from shared.settings import Price
 
 _cost_per_token: Any = litellm.cost_per_token  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
@@ -13,6 +13,8 @@ _model_cost: Any = litellm.model_cost  # pyright: ignore[reportUnknownMemberType
 _Usage: Any = litellm.Usage
 
 _MILLION = 1_000_000
+# What models of these cost: litellm would ask a server, on the loop, after each answer. Nobody knows, or nothing.
+_ASKED_FOR_PRICES = {"huggingface": None, "ollama": 0.0, "ollama_chat": 0.0}
 
 
 class Prices:
@@ -40,6 +42,9 @@ class Prices:
 @cache
 def _is_listed(model: str) -> bool:
     """litellm lists models without a price, too, whose answers would cost nothing: that is not known to be so."""
+    provider = provider_of(model)
+    if provider in _ASKED_FOR_PRICES:
+        return _ASKED_FOR_PRICES[provider] is not None
     if _listed(model, _Usage(prompt_tokens=1000, completion_tokens=1000, total_tokens=2000)):
         return True
     listed: Json = _model_cost.get(model) or _model_cost.get(model.partition("/")[2]) or {}
@@ -47,6 +52,9 @@ def _is_listed(model: str) -> bool:
 
 
 def _listed(model: str, usage: Any) -> float | None:
+    provider = provider_of(model)
+    if provider in _ASKED_FOR_PRICES:
+        return _ASKED_FOR_PRICES[provider]
     try:
         prices: tuple[float, float] = _cost_per_token(
             model=model,

@@ -15,6 +15,7 @@ from uuid import UUID, uuid4
 
 from shared.settings import RuntimeSettings
 from shared.telemetry import logger
+from shared.watchdog import Watchdog
 
 # Connections that died while the environment was frozen are noticed by their transports only after the selector has
 # been polled: three turns made every first request after a thaw succeed, none at all half of them.
@@ -62,6 +63,18 @@ def at_init(connect: Callable[[], Coroutine[None, None, None]]) -> None:
     # What is there now stays: a full collection would look through all of it, which takes a runner the better part of
     # a second, in the middle of its streams.
     gc.freeze()
+
+
+@cache
+def watchdog() -> Watchdog:
+    """The process's."""
+    return Watchdog(event_loop())
+
+
+def run_watched[T](coroutine: Coroutine[None, None, T]) -> T:
+    """As :func:`run`, and a loop that stands meanwhile is noticed."""
+    with watchdog().watching():
+        return run(coroutine)
 
 
 def run[T](coroutine: Coroutine[None, None, T]) -> T:

@@ -12,7 +12,7 @@ from shared.context.manager import ContextManager
 from shared.domain import Json
 from shared.errors import DatabaseUnavailableError, LeaseHeldError
 from shared.llm import Llm
-from shared.process import at_end, at_init, instance_id, run
+from shared.process import at_end, at_init, instance_id, run, run_watched
 from shared.runs.failing import fail_handed_over
 from shared.runs.lease import LeaseKeeper
 from shared.runs.step import Step
@@ -56,7 +56,7 @@ def queue_handler(event: dict[str, Any], context: Any) -> Json:
     if custom_resource.is_custom_resource(event):
         return run(custom_resource.answer(event, physical_id="catalogue", act=_execution().publish)) or {}
     budget = Budget.of_function(context.get_remaining_time_in_millis() / 1000)
-    return run(_batch(event.get("Records", []), budget))
+    return run_watched(_batch(event.get("Records", []), budget))
 
 
 async def _batch(records: list[Json], budget: Budget) -> Json:
@@ -104,7 +104,7 @@ def workflow_handler(event: dict[str, Any], context: Any) -> Json:
             error = {"code": "workflow_failed", "message": f"the workflow failed: {event.get('error')}"}
             run(fail_handed_over(step.message, handover_no=step.handover_no, error=error))
             return step.answer(event, outcome="failed", next_step="end")
-        executed = run(
+        executed = run_watched(
             _execution().execute(step.message, executor="workflow", budget=budget, handover_no=step.handover_no)
         )
         if executed.lease_held:

@@ -7,7 +7,7 @@ from functions.summarizer.summarizing import Summarizing
 from shared.context.manager import ContextManager
 from shared.domain import Json
 from shared.llm import Llm
-from shared.process import run
+from shared.process import run, run_watched
 from shared.runs.lease import LeaseKeeper
 from shared.runs.step import Step
 from shared.settings import model_settings, settings
@@ -52,5 +52,5 @@ def handler(event: dict[str, Any], context: Any) -> Json:
     """
     step = Step.of(event)
     with step.logged():
-        done = run(_summarizing().summarize(step, remaining_s=context.get_remaining_time_in_millis() / 1000))
+        done = run_watched(_summarizing().summarize(step, remaining_s=context.get_remaining_time_in_millis() / 1000))
     return step.answer(event, outcome=done.outcome, next_step=done.next_step, handover_no=done.handover_no)

@@ -264,16 +264,3 @@ async def test_a_command_needs_its_scope(
         expected = "success" if name in allowed else "error"
         assert (answer["type"], answer.get("error")) == (expected, None if name in allowed else "permission_denied")
     assert handlers.done == allowed
-
-
-async def test_every_command_but_ping_is_admitted_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    handlers = FakeHandlers(monkeypatch)
-
-    async def nobody() -> None:
-        raise UnauthenticatedError("the API key has been revoked")
-
-    caller = Caller(account_id="account", thread_id=uuid4(), admit=nobody)
-    for name in sorted(commands._HANDLERS):
-        answer = await execute(f'{{"id": 1, "method": "{name}"}}', caller)
-        assert answer["type"] == ("success" if name == "ping" else "error")
-    assert handlers.done == ["ping"]

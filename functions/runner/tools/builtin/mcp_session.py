@@ -204,8 +204,9 @@ def _first(error: BaseException) -> BaseException:
     return error
 
 
-async def _unchecked(_name: str, _result: CallToolResult) -> None:
+async def _unchecked(name: str, result: CallToolResult) -> None:
     """Nothing is wrong with a result."""
+    del name, result
 
 
 def _all_listed(tools: Sequence[Tool]) -> list[ListedTool]:
