@@ -22,7 +22,8 @@ import litellm
 
 from shared import llm as models
 from shared.domain import Json
-from shared.llm import Llm, error_of, price_usd
+from shared.llm import Llm, error_of
+from shared.prices import Prices
 from shared.settings import ModelSettings
 
 _LONGEST_S = 60.0
@@ -81,7 +82,7 @@ async def _ask(provider: str) -> bool:
                 await models._acompletion(model=model, messages=messages)
     except Exception as error:
         error_of(error)
-    price_usd(model, litellm.Usage(prompt_tokens=1, completion_tokens=1, total_tokens=2))
+    Prices({}).of(model, litellm.Usage(prompt_tokens=1, completion_tokens=1, total_tokens=2))
     await llm.close()
     return served
 
