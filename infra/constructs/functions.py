@@ -50,6 +50,7 @@ class FunctionSpec:
     group: dependency group and bundle. service: name in logs and metrics.
     loops: it is part of the loop function -> queue -> function, or invokes itself; Lambda cuts such loops after about
         16 turns unless it is told that they are meant. Chains of runs are bounded by the limits of our own.
+    max_event_age_s: an asynchronous call that is older is given up; without it Lambda tries for six hours.
     """
 
     group: str
@@ -57,6 +58,7 @@ class FunctionSpec:
     service: str
     uses: frozenset[Use]
     loops: bool = False
+    max_event_age_s: int | None = None
 
 
 _EXECUTOR = frozenset(
@@ -107,6 +109,8 @@ FUNCTIONS: Mapping[str, FunctionSpec] = {
         service="sender",
         uses=frozenset({Use.DATABASE, Use.SUBSCRIPTIONS, Use.PUSH, Use.WAKE_SENDER}),
         loops=True,
+        # Whom it is called for has connected again by then; what is left of a connection expires after two hours.
+        max_event_age_s=3600,
     ),
     "Migrate": FunctionSpec(
         group="api",
@@ -180,6 +184,7 @@ class Function(Construct):
             timeout=Duration.seconds(settings.timeout_s),
             reserved_concurrent_executions=settings.concurrency,
             recursive_loop=lambda_.RecursiveLoop.ALLOW if spec.loops else None,
+            max_event_age=Duration.seconds(spec.max_event_age_s) if spec.max_event_age_s else None,
             snap_start=lambda_.SnapStartConf.ON_PUBLISHED_VERSIONS if settings.snap_start else None,
             environment={**environment, "POWERTOOLS_SERVICE_NAME": spec.service},
             role=cast("iam.IRole", self.role),

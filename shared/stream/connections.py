@@ -20,6 +20,10 @@ class GoneError(Exception):
     """The connection has ended."""
 
 
+class UndeliverableError(Exception):
+    """The gateway will never do this: the connection is none of its, or the frame is too large for it."""
+
+
 class ThrottledError(Exception):
     """The connection or the account takes no more for now."""
 
@@ -39,6 +43,7 @@ async def post(connection_id: str, frame: str) -> None:
 
     Raises:
         GoneError: the connection has ended; forget it.
+        UndeliverableError: there is no use in trying again.
         ThrottledError: back off and try again.
         aiohttp.ClientError: the gateway is out of reach, or failed.
     """
@@ -58,6 +63,8 @@ async def _request(method: str, connection_id: str, body: bytes) -> None:
         match answer.status:
             case HTTPStatus.GONE:
                 raise GoneError
+            case HTTPStatus.BAD_REQUEST | HTTPStatus.FORBIDDEN | HTTPStatus.CONTENT_TOO_LARGE:
+                raise UndeliverableError(f"the gateway answers {answer.status}")
             case HTTPStatus.TOO_MANY_REQUESTS:
                 raise ThrottledError
             case _:

@@ -3,7 +3,7 @@
 from contextlib import suppress
 
 from shared.stream import connections, subscriptions
-from shared.stream.connections import GoneError
+from shared.stream.connections import GoneError, UndeliverableError
 
 
 async def hang_up(connection_id: str) -> None:
@@ -15,5 +15,5 @@ async def hang_up(connection_id: str) -> None:
         aiohttp.ClientError: likewise.
     """
     await subscriptions.delete_connection(connection_id)
-    with suppress(GoneError):
+    with suppress(GoneError, UndeliverableError):
         await connections.close(connection_id)

@@ -21,7 +21,7 @@ from shared.errors import DatabaseUnavailableError, EventLogUnavailableError, Su
 from shared.events import Logged, is_state
 from shared.stream import connections, log, sender_lease, subscriptions
 from shared.stream.audience import dismiss
-from shared.stream.connections import GoneError, ThrottledError
+from shared.stream.connections import GoneError, ThrottledError, UndeliverableError
 from shared.stream.filters import wanted
 from shared.stream.sender_lease import SENDER_LEASE_S
 from shared.stream.snapshot import snapshot
@@ -40,6 +40,9 @@ _LOG_AWAY_S = 0.5
 # A log that stays away for longer is taken for lost: what it has is declared, and nobody waits in silence.
 _LOG_PATIENCE_S = 5.0
 _BACKOFF_S = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
+# A client that has taken nothing for so long is not slow, but dead: it would hold a sender for as long as that lives,
+# and the next one after it. One that is alive connects again, and goes on from what it has.
+_PATIENCE_S = 30.0
 
 
 class Source(Protocol):
@@ -281,6 +284,7 @@ class Sender:
     async def _post(self, frame: str) -> bool:
         """Post one frame, however often that takes; False if the subscription is gone or not ours any more."""
         tries = 0
+        took_nothing_since: float | None = None
         while True:
             if time.monotonic() > self._leased_until - _MARGIN_S:
                 await self._keep()
@@ -289,6 +293,7 @@ class Sender:
                 self._lose()
             if self._lost:
                 return False
+            began_at = time.monotonic()
             try:
                 await connections.post(self._subscription.connection_id, frame)
             except GoneError:
@@ -296,7 +301,15 @@ class Sender:
                 await subscriptions.delete(self._subscription)
                 self._lost = True
                 return False
-            except (ThrottledError, aiohttp.ClientError, TimeoutError):
+            except UndeliverableError:
+                logger.exception("a connection is given up: it cannot be posted to")
+                return await self._give_up()
+            except (ThrottledError, aiohttp.ClientError, TimeoutError) as error:
+                if isinstance(error, ThrottledError | TimeoutError):
+                    took_nothing_since = took_nothing_since or began_at
+                    if time.monotonic() >= took_nothing_since + _PATIENCE_S:
+                        logger.warning("a connection is given up: it takes nothing", exc_info=True)
+                        return await self._give_up()
                 longest = _BACKOFF_S[min(tries, len(_BACKOFF_S) - 1)]
                 if tries == len(_BACKOFF_S):
                     logger.warning("a subscriber cannot be reached", exc_info=True)
@@ -304,6 +317,12 @@ class Sender:
                 await asyncio.sleep(random.uniform(longest / 2, longest))  # noqa: S311 - jitter
             else:
                 return True
+
+    async def _give_up(self) -> bool:
+        """End the connection for its client's sake: one that is there connects again. False, as who posts is told."""
+        await dismiss(self._subscription)
+        self._lose()
+        return False
 
     async def _keep_alive(self) -> None:
         """Write the cursor back and renew the lease, and heed changes."""

@@ -31,6 +31,7 @@ NETWORK = (
     Allowed("AWS::Lambda::Function Properties.VpcConfig", "*", "right"),
     Allowed("AWS::Lambda::Function DependsOn[]", "*", "right", '"Network/*'),
     Allowed("AWS::Lambda::EventSourceMapping DependsOn", "*", "right", '["Network/*'),
+    Allowed("AWS::Lambda::EventInvokeConfig DependsOn", "*", "right", '["Network/*'),
     Allowed("Custom::Migration DependsOn[]", "*", "right", '"Network/*'),
     Allowed("AWS::IAM::Policy *.Statement[]", "Functions/*", "right", '*"ec2:CreateNetworkInterface"*"Resource": "?"*'),
 )

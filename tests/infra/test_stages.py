@@ -53,8 +53,9 @@ def test_half_of_an_accounts_default_concurrency_stays_free_with_stage_small() -
 
 
 @pytest.mark.parametrize("stage", STAGES.values(), ids=STAGES)
-def test_waiting_requests_of_one_default_account_leave_most_of_the_http_function_to_others(stage: Stage) -> None:
-    said = (MIGRATIONS / "0019_what_accounts_hold.sql").read_text(encoding="utf-8")
-    [most] = re.findall(r"max_waits int NOT NULL DEFAULT (\d+)", said)
+@pytest.mark.parametrize(("limit", "function"), [("max_waits", "Http"), ("max_senders", "Sender")])
+def test_one_default_account_leaves_most_of_a_function_to_others(stage: Stage, limit: str, function: str) -> None:
+    said = "".join(path.read_text(encoding="utf-8") for path in MIGRATIONS.glob("*.sql"))
+    [most] = re.findall(rf"{limit} int NOT NULL DEFAULT (\d+)", said)
 
-    assert 2 * int(most) < stage.functions["Http"].concurrency
+    assert 2 * int(most) < stage.functions[function].concurrency

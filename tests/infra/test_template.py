@@ -123,6 +123,10 @@ def test_functions_that_queue_for_or_invoke_themselves_may_loop_and_no_others(te
     assert allowed == {"QueueRunner", "WorkflowRunner", "Watch", "Sender"}
 
 
+def test_calls_of_the_sender_are_given_up_after_an_hour(template: Template) -> None:
+    assert template.one("AWS::Lambda::EventInvokeConfig", "Sender")["MaximumEventAgeInSeconds"] == 3600
+
+
 def test_subscriptions_expire_and_are_keyed_by_thread_and_connection(template: Template) -> None:
     table = template.one("AWS::DynamoDB::GlobalTable")
 

@@ -75,6 +75,9 @@ class Account:
         )
         await waits.take(self.database.connection, account_id=self.account_id, for_s=60)  # pyright: ignore[reportArgumentType]
         await self.database.connection.execute(
+            "INSERT INTO sender_calls (account_id, thread_id) VALUES ($1, $2)", self.account_id, self.thread_ids[0]
+        )
+        await self.database.connection.execute(
             "INSERT INTO idempotency_keys (account_id, route, key, body_hash, status) VALUES ($1, 'POST', 'k', '', 1)",
             self.account_id,
         )

@@ -4,15 +4,19 @@ import asyncio
 import time
 from contextlib import nullcontext
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
 import pytest
 
+from functions.api.sender.main import Replay
 from shared.database.threads import Public
 from shared.errors import SubscriptionsUnavailableError
-from shared.stream import audience, connections, sender_lease, subscriptions
+from shared.stream import audience, connections, sender, sender_lease, subscriptions
+from shared.stream.connections import ThrottledError
 from shared.stream.delivery import Delivery
+from shared.stream.sender import Sender
 from tests.thread_logs import hold_of, log_named
 from tests.unit.watching import ACCOUNT, THREAD, World, a_filter, event, subscription
 
@@ -328,3 +332,41 @@ async def test_a_lease_that_cannot_be_given_back_ends_by_itself(world: World, mo
     await delivery.offer([event(1)])
     assert await delivery.close(timeout_s=5)
     assert (world.seqs(), world.table["c"].cursor, len(world.senders)) == ([1], 0, 1)
+
+
+async def test_a_client_that_takes_nothing_is_given_up_and_one_that_is_slow_is_not(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    monkeypatch.setattr(sender, "time", SimpleNamespace(monotonic=lambda: now, time=time.time))
+    monkeypatch.setattr(sender, "_RENEW_LEFT_S", 1e9)
+    world.log = [event(seq) for seq in range(1, 6)]
+    world.watch(subscription(connection_id="dead"), subscription(connection_id="slow"))
+    refused: dict[str, int] = {"dead": 0, "slow": 0}
+    post = world.post
+
+    async def refusing(connection_id: str, frame: str) -> None:
+        nonlocal now
+        refused[connection_id] += 1
+        now += 4.0
+        # Half of the time of those that are given up.
+        if connection_id == "dead" or refused[connection_id] % 3:
+            raise ThrottledError
+        await post(connection_id, frame)
+
+    monkeypatch.setattr(connections, "post", refusing)
+    source = Replay(log_named(THREAD), newest_seq=5)
+    done = await asyncio.gather(*(Sender(one, source).run() for one in list(world.table.values())))
+    assert done == [False, True]
+    assert (world.closed, list(world.table)) == (["dead"], ["slow"])
+    assert world.seqs("slow") == [1, 2, 3, 4, 5]
+
+
+async def test_a_connection_that_the_gateway_cannot_post_to_is_given_up_at_once(world: World) -> None:
+    world.log = [event(1)]
+    world.watch(subscription(connection_id="strange"), subscription(connection_id="c"))
+    world.undeliverable.add("strange")
+    delivery = new_delivery(last_seq=1)
+    await world.until_sent([1])
+    assert await delivery.close(timeout_s=5)
+    assert (world.closed, list(world.table)) == (["strange"], ["c"])

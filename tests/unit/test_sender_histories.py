@@ -13,7 +13,7 @@ from shared.stream.sender import Sender
 from tests.thread_logs import hold_of, log_named
 from tests.unit.watching import ACCOUNT, THREAD, World, event, subscription
 
-ACTIONS = ["append", "executor", "replay", "end", "kill", "reconnect", "refuse", "yield"]
+ACTIONS = ["append", "executor", "replay", "end", "kill", "reconnect", "refuse", "undeliverable", "yield"]
 
 
 class Client:
@@ -22,7 +22,18 @@ class Client:
     def __init__(self, world: World) -> None:
         self._world = world
         self._connections = 0
+        world.on_close = self._closed
         self.connect()
+
+    @property
+    def connection_id(self) -> str:
+        """Of its newest connection."""
+        return f"c{self._connections}"
+
+    def _closed(self, connection_id: str) -> None:
+        """It is there, so it connects again."""
+        if connection_id == self.connection_id:
+            self.connect()
 
     def connect(self) -> None:
         """Vanish from one connection, and open the next."""
@@ -75,8 +86,9 @@ class Stage:
                 self.wake()
                 if self.delivery is not None:
                     self.delivery.refresh_soon()
-            case "refuse":
-                world.refusals += 1
+            case "refuse" | "undeliverable":
+                world.refusals += action == "refuse"
+                world.undeliverable |= {client.connection_id} if action == "undeliverable" else set()
             case _:
                 await asyncio.sleep(0.001)
 
@@ -102,9 +114,13 @@ class Stage:
         """What the watch sees to."""
         if self.delivery is not None:
             await self.delivery.close(timeout_s=5)
-        self.wake()
-        async with asyncio.timeout(10):
-            await asyncio.gather(*self.replays)
+        closed = -1
+        # Whoever connects again subscribes, and has a sender woken.
+        while closed != len(self.world.closed):
+            closed = len(self.world.closed)
+            self.wake()
+            async with asyncio.timeout(10):
+                await asyncio.gather(*self.replays)
 
 
 @given(actions=st.lists(st.sampled_from(ACTIONS), min_size=5, max_size=60))

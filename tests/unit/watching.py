@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID, uuid4
@@ -13,7 +13,7 @@ from shared.domain import ThreadLog
 from shared.errors import EventLogUnavailableError
 from shared.events import Logged
 from shared.stream import connections, log, sender, sender_lease, subscriptions
-from shared.stream.connections import GoneError, ThrottledError
+from shared.stream.connections import GoneError, ThrottledError, UndeliverableError
 from shared.stream.filters import Filter
 from shared.stream.subscriptions import Subscription
 
@@ -53,7 +53,10 @@ def subscription(cursor: int = 0, *, connection_id: str = "c", filters: Sequence
 
 @dataclass
 class World:
-    """``sent``: the frames of each connection; ``refusals``: posts that are throttled; ``gone``: closed connections."""
+    """``sent``: the frames of each connection; ``refusals``: posts that are throttled; ``gone``: closed connections.
+
+    ``undeliverable``: those that the gateway takes nothing for; ``closed``: those that were ended from here.
+    """
 
     log: list[Logged] = field(default_factory=list[Logged])
     table: dict[str, Subscription] = field(default_factory=dict[str, Subscription])
@@ -62,6 +65,9 @@ class World:
     refusals: int = 0
     log_failures: int = 0
     gone: set[str] = field(default_factory=set[str])
+    closed: list[str] = field(default_factory=list[str])
+    undeliverable: set[str] = field(default_factory=set[str])
+    on_close: Callable[[str], None] | None = None
     dead: bool = False
     grown: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -94,6 +100,7 @@ class World:
         for name in ("read", "first_seq", "last_seq"):
             monkeypatch.setattr(log, name, getattr(self, f"log_{name}"))
         monkeypatch.setattr(connections, "post", self.post)
+        monkeypatch.setattr(connections, "close", self.close)
         monkeypatch.setattr(sender, "snapshot", self.snapshot)
         monkeypatch.setattr(sender, "_FIRST_ASK_S", 0.001)
         monkeypatch.setattr(sender, "_LONGEST_ASK_S", 0.002)
@@ -157,11 +164,19 @@ class World:
         await asyncio.sleep(0)
         if connection_id in self.gone:
             raise GoneError
+        if connection_id in self.undeliverable:
+            raise UndeliverableError
         if self.refusals:
             self.refusals -= 1
             raise ThrottledError
         self.sent.setdefault(connection_id, []).append(json.loads(frame))
         self.grown.set()
+
+    async def close(self, connection_id: str) -> None:
+        self.gone.add(connection_id)
+        self.closed.append(connection_id)
+        if self.on_close is not None:
+            self.on_close(connection_id)
 
     async def snapshot(self, *, thread_id: UUID, account_id: str) -> list[Any]:
         assert (thread_id, account_id) == (THREAD, ACCOUNT)

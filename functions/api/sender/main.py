@@ -1,18 +1,20 @@
 """The sender function: invoked asynchronously for a thread, it posts to its subscribers what they have not got yet.
 
-While a run of the thread is executed its executor does that, and this leaves it to him.
+While a run of the thread is executed its executor does that, and this leaves it to him. An account's plan says how many
+of its threads are served at a time: one more waits for whoever serves the others.
 """
 
 import asyncio
+import time
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
 from shared.aws import clients
-from shared.database import connection, facts, threads
+from shared.database import connection, facts, sender_calls, threads, waits
 from shared.database.pool import close_pool, open_pool
 from shared.domain import ThreadLog
-from shared.errors import EventLogUnavailableError
+from shared.errors import EventLogUnavailableError, TooManyWaitsError
 from shared.events import Logged
 from shared.process import at_end, at_init, run
 from shared.stream import log, wake
@@ -103,6 +105,47 @@ async def _close(connection_ids: Sequence[str]) -> None:
 
 
 async def _serve(thread_id: UUID, *, account_id: str, limit_s: float, function: str) -> None:
+    """Serve the thread, and then those of its account that had to wait."""
+    ends_at = time.monotonic() + limit_s
+    place = await _place(thread_id, account_id=account_id, for_s=limit_s + 2 * _SPARE_S)
+    if place is None:
+        logger.info("others serve threads of this account: one of them goes on with this one")
+        return
+    try:
+        await _serve_thread(thread_id, account_id=account_id, limit_s=limit_s)
+        while (left_s := ends_at - time.monotonic()) > 0 and (call := await _next_call(account_id)) is not None:
+            await _serve_thread(call.thread_id, account_id=account_id, limit_s=left_s)
+            async with connection() as taken:
+                await sender_calls.answered(taken, call, account_id=account_id)
+    finally:
+        async with connection() as taken:
+            await waits.give_back(taken, place)
+    # Slow, or far behind, or somebody who came when the last one had been looked for: a fresh invocation goes on.
+    waiting = await _next_call(account_id)
+    if waiting is not None:
+        await wake.sender(thread_id=waiting.thread_id, account_id=account_id, function=function)
+
+
+async def _place(thread_id: UUID, *, account_id: str, for_s: float) -> waits.Place | None:
+    """A place among the account's senders; ``None``: the thread waits for whoever has one."""
+    async with connection() as taken:
+        try:
+            return await waits.take(taken, account_id=account_id, for_s=for_s, kind="sender")
+        except TooManyWaitsError:
+            await sender_calls.add(taken, thread_id=thread_id, account_id=account_id)
+        try:
+            # Whoever had the place may have looked for the last time just before.
+            return await waits.take(taken, account_id=account_id, for_s=for_s, kind="sender")
+        except TooManyWaitsError:
+            return None
+
+
+async def _next_call(account_id: str) -> sender_calls.Call | None:
+    async with connection() as taken:
+        return await sender_calls.next_of(taken, account_id=account_id)
+
+
+async def _serve_thread(thread_id: UUID, *, account_id: str, limit_s: float) -> None:
     async with connection() as taken:
         position = await threads.stream_position(taken, thread_id=thread_id, account_id=account_id)
         if position is None:
@@ -129,8 +172,9 @@ async def _serve(thread_id: UUID, *, account_id: str, limit_s: float, function: 
     failed = [error for task in done if (error := task.exception()) is not None]
     logger.info("served", extra={"subscribers": len(tasks), "late": len(late), "failed": len(failed)})
     if late:
-        # Slow, or far behind: a fresh invocation goes on from their cursors.
-        await wake.sender(thread_id=thread_id, account_id=account_id, function=function)
+        # Slow, or far behind: the next one goes on from their cursors.
+        async with connection() as taken:
+            await sender_calls.add(taken, thread_id=thread_id, account_id=account_id)
     if failed:
         # Lambda invokes again what has failed.
         raise failed[0]
