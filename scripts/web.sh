@@ -8,7 +8,7 @@ local=../../.local
 stamp=$local/web.sha256 log=$local/logs/web.log
 
 sources() {
-    find index.html package.json package-lock.json tsconfig.json vite.config.ts public src -type f | LC_ALL=C sort
+    find index.html docs.html .npmrc package.json package-lock.json tsconfig.json vite.config.ts public src -type f | LC_ALL=C sort
 }
 made_from=$(sources | xargs sha256sum | sha256sum | cut -d ' ' -f 1)
 is_built() { [ -e dist/index.html ] && [ "$(cat "$stamp" 2>/dev/null)" = "$made_from" ]; }

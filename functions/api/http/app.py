@@ -4,7 +4,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, RedirectResponse
 from starlette.exceptions import HTTPException
 
 from functions.api.errors import CODES, INTERNAL, appearance
@@ -39,7 +39,7 @@ def build_app() -> FastAPI:
     app = FastAPI(
         title="Suna Serverless",
         version=VERSION,
-        docs_url="/docs",
+        docs_url=None,
         redoc_url=None,
         generate_unique_id_function=operation_id,
     )
@@ -54,6 +54,11 @@ def build_app() -> FastAPI:
     async def get_health() -> dict[str, bool]:  # pyright: ignore[reportUnusedFunction]
         """Whether the service answers. Needs no token and touches nothing."""
         return {"ok": True}
+
+    @app.get("/docs", include_in_schema=False)
+    async def show_docs() -> RedirectResponse:  # pyright: ignore[reportUnusedFunction]
+        """To the description of this API, which is served beside the chat page: no script of anybody else's."""
+        return RedirectResponse("/app/docs.html")
 
     modules = (
         agents,

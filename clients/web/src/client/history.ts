@@ -68,9 +68,10 @@ function build(entries: readonly Entry[]): Message[] {
 }
 
 function resultOf(entry: Entry): { callId: string; output: string; success: boolean } | null {
+  // What people or models say in the form of a result is none.
+  if (entry.type !== "tool") return null;
   const content = text(entry.content["content"]);
-  const xml = entry.type === "user" ? null : XML_RESULT.exec(content);
-  if (entry.type !== "tool" && !xml) return null;
+  const xml = XML_RESULT.exec(content);
   const callId =
     text(entry.metadata["tool_call_id"]) || text(entry.content["tool_call_id"]) || (xml ? (xml[2] ?? "") : "");
   return { callId, output: xml ? (xml[3] ?? "") : content, success: entry.metadata["success"] !== false };
@@ -120,8 +121,7 @@ function xmlCalls(entry: Entry): Omit<Call, "status">[] {
   const found: Omit<Call, "status">[] = [];
   for (const [block] of text(entry.content["content"]).matchAll(XML_BLOCK)) {
     for (const [, name = "", body = ""] of block.matchAll(XML_INVOKE)) {
-      const args: JsonObject = {};
-      for (const [, parameter = "", value = ""] of body.matchAll(XML_PARAMETER)) args[parameter] = value;
+      const args = Object.fromEntries([...body.matchAll(XML_PARAMETER)].map(([, key = "", value = ""]) => [key, value]));
       // Calls are numbered through the message: this is how the service names them.
       found.push({ id: `${entry.id}-x${found.length}`, name, args });
     }

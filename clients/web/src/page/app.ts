@@ -9,6 +9,7 @@ import { text } from "../client/view";
 import { Announcer } from "./announcer";
 import { confirm, showShortcuts } from "./dialogs";
 import { h, icon, iconButton, setText } from "./dom";
+import { named } from "./format";
 import { Pane } from "./pane";
 import { Sidebar, nameOf } from "./sidebar";
 import { THEMES, THEME_ICONS, setTheme, theme } from "./theme";
@@ -238,7 +239,7 @@ export class App {
     } catch (error) {
       this.failed(error);
     }
-    const options = this.assistants.map((one) => h("option", { value: one.assistant_id }, one.name));
+    const options = this.assistants.map((one) => h("option", { value: one.assistant_id }, named(one.name)));
     this.assistantSelect.replaceChildren(h("option", { value: DEFAULT_ASSISTANT }, "Default"), ...options);
     this.assistantSelect.hidden = options.length === 0;
     this.chooseAssistant(text(this.open?.conversation.current.thread?.metadata["assistant_id"]));

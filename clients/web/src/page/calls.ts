@@ -3,7 +3,7 @@
 import type { Awaiting, Call } from "../client/view";
 import { object, text } from "../client/view";
 import { h, icon, setText } from "./dom";
-import { pretty, seconds, summary, toolName } from "./format";
+import { pretty, seconds, summary, toolName, visible } from "./format";
 import { Markdown } from "./markdown";
 
 const STATES: Readonly<Record<Call["status"], string>> = {
@@ -76,7 +76,8 @@ function details(call: Call): HTMLElement[] {
 
 function part(title: string, content: string): HTMLElement {
   const cut = content.length > LONGEST_OUTPUT;
-  const shown = cut ? `${content.slice(0, LONGEST_OUTPUT)}\n… ${content.length - LONGEST_OUTPUT} more characters` : content;
+  const beginning = visible(content.slice(0, LONGEST_OUTPUT));
+  const shown = cut ? `${beginning}\n… ${content.length - LONGEST_OUTPUT} more characters` : beginning;
   return h(
     "div",
     { class: "call-part" },
@@ -90,16 +91,17 @@ export function approvals(
   awaiting: readonly Awaiting[],
   decide: (decisions: Record<string, boolean>) => void,
 ): HTMLElement {
-  const decisions: Record<string, boolean> = {};
+  // Not an object's keys: the ids are whatever the model has made them.
+  const decisions = new Map<string, boolean>();
   const rows = awaiting.map((one) => {
     const verdict = h("p", { class: "verdict", hidden: true });
     const buttons = h("div", { class: "buttons" });
     const choose = (approved: boolean) => {
-      decisions[one.callId] = approved;
+      decisions.set(one.callId, approved);
       buttons.hidden = true;
       verdict.hidden = false;
       setText(verdict, approved ? "Approved" : "Declined");
-      if (Object.keys(decisions).length === awaiting.length) decide(decisions);
+      if (decisions.size === awaiting.length) decide(Object.fromEntries(decisions));
       else section.querySelector<HTMLButtonElement>(".buttons:not([hidden]) .primary")?.focus();
     };
     buttons.append(

@@ -1,31 +1,21 @@
 /** Markdown as it streams: only blocks that have changed are made anew. What a model writes is never trusted. */
 
 import DOMPurify, { type Config } from "dompurify";
-import { Marked, type Token } from "marked";
 
 import { highlight } from "./highlight";
 import { h, icon } from "./dom";
+import { type Piece, pieces } from "./syntax";
 
-const marked = new Marked({
-  gfm: true,
-  breaks: false,
-  renderer: {
-    // An address in an answer must not be fetched by itself: it could carry away what the conversation holds.
-    image({ href, text: alt }) {
-      if (/^data:image\/(?:png|jpeg|gif|webp);/i.test(href)) return `<img src="${escape(href)}" alt="${escape(alt)}">`;
-      return `<a href="${escape(href)}">${escape(alt || "image")}</a>`;
-    },
-    checkbox({ checked }) {
-      return checked ? "☑ " : "☐ ";
-    },
-  },
-});
-
-const PURIFY: Config & { RETURN_DOM_FRAGMENT: true } = {
-  USE_PROFILES: { html: true },
-  FORBID_TAGS: ["style", "form", "input", "button", "textarea", "select", "audio", "video", "picture", "source"],
-  FORBID_ATTR: ["style", "id", "name", "srcset"],
-  ALLOWED_URI_REGEXP: /^(?:https?:|mailto:|data:image\/(?:png|jpeg|gif|webp);)/i,
+/** No class, id or style: what is said cannot look like what the page says, nor be taken for it by the page's code. */
+const ALLOWED: Config & { RETURN_DOM_FRAGMENT: true } = {
+  ALLOWED_TAGS: [
+    ..."a blockquote br code em h1 h2 h3 h4 h5 h6 hr li ol p pre s strong".split(" "),
+    ..."table tbody td th thead tr ul #text".split(" "),
+  ],
+  ALLOWED_ATTR: ["align", "href", "start", "target", "rel"],
+  ALLOW_ARIA_ATTR: false,
+  ALLOW_DATA_ATTR: false,
+  ALLOWED_URI_REGEXP: /^(?:https?:|mailto:)/i,
   RETURN_DOM_FRAGMENT: true,
 };
 
@@ -34,11 +24,10 @@ DOMPurify.addHook("afterSanitizeAttributes", (node) => {
     node.setAttribute("target", "_blank");
     node.setAttribute("rel", "noopener noreferrer");
   }
-  if (node.tagName === "IMG" && !node.getAttribute("src")?.startsWith("data:")) node.remove();
 });
 
 interface Rendered {
-  raw: string;
+  source: string;
   whole: boolean;
   element: HTMLElement;
 }
@@ -54,27 +43,28 @@ export class Markdown {
     if (text === this.text && complete === this.complete) return [];
     this.text = text;
     this.complete = complete;
-    const tokens = marked.lexer(text).filter((token) => token.type !== "space");
+    const found = pieces(text);
     const finished: string[] = [];
-    tokens.forEach((token, index) => {
-      const whole = complete || index < tokens.length - 1;
+    found.forEach((piece, index) => {
+      const whole = complete || index < found.length - 1;
+      const source = JSON.stringify(piece);
       const before = this.blocks[index];
-      if (before?.raw === token.raw && before.whole === whole) return;
-      const element = before?.raw === token.raw && token.type !== "code" ? before.element : render(token, whole);
+      if (before?.source === source && before.whole === whole) return;
+      const element = before?.source === source && !("code" in piece) ? before.element : render(piece, whole);
       if (before && before.element !== element) before.element.replaceWith(element);
       else if (!before) this.element.append(element);
-      this.blocks[index] = { raw: token.raw, whole, element };
+      this.blocks[index] = { source, whole, element };
       if (whole) finished.push(element.textContent);
     });
-    for (const gone of this.blocks.splice(tokens.length)) gone.element.remove();
+    for (const gone of this.blocks.splice(found.length)) gone.element.remove();
     return finished;
   }
 }
 
-function render(token: Token, whole: boolean): HTMLElement {
-  if (token.type === "code") return codeBlock(String(token["text"]), String(token["lang"] ?? ""), whole);
-  const fragment = DOMPurify.sanitize(marked.parser([token]), PURIFY);
-  const block = h("div", { class: "block" }, fragment);
+function render(piece: Piece, whole: boolean): HTMLElement {
+  if ("plain" in piece) return h("p", { class: "plain" }, piece.plain);
+  if ("code" in piece) return codeBlock(piece.code.replace(/\n$/, ""), piece.language, whole);
+  const block = h("div", { class: "block" }, DOMPurify.sanitize(piece.html, ALLOWED));
   for (const table of block.querySelectorAll("table")) {
     const frame = h("div", { class: "table-frame", tabindex: 0, role: "region", "aria-label": "Table" });
     table.replaceWith(frame);
@@ -84,7 +74,7 @@ function render(token: Token, whole: boolean): HTMLElement {
 }
 
 function codeBlock(code: string, given: string, whole: boolean): HTMLElement {
-  const language = given.split(/\s/, 1)[0] ?? "";
+  const language = /^[\w+#.-]{1,24}(?=\s|$)/.exec(given)?.[0] ?? "";
   const content = h("code", {}, code);
   if (whole) highlight(content, code, language);
   const label = language ? `Code, ${language}` : "Code";
@@ -104,8 +94,4 @@ export function copyButton(text: string): HTMLButtonElement {
     setTimeout(() => button.replaceChildren(icon("copy"), "Copy"), 1500);
   }
   return button;
-}
-
-function escape(text: string): string {
-  return text.replaceAll("&", "&amp;").replaceAll('"', "&quot;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 }

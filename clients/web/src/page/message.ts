@@ -3,7 +3,7 @@
 import type { Block, Message, RunView } from "../client/view";
 import { type Rendered, callView } from "./calls";
 import { h, icon, place, setText } from "./dom";
-import { seconds, tokens } from "./format";
+import { named, seconds, tokens } from "./format";
 import { Markdown, copyButton } from "./markdown";
 
 export interface MessageActions {
@@ -18,6 +18,7 @@ interface BlockView {
   update: (block: Block, complete: boolean) => void;
 }
 
+const LONGEST_ERROR = 1000;
 const NAMES: Readonly<Record<Message["role"], string>> = { user: "You", assistant: "Agent", note: "Note" };
 
 export class MessageView {
@@ -31,7 +32,7 @@ export class MessageView {
     message: Message,
     private readonly actions: MessageActions,
   ) {
-    const name = h("h3", { class: "visually-hidden" }, NAMES[message.role]);
+    const name = h("h3", { class: "speaker" }, NAMES[message.role]);
     this.element = h("article", { class: `message ${message.role}`, "data-id": message.id }, name, this.body, this.foot);
     this.update(message);
   }
@@ -59,7 +60,7 @@ export class MessageView {
       ];
     }
     if (message.phase === "abandoned") {
-      return [h("p", { class: "abandoned" }, `This answer broke off${message.error ? `: ${message.error}` : ""}`)];
+      return [h("p", { class: "abandoned" }, `This answer broke off${message.error ? `: ${named(message.error, LONGEST_ERROR)}` : ""}`)];
     }
     return [];
   }
@@ -143,5 +144,5 @@ export function runFoot(run: RunView, answer: string): HTMLElement {
 function endOf(run: RunView): HTMLElement | null {
   if (run.phase === "stopped") return h("span", { class: "run-stopped" }, icon("stop"), "Stopped");
   if (run.phase !== "failed") return null;
-  return h("span", { class: "run-failed" }, icon("warning"), run.error ? `Failed: ${run.error}` : "Failed");
+  return h("span", { class: "run-failed" }, icon("warning"), run.error ? `Failed: ${named(run.error, LONGEST_ERROR)}` : "Failed");
 }

@@ -3,7 +3,7 @@
 import type { Thread } from "../client/protocol";
 import { text } from "../client/view";
 import { h, icon, iconButton, place, setAttribute, setText } from "./dom";
-import { period } from "./format";
+import { named, period } from "./format";
 
 export interface SidebarActions {
   create: () => void;
@@ -18,6 +18,8 @@ interface Row {
   title: HTMLElement;
   mark: HTMLElement;
 }
+
+const LONGEST_TITLE = 200;
 
 export class Sidebar {
   readonly element: HTMLElement;
@@ -147,5 +149,5 @@ export class Sidebar {
 }
 
 export function nameOf(thread: Thread): string {
-  return text(thread.metadata["title"]) || "Untitled";
+  return named(text(thread.metadata["title"]), LONGEST_TITLE) || "Untitled";
 }
