@@ -21,12 +21,16 @@ class Told:
     def __init__(self) -> None:
         self.lines: list[tuple[str, dict[str, Any]]] = []
         self.any = threading.Event()
+        self.over = threading.Event()
 
     def error(self, message: str, *, extra: dict[str, Any]) -> None:
         self.lines.append((message, extra))
         self.any.set()
 
-    warning = error
+    def warning(self, message: str, *, extra: dict[str, Any]) -> None:
+        self.lines.append((message, extra))
+        self.any.set()
+        self.over.set()
 
 
 @pytest.fixture
@@ -58,8 +62,11 @@ def test_what_stands_is_named_without_its_values_and_counted(loop: asyncio.Abstr
     for times in (1, 2):
         told.lines.clear()
         told.any.clear()
+        told.over.clear()
         with dog.watching():
             loop.run_until_complete(invocation())
+        # Its thread says so in its own time.
+        assert told.over.wait(30)
         message, extra = told.lines[0]
         assert (message, extra["stood"], dog.stood) == ("the event loop stands", times, times)
         names = [frame.rpartition(" ")[2] for frame in extra["stack"]]
