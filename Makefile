@@ -87,7 +87,7 @@ unit: $(DEV_STAMP)
 test: ## Everything: check, infrastructure, LocalStack plugins, integration, end to end
 	@scripts/system.sh python redis tests
 	@$(MAKE) -s -j2 $(DEV_STAMP) $(LOCAL_STAMP) $(NODE_STAMP) $(MCP_STAMP) $(CLIENTS_STAMP) $(PEERS_STAMP)
-	@exec scripts/test.sh
+	@exec $(DEV) -m scripts.test
 
 .PHONY: bench-first-token bench-context bench-log bench-limits bench-stream soak
 bench-first-token: setup ## Added latency from POST to the first token at the client
@@ -108,7 +108,7 @@ bench-stream: setup $(PEERS_STAMP) ## Streams at once, pushes, open WebSockets; 
 soak: setup ## 15 minutes of load by two accounts: what of memory, connections and files grows
 	@$(UP) up && exec $(DEV) -m bench.soak
 
-.PHONY: faults faults-once burst cuts security mutants fresh-machine
+.PHONY: faults faults-once burst cuts security mutants abuse fresh-machine faketime
 cuts: setup $(NODE_STAMP) ## A run of 500 events, cut off at each, at random, and for 50 clients at once
 	@exec env CUTS=large $(DEV) -m pytest -p tests.counted --counted=cuts tests/e2e/test_cuts.py
 
@@ -118,17 +118,24 @@ security: setup $(NODE_STAMP) ## Every route and command against every kind of c
 mutants: setup ## Each defence of AREA=security taken out: a test says so
 	@exec $(UP) with-services -- $(DEV) -m tests.mutants $(AREA)
 
+abuse: setup $(NODE_STAMP) ## Attacks that get through without their defence, beside somebody who works
+	@exec $(DEV) -m tests.abuse
+
 fresh-machine: ## The two commands on a Debian that has nothing, as root and as a user (needs root; TESTS=1: the tests, too)
 	@exec scripts/fresh-machine.sh
 
-faults: setup $(NODE_STAMP) ## Every kind of fault at every point of a run, in a stack of its own
-	@scripts/system.sh faults && exec $(DEV) -m tests.faults
+# Said at once, and not when all else is set up.
+faketime:
+	@scripts/system.sh python redis faults
 
-faults-once: setup $(NODE_STAMP) ## ... each kind once, on both paths, in the middle of a run
-	@scripts/system.sh faults && exec $(DEV) -m tests.faults --once
+faults: faketime setup $(NODE_STAMP) ## Every kind of fault at every point of a run, in a stack of its own
+	@exec $(DEV) -m tests.faults
 
-burst: setup $(NODE_STAMP) ## A thousand runs while processes are killed at random, in a stack of its own
-	@scripts/system.sh faults && exec $(DEV) -m tests.faults.burst $(BURST)
+faults-once: faketime setup $(NODE_STAMP) ## ... each kind once, on both paths, in the middle of a run
+	@exec $(DEV) -m tests.faults --once
+
+burst: faketime setup $(NODE_STAMP) ## A thousand runs while processes are killed at random, in a stack of its own
+	@exec $(DEV) -m tests.faults.burst $(BURST)
 
 .PHONY: oracle
 oracle: setup $(PEERS_STAMP) ## langgraph-sdk's calls on this stack and on `langgraph dev`, compared

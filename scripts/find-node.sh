@@ -42,6 +42,7 @@ if [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] && is_new_enough "$own"; then
     echo "$own"
     exit 0
 fi
+[ -x .local/tools/bin/uv ] || scripts/tools.sh >&2
 echo "installing Node.js" >&2
 fresh=.local/node.new
 rm -rf "$fresh"

@@ -15,6 +15,7 @@ rm -f "$local/logs/.probe"
 # For the environments and what is kept of downloads, before the first start; for a database, ever after.
 needed_gb=1
 [ -e .local/code ] || needed_gb=2
+case " $* " in *" tests "*) [ -e .local/bundles ] || needed_gb=4 ;; esac
 free_kb=$(df -k --output=avail "$local" 2>/dev/null | tail -n 1)
 if [ -n "$free_kb" ] && [ "$free_kb" -lt $((needed_gb * 1024 * 1024)) ]; then
     echo "error: only $((free_kb / 1024)) MB are free under $local, $needed_gb GB are needed: free some space" >&2

@@ -61,12 +61,18 @@ class RunningStack:
         )
 
 
+def own_environment() -> dict[str, str]:
+    """The environment without what a user has set for a stack of their own: tests empty their servers."""
+    users = {"PORT", "MODEL", "DATABASE_URL", "REDIS_URL"}
+    return {name: value for name, value in os.environ.items() if name not in users} | {"SUNA_NO_DOTENV": "1"}
+
+
 def up(command: str, *, local_dir: Path = LOCAL_DIR, **environment: str) -> subprocess.CompletedProcess[str]:
     """``make up`` or ``make down`` for the stack in ``local_dir``, without make's set-up."""
     return subprocess.run(
         [ROOT / ".local/venvs/localstack/bin/python", "-m", "suna_localstack.up", command],
         cwd=ROOT,
-        env=os.environ | {"SUNA_LOCAL_DIR": str(local_dir)} | environment,
+        env=own_environment() | {"SUNA_LOCAL_DIR": str(local_dir)} | environment,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

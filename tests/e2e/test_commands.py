@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts.test import ROWS
 from tests.commands import ROOT, TRIED, Call, Elsewhere, Step, readme_commands, recipe
 from tests.e2e.conftest import LOCAL_DIR, RunningStack
 
@@ -27,8 +28,7 @@ def test_what_is_called_is_what_the_command_runs(command: str) -> None:
             makes = recipe(command)
             assert re.search(rf"-m {re.escape(argv[0])}(?![\w.])|\$\(UP\) {argv[1] if argv[1:] else ''}", makes), makes
         case Step(name=name):
-            assert _runs("scripts/test_step.sh", name)
-            assert _runs("scripts/test.mk", f"step-{name}")
+            assert name in {step for row in ROWS for step in row}
         case Elsewhere(by=by):
             file, _, word = by.partition("::")
             assert _runs(file, word)

@@ -3,6 +3,7 @@
 import os
 import shutil
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from suna_localstack.up.errors import StackError
 from suna_localstack.up.folders import Folders
 from suna_localstack.up.provider import choose
-from suna_localstack.up.surroundings import child_environment, read_dotenv
+from suna_localstack.up.surroundings import child_environment, read_dotenv, settings
 from tests.localstack.up.commands import ROOT, up
 
 
@@ -82,6 +83,51 @@ def test_a_provider_is_checked_before_anything_boots(tmp_path: Path, environment
     refused(tmp_path, reason, environment)
 
     assert not [path for path in (tmp_path / "logs").iterdir() if path.name != "supervisor.log"]
+
+
+@pytest.mark.parametrize(
+    ("model", "variable"),
+    [
+        ("openai/x", "OPENAI_API_KEY"),
+        ("together_ai/x", "TOGETHERAI_API_KEY"),
+        ("ollama_chat/x", "OLLAMA_API_BASE"),
+        ("huggingface/x/y", "HF_TOKEN"),
+        ("azure/x", "AZURE_API_KEY"),
+    ],
+)
+def test_a_variable_is_its_providers_and_nobody_elses(model: str, variable: str) -> None:
+    given = {"MODEL": model, variable: "http://127.0.0.1:1"}
+    assert choose(given, "http://127.0.0.1:1").variables == {variable: "http://127.0.0.1:1"}
+    for other in (f"o{model}", model[1:], "open/x"):
+        with pytest.raises(StackError, match="needs its provider's key"):
+            choose(given | {"MODEL": other}, "http://127.0.0.1:1")
+
+
+@pytest.mark.parametrize("model", ["gpt-4o", "/gpt-4o", "openai/"])
+def test_a_model_without_a_provider_is_no_name(model: str) -> None:
+    with pytest.raises(StackError, match=f"MODEL={model} names no provider"):
+        choose({"MODEL": model, "ANTHROPIC_API_KEY": "key"}, "http://127.0.0.1:1")
+
+
+def test_tests_read_no_dotenv_and_have_servers_of_their_own(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("MODEL=openai/gpt-5\nREDIS_URL=redis://127.0.0.1:1\n")
+    folders = Folders(tmp_path, tmp_path / ".local")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MODEL", raising=False)
+        assert settings(folders)["MODEL"] == "openai/gpt-5"
+        patch.setenv("SUNA_NO_DOTENV", "1")
+        assert "MODEL" not in settings(folders)
+    # Of a user's Redis nothing would be left.
+    tell = "import os; print(os.environ['REDIS_URL'], os.environ['DATABASE_URL'])"
+    done = subprocess.run(
+        [sys.executable, "-m", "suna_localstack.up", "with-services", "--", sys.executable, "-c", tell],
+        env=os.environ | {"REDIS_URL": "redis://127.0.0.1:1", "DATABASE_URL": "postgresql://127.0.0.1:1", "PORT": "0"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "127.0.0.1:1 " not in done.stdout
+    assert not done.stdout.strip().endswith("127.0.0.1:1")
 
 
 def test_model_with_its_key() -> None:

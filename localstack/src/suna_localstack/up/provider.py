@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from suna_localstack.up.errors import StackError
 
-_PROVIDER_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*_(API_KEY|API_BASE|API_VERSION|BASE_URL)")
+_PROVIDER_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*_(API_KEY|API_BASE|API_VERSION|BASE_URL)|(HF|HUGGINGFACE)_TOKEN")
 SCRIPTED_MODEL = "openai/scripted"
 
 
@@ -31,6 +31,14 @@ def _variables(given: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
+def _is_of(variable: str, provider: str) -> bool:
+    """Whether a variable is a provider's: TOGETHERAI_API_KEY is together_ai's, OLLAMA_API_BASE ollama_chat's, too."""
+    words = re.split(r"[^a-z0-9]+", provider.lower())
+    names = {"".join(words), words[0]} | ({"hf"} if provider == "huggingface" else set())
+    letters = re.sub(r"[^a-z0-9]", "", variable.lower())
+    return any(re.fullmatch(rf"{name}(apikey|apibase|apiversion|baseurl|token)", letters) for name in names if name)
+
+
 def choose(given: Mapping[str, str], model_url: str) -> Provider:
     """``MODEL`` with the provider's variables of ``given``, or the scripted model.
 
@@ -40,10 +48,12 @@ def choose(given: Mapping[str, str], model_url: str) -> Provider:
     model = given.get("MODEL", "").strip()
     if not model or model == SCRIPTED_MODEL:
         return Provider(SCRIPTED_MODEL, {"OPENAI_API_BASE": f"{model_url}/v1", "OPENAI_API_KEY": "scripted"})
+    provider, slash, name = model.partition("/")
+    if not (provider and slash and name):
+        raise StackError(f"MODEL={model} names no provider: write it as litellm does, for example openai/{model}")
     variables = _variables(given)
-    prefix = model.split("/")[0].upper() if "/" in model else ""
-    if not any(name.startswith(prefix) for name in variables):
-        wanted = f"{prefix or 'OPENAI'}_API_KEY"
+    if not any(_is_of(variable, provider) for variable in variables):
+        wanted = f"{provider.upper()}_API_KEY"
         raise StackError(f"MODEL={model} needs its provider's key: set {wanted} in the environment or in .env")
     return Provider(model, variables)
 

@@ -52,7 +52,9 @@ def read_dotenv(path: Path) -> dict[str, str]:
 
 
 def settings(folders: Folders) -> dict[str, str]:
-    """The environment over the ``.env`` file of the project."""
+    """The environment over the ``.env`` file of the project, which is not read if ``SUNA_NO_DOTENV`` is set."""
+    if os.environ.get("SUNA_NO_DOTENV"):
+        return dict(os.environ)
     return {**read_dotenv(folders.root / ".env"), **os.environ}
 
 

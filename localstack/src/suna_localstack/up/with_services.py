@@ -14,13 +14,14 @@ import tempfile
 import uuid
 from pathlib import Path
 
+from suna_localstack.services.ports import free_port
 from suna_localstack.services.process import Child
 from suna_localstack.up.boot import Boot
 from suna_localstack.up.folders import Folders
 from suna_localstack.up.processes import MARK
 from suna_localstack.up.progress import Progress
 from suna_localstack.up.stack import Part
-from suna_localstack.up.surroundings import check_wishes, child_environment
+from suna_localstack.up.surroundings import Wishes, child_environment
 
 
 async def _run(command: list[str], folders: Folders) -> int:
@@ -30,7 +31,8 @@ async def _run(command: list[str], folders: Folders) -> int:
         children.append(part.child)
 
     env = {**child_environment(), MARK: uuid.uuid4().hex}
-    boot = Boot(folders, env[MARK], check_wishes(folders), env, Progress(None), started)
+    # Never the user's: whoever asks for servers of its own empties them.
+    boot = Boot(folders, env[MARK], Wishes(free_port(), None, None), env, Progress(None), started)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
