@@ -1,4 +1,8 @@
-"""Deleting an account: a mark first, its row last, so that whoever comes between can go on."""
+"""Deleting an account: a mark first, its row last, so that whoever comes between can go on.
+
+The row leaves behind, under a hash of its id, what would otherwise be had anew by deleting: the day's usage until the
+day is over, and an operator's plan. Triggers see to both ways (``0018_spending.sql``).
+"""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -49,3 +53,8 @@ async def delete(connection: Connection, *, account_id: str) -> bool:
     except asyncpg.ForeignKeyViolationError:
         return False
     return True
+
+
+async def forget_past_days(connection: Connection) -> None:
+    """Forget what deleted accounts had used on days that are over."""
+    await connection.execute(_SQL["forget_past_days"])

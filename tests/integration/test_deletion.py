@@ -1,5 +1,6 @@
 """Deleting an account: nothing of it is left, wherever it was and whatever died meanwhile."""
 
+import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
@@ -11,11 +12,22 @@ import pytest
 
 from functions.api.deletions import request_deletion
 from functions.api.watch import deletion
-from functions.api.watch.deletion import look_after_deletion
+from functions.api.watch.deletion import look_after_deleted_log, look_after_deletion
 from shared.agent_config import AgentConfig
 from shared.aws.clients import dynamodb
-from shared.aws.queue import AccountMessage
-from shared.database import api_keys, assistants, transaction, waits, webhooks
+from shared.aws.queue import AccountMessage, LogMessage
+from shared.database import (
+    accounts,
+    api_keys,
+    assistants,
+    budgets,
+    connection,
+    plans,
+    threads,
+    transaction,
+    waits,
+    webhooks,
+)
 from shared.errors import NotFoundError
 from shared.runs.record import NewMessage, NewRun, append_message, record_run
 from shared.runs.settle import Done, LookAgain
@@ -44,8 +56,8 @@ class Account:
     thread_ids: list[UUID] = field(default_factory=list[UUID])
     generations: list[UUID] = field(default_factory=list[UUID])
 
-    async def fill(self, *, threads: int = 2) -> None:
-        for _ in range(threads):
+    async def fill(self) -> None:
+        for _ in range(2):
             self.thread_ids.append(await self._thread())
         gone = await self._thread()
         async with transaction() as taken:
@@ -123,6 +135,12 @@ class Account:
         self.generations.append(log.generation)
         await control.notify(log, "facts")
         return thread_id
+
+    async def thread_is_gone(self) -> None:
+        """Delete a thread, and let the watch look after what is left of it."""
+        async with transaction() as taken:
+            generation = await threads.delete(taken, thread_id=self.thread_ids.pop(), account_id=self.account_id)
+        assert await look_after_deleted_log(LogMessage(generation=generation), age_s=0) == Done()
 
     @property
     def message(self) -> AccountMessage:
@@ -249,6 +267,89 @@ async def test_what_comes_afterwards_begins_anew(account: Account, database: Dat
     # A watch that comes late deletes nothing.
     assert isinstance(await look_after_deletion(account.message, age_s=10), LookAgain)
     assert (await account.left())["threads"] == 1
+
+
+async def _delete(account: Account) -> None:
+    await request_deletion(account.account_id)
+    assert await look_after_deletion(account.message, age_s=0) == Done()
+
+
+async def _use_today(account: Account, tokens: int) -> None:
+    await account.database.connection.execute(
+        "INSERT INTO account_usage VALUES ($1, (clock_timestamp() AT TIME ZONE 'UTC')::date, $2, 0.5)"
+        " ON CONFLICT (account_id, day) DO UPDATE SET tokens = excluded.tokens, cost_usd = excluded.cost_usd",
+        *(account.account_id, tokens),
+    )
+
+
+async def test_to_delete_an_account_gives_it_no_second_day(account: Account, database: Database) -> None:
+    for tokens in (1000, 2000):  # and neither does it the second time
+        await _use_today(account, tokens)
+        await _delete(account)
+        # Nothing says whose it was.
+        assert await account.left() == {}
+        await database.new_thread(account.account_id)
+        async with connection() as taken:
+            budget = (await budgets.of_day(taken, account_id=account.account_id)).budget
+        assert (budget.tokens, budget.cost_usd) == (tokens, 0.5)
+        assert await database.count("deleted_accounts") == 0
+
+
+async def test_what_a_deleted_account_had_used_is_forgotten_when_the_day_is_over(
+    account: Account, database: Database
+) -> None:
+    await _use_today(account, 1000)
+    await _delete(account)
+    other = Account(database, f"other-{uuid4()}")
+    await other.fill()
+    await other.thread_is_gone()
+    assert await database.count("deleted_accounts") == 1
+    await database.connection.execute("UPDATE deleted_accounts SET day = day - 1")
+    await other.thread_is_gone()
+    assert await database.count("deleted_accounts") == 0
+
+
+async def test_a_day_that_is_over_is_not_given_back(account: Account, database: Database) -> None:
+    await _use_today(account, 1000)
+    await _delete(account)
+    await database.connection.execute("UPDATE deleted_accounts SET day = day - 1")
+    await database.new_thread(account.account_id)
+    async with connection() as taken:
+        assert (await budgets.of_day(taken, account_id=account.account_id)).budget.tokens == 0
+
+
+async def test_an_operators_plan_outlives_the_account(account: Account, database: Database) -> None:
+    await database.connection.execute(
+        "INSERT INTO plans (plan_id, max_unfinished_runs, requests_per_minute) VALUES ('small', 1, 7)"
+    )
+    await database.connection.execute("UPDATE accounts SET plan_id = 'small' WHERE account_id = $1", account.account_id)
+    for _ in range(2):
+        await _delete(account)
+        await database.connection.execute("UPDATE deleted_accounts SET day = day - 1")
+        async with connection() as taken:
+            await accounts.forget_past_days(taken)
+            # Also before it begins anew.
+            assert (await plans.request_rate(taken, account_id=account.account_id))[0] == 7
+        await database.new_thread(account.account_id)
+        plan = await database.connection.fetchval(
+            "SELECT plan_id FROM accounts WHERE account_id = $1", account.account_id
+        )
+        assert plan == "small"
+
+
+async def test_an_account_that_comes_back_many_times_at_once_comes_back_once(
+    account: Account, database: Database
+) -> None:
+    await _use_today(account, 1000)
+    await _delete(account)
+
+    async def begin() -> None:
+        async with transaction() as taken:
+            await threads.ensure_account(taken, account_id=account.account_id)
+
+    await asyncio.gather(*(begin() for _ in range(8)))
+    async with connection() as taken:
+        assert (await budgets.of_day(taken, account_id=account.account_id)).budget.tokens == 1000
 
 
 @pytest.fixture(scope="module")

@@ -74,6 +74,7 @@ async def look_after_deletion(message: AccountMessage, *, age_s: float, round_s:
         return LookAgain(0.0)
     async with transaction() as taken:
         deleted = await accounts.delete(taken, account_id=account_id)
+        await accounts.forget_past_days(taken)
     if not deleted:
         return LookAgain(_PAUSE_S)
     logger.info("an account was deleted")
@@ -117,6 +118,7 @@ async def look_after_deleted_log(message: LogMessage, *, age_s: float) -> Done |
     # Of deletions by whoever sent no message: an older version, or somebody at the database.
     async with connection() as taken:
         left = await deleted_logs.old(taken, limit=_SWEPT)
+        await accounts.forget_past_days(taken)
     for other in left:
         await _forget(other)
     return Done()

@@ -30,9 +30,9 @@ WHERE a.account_id = $1
 GROUP BY p.plan_id
 
 -- name: request_rate
--- An account begins to exist with the first thing that is its; until then it has the default plan.
+-- Also of an account that does not exist yet.
 SELECT requests_per_minute, request_burst FROM plans
-WHERE plan_id = coalesce((SELECT plan_id FROM accounts WHERE account_id = $1), 'default')
+WHERE plan_id = plan_of($1)
 
 -- name: answer_tool_calls
 SELECT max_answer_tool_calls FROM plans
@@ -40,8 +40,8 @@ WHERE plan_id = coalesce((SELECT plan_id FROM accounts WHERE account_id = $1), '
 
 -- name: file_limits
 SELECT max_file_bytes, max_thread_files, file_types FROM plans
-WHERE plan_id = coalesce((SELECT plan_id FROM accounts WHERE account_id = $1), 'default')
+WHERE plan_id = plan_of($1)
 
 -- name: connection_limits
 SELECT max_connections, max_subscriptions FROM plans
-WHERE plan_id = coalesce((SELECT plan_id FROM accounts WHERE account_id = $1), 'default')
+WHERE plan_id = plan_of($1)
