@@ -5,6 +5,7 @@ Imported by the runner and the summarizer only; the API must not pay for it (a c
 
 import gc
 import json
+import logging
 import os
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,15 +21,8 @@ from shared.settings import ModelSettings, Price
 # A third of the import's time would be spent on collecting what is all still needed.
 gc.disable()
 import litellm  # noqa: E402
-from litellm.exceptions import (  # noqa: E402
-    AuthenticationError,
-    BadRequestError,
-    ContextWindowExceededError,
-    NotFoundError,
-    RateLimitError,
-    Timeout,
-)
-from openai import APIStatusError, OpenAIError  # noqa: E402
+from litellm.exceptions import AuthenticationError  # noqa: E402
+from openai import APIError, OpenAIError  # noqa: E402
 
 gc.enable()
 
@@ -36,16 +30,9 @@ gc.enable()
 litellm.disable_hf_tokenizer_download = True
 litellm.telemetry = False
 litellm.suppress_debug_info = True
+# It logs what providers say.
+logging.getLogger("LiteLLM").disabled = True
 
-# The code that a failed run shows; whatever is not here is "model_error". Subclasses come before their bases.
-_CODES: tuple[tuple[type[Exception], str], ...] = (
-    (ContextWindowExceededError, "context_window_exceeded"),
-    (AuthenticationError, "model_authentication"),
-    (NotFoundError, "model_not_found"),
-    (RateLimitError, "model_rate_limited"),
-    (Timeout, "model_timeout"),
-    (BadRequestError, "model_bad_request"),
-)
 _acompletion: Any = litellm.acompletion  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
 _model_list: Any = litellm.model_list  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
 _model_cost: Any = litellm.model_cost  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
@@ -98,6 +85,11 @@ class Llm:
         return self._settings.default_model
 
     @property
+    def shows_errors(self) -> bool:
+        """Whether runs tell what providers say of an error."""
+        return self._settings.shows_provider_errors
+
+    @property
     def model_prices(self) -> Mapping[str, Price]:
         """The operator's prices."""
         return self._settings.model_prices
@@ -128,7 +120,7 @@ class Llm:
         ``provider_key``: the name of a key in the provider secret, in place of the provider's usual one.
 
         Raises:
-            ModelError: see :func:`error_of`.
+            ModelError: see ``shared.provider_errors``.
         """
         await self.load_keys()
         return await self._call(
@@ -284,18 +276,6 @@ def may_use_key(name: str, model: str) -> bool:
 def is_passing(error: Exception) -> bool:
     """Whether the same request may succeed later: the provider is busy, broken or away, not the request wrong."""
     status = getattr(error, "status_code", None)
-    if isinstance(error, APIStatusError) and isinstance(status, int):
+    if isinstance(error, APIError) and isinstance(status, int):
         return status in _PASSING_STATUSES or status >= 500
     return not isinstance(error, _FINAL)
-
-
-def error_of(error: Exception) -> Json:
-    """What a failed run says about ``error`` of a model: ``{"code", "message"}``."""
-    codes = (
-        (UnknownProviderKeyError, "unknown_provider_key"),
-        (ModelNotAllowedError, "model_not_allowed"),
-        *_CODES,
-    )
-    code = next((code for kind, code in codes if isinstance(error, kind)), "model_error")
-    message = str(getattr(error, "message", "") or error)
-    return {"code": code, "message": message[:2000]}

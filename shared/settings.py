@@ -116,6 +116,8 @@ class ModelSettings(BaseSettings):
     model_providers: str = ""
     # What models cost that litellm has no price for, or another one: {"openai/mine": {"input": 0.5, "output": 1.5}}.
     model_prices: dict[str, Price] = {}
+    # Whether a failed run has its provider's own text, scrubbed, behind the sentence that says what to do.
+    shows_provider_errors: bool = False
     # Of the model client: connections in all, and to one host; for how long an address that was looked up is good.
     model_connections: int = 100
     model_connections_per_host: int = 30

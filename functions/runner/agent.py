@@ -72,8 +72,8 @@ class Agent:
         for function in await mcp.functions():
             self.registry.register(function)
         self.problems = dict(mcp.problems)
-        for server, problem in self.problems.items():
-            logger.warning("an MCP server cannot be used", extra={"server": server, "problem": problem})
+        if self.problems:
+            logger.warning("MCP servers cannot be used", extra={"servers": sorted(self.problems)})
 
     def schema_of(self, name: str) -> Json | None:
         """The JSON Schema of a tool's parameters."""

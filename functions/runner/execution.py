@@ -24,8 +24,9 @@ from shared.context.manager import ContextManager
 from shared.database.pool import close_pool, open_pool
 from shared.domain import Claim, Executor, Json, RunStatus, StopKind
 from shared.errors import LeaseLostError
-from shared.llm import Llm, ModelNotAllowedError, error_of
+from shared.llm import Llm, ModelNotAllowedError
 from shared.process import instance_id
+from shared.provider_errors import error_of
 from shared.runs import transitions
 from shared.runs.holding import holding_run
 from shared.runs.instances import is_drained
@@ -231,7 +232,7 @@ class Execution:
             return Outcome("failed", error={"code": "unknown_tool", "message": error.message})
         except ValidationError as error:
             # Recorded by an older or newer version of the API.
-            return Outcome("failed", error={"code": "invalid_config", "message": str(error)[:2000]})
+            return Outcome("failed", error={"code": "invalid_config", "message": _wrong(error)})
         async with agent:
             try:
                 await self._llm.check_models(models_of(agent.config, default_model=self._llm.default_model))
@@ -281,6 +282,12 @@ class Execution:
         if claim.executor == "queue":
             await _start_workflow(claim, handover_no=handover_no, next_step=next_step)
         return Executed(outcome=outcome.kind, next_step=next_step, handover_no=handover_no)
+
+
+def _wrong(error: ValidationError) -> str:
+    """What is wrong where, without what stands there: that may be somebody's credential."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in found)[:2000]
 
 
 async def _start_workflow(claim: Claim, *, handover_no: int, next_step: NextStep) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 from shared.agent_config import AgentConfig
 from shared.domain import Json
 from shared.errors import SunaError
-from shared.llm import ContextWindowExceededError, Llm, ModelError, Timeout, error_of, is_passing, may_use_key
+from shared.llm import Llm, ModelError, is_passing, may_use_key
+from shared.provider_errors import error_of
 
 # Tries a model gets before the next one's turn, and what is waited between them.
 TRIES = 3
@@ -89,15 +90,16 @@ class Failure:
     refused: bool = False
 
     @classmethod
-    def of(cls, error: Exception) -> "Failure":
-        """The failure that ``error`` of a model is."""
+    def of(cls, error: Exception, *, in_full: bool) -> "Failure":
+        """The failure that ``error`` of a model is; ``in_full``: see ``provider_errors.error_of``."""
         if isinstance(error, ModelTimeoutError):
             return cls({"code": "model_timeout", "message": error.message}, passing=True)
+        told = error_of(error, in_full=in_full)
         return cls(
-            error_of(error),
+            told,
             passing=is_passing(error),
-            overflow=isinstance(error, ContextWindowExceededError),
-            refused=not isinstance(error, Timeout),
+            overflow=told["code"] == "context_window_exceeded",
+            refused=told["code"] != "model_timeout",
         )
 
 

@@ -16,7 +16,7 @@ from functions.runner.pending_calls import PendingCalls
 from functions.runner.tool_execution import ToolExecutor
 from functions.runner.transcript import Transcript
 from functions.runner.turn import Turn, TurnEnd
-from shared import events
+from shared import events, provider_errors
 from shared.context.charging import Charging
 from shared.context.manager import Context, ContextManager
 from shared.database import budgets, connection, messages, tool_executions
@@ -237,8 +237,9 @@ class ThreadManager:
         try:
             end = await turn.run(self._llm, given)
         except FAILURES as error:
-            failure = Failure.of(error)
-            logger.warning("the model failed", extra={"model": attempt.model, "error": failure.error})
+            failure = Failure.of(error, in_full=self._llm.shows_errors)
+            fields = {**provider_errors.logged(error), "code": failure.error["code"]}
+            logger.warning("the model failed", extra={"model": attempt.model, **fields})
             end = await turn.fail(failure)
         self._turn = None
         return end

@@ -116,7 +116,7 @@ class ContextManager:
     async def overflowed(self, claim: Claim, built: Context) -> bool:
         """The provider has refused ``built`` as too long: whether to hand the run over to be summarised.
 
-        If not, or if it is refused again, the run fails with the provider's words.
+        If not, or if it is refused again, the run fails.
         """
         if built.can_summarize:
             await _ask(claim, built.summary_id, overflow=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from uuid import UUID, uuid4
 
+from shared import provider_errors
 from shared.context import charging, summary_text
 from shared.context.budget import limits_of
 from shared.context.charging import Charging
@@ -19,7 +20,7 @@ from shared.database import Connection, budgets, connection, context, transactio
 from shared.database.context import NewSummary, Row, Scope
 from shared.domain import Json
 from shared.errors import SunaError
-from shared.llm import Completion, Llm, ModelError, Timeout, is_passing
+from shared.llm import Completion, Llm, ModelError, is_passing
 from shared.prices import Prices
 from shared.telemetry import logger
 
@@ -192,13 +193,14 @@ class Summaries:
                     provider_key=task.provider_key,
                 )
             except ModelError as error:
-                if isinstance(error, Timeout):
+                told = provider_errors.logged(error)
+                if told["code"] == "model_timeout":
                     # It may have been at work on it.
                     task.charges.append(self._charges.estimated(task.model, sent=_sent(task, asked), received=0))
                 late = time.monotonic() - begun > _REPEATED_WITHIN_S
                 if backoff_s is None or late or not is_passing(error):
-                    raise SummaryFailedError(f"the model has made no summary: {error}") from error
-                logger.warning("the model failed to summarise; it is asked again", exc_info=True)
+                    raise SummaryFailedError(f"the model has made no summary: {told}") from error
+                logger.warning("the model failed to summarise; it is asked again", extra=told)
             else:
                 task.charges.append(await self._charge(task, asked, answer))
                 text = summary_text.clean(answer.text)

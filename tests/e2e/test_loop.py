@@ -56,7 +56,7 @@ async def test_a_broken_stream_is_closed_and_begun_anew(http: httpx.AsyncClient,
     async with subscribed(client, thread_id) as socket:
         run = await start_run(http, thread_id, "[[break after 3]]")
         events = await events_of_run(socket)
-    assert (await ended_run(http, run))["error"]["code"] == "model_error"
+    assert (await ended_run(http, run))["error"]["code"] == "model_unavailable"
     data = [event["params"]["data"] for event in events if event["method"] == "messages"]
     starts = [item["id"] for item in data if item["event"] == "message-start"]
     assert len(set(starts)) == len(starts) == 3

@@ -107,7 +107,7 @@ async def test_a_failing_model_fails_the_run_and_the_thread_goes_on(http: httpx.
 
     assert events[-1]["params"]["data"]["event"] == "failed"
     assert events[-2]["params"]["data"]["event"] == "error"  # the open message was closed first
-    assert (failed["status"], failed["error"]["code"]) == ("error", "model_error")
+    assert (failed["status"], failed["error"]["code"]) == ("error", "model_unavailable")
     assert thread["status"] == "error"
     assert text_of(again) == "better now"
 

@@ -7,11 +7,11 @@ from shared.llm import (
     Llm,
     ModelNotAllowedError,
     UnknownProviderKeyError,
-    error_of,
     is_passing,
     known_models,
     provider_of,
 )
+from shared.provider_errors import error_of
 from shared.provider_keys import is_key_of, keyed, provider_of_key
 from shared.settings import ModelSettings
 

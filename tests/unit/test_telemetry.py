@@ -6,9 +6,11 @@ import json
 import logging
 from collections.abc import Iterator
 
+import asyncpg
 import pytest
 
 from shared import telemetry
+from shared.errors import DatabaseUnavailableError
 from shared.telemetry import bound, ids, logger
 
 
@@ -74,3 +76,40 @@ async def test_ids_do_not_leak_between_concurrent_tasks() -> None:
         for number in range(10):
             group.create_task(work(number))
     assert ids() == {}
+
+
+def _raise_over(cause: Exception, error: Exception) -> None:
+    try:
+        try:
+            raise cause
+        except Exception:
+            raise error from cause
+    except Exception:
+        logger.exception("it failed")
+
+
+def test_an_exception_has_its_trace_and_no_foreign_words(lines: io.StringIO) -> None:
+    _raise_over(ValueError("what Ada said"), DatabaseUnavailableError("the database is away"))
+    [line] = _fields(lines)
+    assert line["exception_name"] == "DatabaseUnavailableError"
+    told = str(line["exception"])
+    assert "the database is away" in told
+    assert "builtins.ValueError" in told
+    assert "_raise_over" in told
+    assert "what Ada said" not in lines.getvalue()
+
+
+def test_so_do_those_of_a_group_and_notes(lines: io.StringIO) -> None:
+    error = ValueError("what Ada said")
+    error.add_note("what Bob said")
+    _raise_over(error, ExceptionGroup("what all said", [TypeError("what Eve said"), error]))
+    told = lines.getvalue()
+    assert "TypeError" in told
+    assert " said" not in told.replace("it failed", "")
+
+
+def test_what_postgresql_says_is_its_code(lines: io.StringIO) -> None:
+    _raise_over(KeyError("what Ada said"), asyncpg.UniqueViolationError("Key (name)=(what Ada said) already exists"))
+    told = lines.getvalue()
+    assert "UniqueViolationError [23505]" in told
+    assert "Ada" not in told

@@ -56,7 +56,7 @@ async def _call(function: ToolFunction, arguments: Json, context: ToolContext) -
     except InvalidArgumentsError as error:
         return ToolResult(False, storable(error.message))
     except UnusableOutputError as error:
-        logger.warning("a tool's output is of no use", extra={"tool": function.name, "reason": str(error)})
+        logger.warning("a tool's output is of no use", extra={"tool": function.name})
         return ToolResult(
             False,
             f"The tool {function.name!r} ended, but its output cannot be shown: {error}. What it did is done: ask for "

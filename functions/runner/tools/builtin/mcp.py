@@ -193,7 +193,10 @@ class McpTools:
                     listing = await session.list_tools()
             except (SunaError, TimeoutError) as error:
                 why = str(error) or f"no answer within {self._connect_timeout_s:g} s"
-                logger.warning("an MCP server cannot be used", extra={"server": server.name, "reason": why})
+                # What the server says is the run's owner's to read, and in no log.
+                logger.warning(
+                    "an MCP server cannot be used", extra={"server": server.name, "kind": type(error).__name__}
+                )
                 self.problems[server.name] = why
                 return ()
             self._listings.put(server, listing)
