@@ -202,7 +202,7 @@ class Execution:
         if outcome.status is None:
             return await self._hand_over(claim, publisher, outcome), False
         await self._end(claim, publisher, outcome, outcome.status)
-        logger.info("ended", extra={"outcome": outcome.kind, "error": outcome.error})
+        logger.info("ended", extra={"outcome": outcome.kind, "code": outcome.error and outcome.error["code"]})
         return await self._after(claim, outcome), True
 
     async def _end(self, claim: Claim, publisher: Publisher, outcome: Outcome, status: RunStatus) -> None:

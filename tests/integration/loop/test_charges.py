@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 
+from tests.integration.databases import Database
+from tests.integration.loop import invariants
 from tests.integration.loop.conftest import Play
 from tests.integration.loop.faults import Fault
 from tests.integration.loop.history import History
 from tests.integration.loop.scenario import AttemptPlan, RunPlan, Scenario
-from tests.integration.loop.script import Answer, Call
+from tests.integration.loop.script import MODEL, Answer, Call, ScriptedLlm
 
 NATIVE: dict[str, Any] = {"native_tool_calling": True}
 
@@ -59,6 +61,30 @@ async def test_an_answer_that_is_ended_at_its_first_xml_call_is_charged(play: Pl
     first, *_ = await _usages(history)
     assert first["estimated"] is True
     assert first["output_tokens"] > 0
+
+
+@pytest.mark.parametrize("bounded", ["max_run_cost_usd", "max_day_cost_usd", None])
+async def test_a_model_without_a_price_answers_only_where_no_money_is_bounded(
+    play: Play, database: Database, monkeypatch: pytest.MonkeyPatch, bounded: str | None
+) -> None:
+    async def unchecked(_: History) -> None:
+        """The invariants are of answers."""
+
+    monkeypatch.setattr(invariants, "check", unchecked)
+    monkeypatch.setattr(ScriptedLlm, "model_prices", {})
+    money = ("max_run_cost_usd", "max_day_cost_usd")
+    await database.connection.execute(
+        f"UPDATE plans SET {', '.join(f'{name} = {1 if name == bounded else "NULL"}' for name in money)}"  # noqa: S608
+    )
+    history = await play(Scenario((Answer(),), (RunPlan(),), NATIVE))
+    error = history.ended[0].row["error"]
+    if bounded is None:
+        assert error is None
+        assert "price_usd" not in _of_first_run(history)
+    else:
+        assert json.loads(error)["code"] == "model_without_price"
+        assert MODEL in json.loads(error)["message"]
+        assert not history.given
 
 
 async def test_what_was_kept_with_calls_before_the_end_is_charged_once(play: Play) -> None:
