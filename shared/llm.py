@@ -5,7 +5,6 @@ Imported by the runner and the summarizer only; the API must not pay for it (a c
 
 import gc
 import json
-import logging
 import os
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from shared.aws.secrets import forget, secret
 from shared.domain import Json
 from shared.provider_keys import is_key_of, keyed
 from shared.settings import ModelSettings, Price
+from shared.telemetry import quiet
 
 # A third of the import's time would be spent on collecting what is all still needed.
 gc.disable()
@@ -30,8 +30,7 @@ gc.enable()
 litellm.disable_hf_tokenizer_download = True
 litellm.telemetry = False
 litellm.suppress_debug_info = True
-# It logs what providers say.
-logging.getLogger("LiteLLM").disabled = True
+quiet("LiteLLM")
 
 _acompletion: Any = litellm.acompletion  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
 _model_list: Any = litellm.model_list  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]

@@ -64,6 +64,12 @@ logger = Logger()
 logger.addFilter(_WithoutWords())
 
 
+def quiet(*libraries: str) -> None:
+    """Have libraries log nothing that repeats what others have told them; by the names of their loggers."""
+    for name in libraries:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+
+
 def ids() -> dict[str, str]:
     """The ids bound around the caller: ``request_id``, ``thread_id``, ``agent_run_id``, as far as they are known.
 

@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import AsyncIterator
+from importlib import import_module
 
 import pytest
 
@@ -106,8 +107,12 @@ async def test_an_answer_that_is_none_is_told_without_a_word_of_it(
         assert provider.mark not in where
 
 
-def test_litellm_logs_nothing_of_what_providers_say() -> None:
-    assert logging.getLogger("LiteLLM").disabled
+@pytest.mark.parametrize(
+    "library", ["LiteLLM", "mcp.client.streamable_http", "mcp.shared.jsonrpc_dispatcher", "client"]
+)
+def test_no_library_logs_what_others_say(library: str) -> None:
+    import_module("functions.runner.tools.builtin.mcp_session")
+    assert not logging.getLogger(library).isEnabledFor(logging.CRITICAL)
 
 
 async def test_a_provider_that_is_not_there_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:

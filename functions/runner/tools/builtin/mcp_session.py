@@ -26,6 +26,10 @@ from functions.runner.tools.result import ToolResult
 from functions.runner.tools.schema import LARGEST, SchemaTooLargeError, simplified
 from shared.domain import Json
 from shared.network.addresses import RefusedAddressError, Resolver
+from shared.telemetry import quiet
+
+# "client" is the name of a logger of mcp's.
+quiet("mcp", "client")
 
 # What a server may cost us.
 MAX_RESPONSE_BYTES = 4_000_000
