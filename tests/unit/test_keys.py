@@ -1,5 +1,6 @@
 """API keys: their form, how long a look-up counts, and that everything on the edge asks for the right scope."""
 
+import json
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -16,11 +17,14 @@ from functions.api.commands import Caller, execute
 from functions.api.http.app import build_app
 from functions.api.http.identity import READING, SECRETS, scope_of
 from functions.api.keys import LIFE_S, ApiKeys, digest, new_secret
+from functions.api.websocket import main
 from shared.database import api_keys
 from shared.database.api_keys import ApiKey
 from shared.domain import SCOPES, Scope, scopes_of
 from shared.errors import ForbiddenError, NotFoundError, UnauthenticatedError
 from shared.settings import AuthSettings
+from shared.stream import subscriptions
+from shared.stream.subscriptions import ConnectionRecord
 
 READ: frozenset[Scope] = frozenset({"read"})
 WRITE: frozenset[Scope] = frozenset({"write"})
@@ -264,3 +268,23 @@ async def test_a_command_needs_its_scope(
         expected = "success" if name in allowed else "error"
         assert (answer["type"], answer.get("error")) == (expected, None if name in allowed else "permission_denied")
     assert handlers.done == allowed
+
+
+async def test_whatever_a_connection_sends_is_admitted_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    handlers = FakeHandlers(monkeypatch)
+    record = ConnectionRecord(
+        connection_id="c", account_id="account", thread_id=uuid4(), opened_at=time.time(), credential_expires_at=2**32
+    )
+
+    async def known(_connection_id: str) -> ConnectionRecord:
+        return record
+
+    async def nobody(_record: ConnectionRecord) -> None:
+        raise UnauthenticatedError("the API key has been revoked")
+
+    monkeypatch.setattr(subscriptions, "get_connection", known)
+    monkeypatch.setattr(main, "_admit", nobody)
+    for body in [*(f'{{"id": 1, "method": "{name}"}}' for name in sorted(commands._HANDLERS)), "", "[]"]:
+        answer = json.loads((await main._message(body, "c"))["body"])
+        assert (answer["type"], answer["message"]) == ("error", "the API key has been revoked")
+    assert handlers.done == []
