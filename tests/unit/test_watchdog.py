@@ -129,6 +129,6 @@ raise SystemExit(41 + watchdog().stood)
 
 
 def test_an_invocation_is_watched() -> None:
-    ended = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False, timeout=60)
+    ended = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False, timeout=30)
     assert ended.returncode == 42, ended.stderr
     assert "the event loop stands" in ended.stdout + ended.stderr
