@@ -188,7 +188,8 @@ class ThreadManager:
     async def _context(self) -> Context:
         model = self._agent.config.model or self._llm.default_model
         if self._tool_tokens is None:
-            self._tool_tokens = self._agent.tool_tokens(model)
+            # Beside the loop: how much there is to count is the choice of servers that a tenant names.
+            self._tool_tokens = await asyncio.to_thread(self._agent.tool_tokens, model)
         context = await self._context_manager.build(
             self._claim,
             model=model,
