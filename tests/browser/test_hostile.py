@@ -31,6 +31,9 @@ IN_FRAMES = """() => {
   for (const frame of document.querySelectorAll(".markdown")) {
     const style = getComputedStyle(frame);
     if (style.borderTopStyle !== "solid" || !style.contain.includes("paint")) found.add("no frame");
+    // So much takes a second; what is beyond it is shown as it is.
+    if (frame.childElementCount > 1001) found.add("blocks");
+    if (frame.querySelectorAll("td, th").length > 10_000) found.add("cells");
     for (const element of frame.querySelectorAll("*")) {
       const [tag, code] = [element.tagName, element.closest("figure.code")];
       let depth = 0;
