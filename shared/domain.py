@@ -80,6 +80,9 @@ class AgentRun:
     ended_at: datetime | None
 
 
+LONGEST_CALL_ID = 2000
+"""Characters. An index of PostgreSQL holds 2,704 bytes, and litellm puts Gemini's signatures of a thought into ids."""
+
 LARGEST_METADATA_BYTES = 128 * 1024
 """Of what several requests have merged into one metadata, as PostgreSQL writes it: with a space behind each colon."""
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from functions.api.stops import CancelAction
 from functions.api.wire import Body, RunCreate, WireRunStatus
-from shared.domain import Scope
+from shared.domain import LONGEST_CALL_ID, Scope
 from shared.events import CHANNELS
 
 
@@ -57,7 +57,7 @@ class UnsubscribeParams(Body):
 class RespondParams(Body):
     """``params`` of ``input.respond``: what ``input.requested`` named, and the answer to it."""
 
-    interrupt_id: str = Field(min_length=1, max_length=200)
+    interrupt_id: str = Field(min_length=1, max_length=LONGEST_CALL_ID)
     response: Any = None
 
 

@@ -8,7 +8,6 @@ from typing import Self
 from functions.runner.outcome import Outcome
 from functions.runner.tools.builtin.mcp import McpServer, McpTools
 from functions.runner.tools.catalog import catalog
-from functions.runner.tools.errors import UnknownToolError
 from functions.runner.tools.registry import ToolRegistry
 from shared.agent_config import AgentConfig, RunConfig, RunOptions
 from shared.context.counting import count_tools
@@ -46,16 +45,14 @@ class Agent:
         """The agent that the run was recorded with.
 
         Raises:
-            UnknownToolError: a tool it names does not exist (any more).
+            UnknownToolError: a tool it names does not exist (any more), or its file cannot be used.
+            DuplicateToolError: two of its tools have functions of one name.
         """
         run = RunConfig.model_validate(claim.config)
         registry = ToolRegistry()
         tools = catalog()
         for name in run.agent.tools:
-            tool = tools.get(name)
-            if tool is None:
-                raise UnknownToolError(f"there is no tool {name!r}; there are {', '.join(sorted(tools))}")
-            registry.register(tool())
+            registry.register(tools.get(name)())
         agent = cls(config=run.agent, options=run.options, resume=run.resume, registry=registry)
         if run.agent.mcp_servers:
             await agent._open_mcp()

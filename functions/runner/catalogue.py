@@ -21,7 +21,7 @@ def tools() -> list[Json]:
                 for function in tool().functions()
             ],
         }
-        for name, tool in sorted(catalog().items())
+        for name, tool in sorted(catalog().tools.items())
     ]
 
 

@@ -12,10 +12,11 @@ from pydantic import ValidationError
 from functions.runner import catalogue
 from functions.runner.agent import Agent
 from functions.runner.budget import Budget
+from functions.runner.defects import DEFECTS, error_of_defect
 from functions.runner.model_call import models_of
 from functions.runner.outcome import Outcome
 from functions.runner.thread_manager import ThreadManager
-from functions.runner.tools.errors import UnknownToolError
+from functions.runner.tools.errors import DuplicateToolError, ToolDefinitionError, UnknownToolError
 from shared import events
 from shared.aws import clients, queue
 from shared.aws.faults import RefusedError
@@ -227,9 +228,20 @@ class Execution:
             message = f"{claim.crashes} executors have died of this run; it is not tried again"
             return Outcome("failed", error={"code": "poison", "message": message})
         try:
+            return await self._advance_agent(claim, publisher, interruption, budget)
+        except DEFECTS as error:
+            logger.exception("the run has met an error that would come again")
+            return Outcome("failed", error=error_of_defect(error))
+
+    async def _advance_agent(
+        self, claim: Claim, publisher: Publisher, interruption: Interruption, budget: Budget
+    ) -> Outcome:
+        try:
             agent = await Agent.of(claim)
         except UnknownToolError as error:
             return Outcome("failed", error={"code": "unknown_tool", "message": error.message})
+        except (DuplicateToolError, ToolDefinitionError) as error:
+            return Outcome("failed", error={"code": "invalid_config", "message": error.message})
         except ValidationError as error:
             # Recorded by an older or newer version of the API.
             return Outcome("failed", error={"code": "invalid_config", "message": _wrong(error)})
@@ -260,6 +272,9 @@ class Execution:
                     return Outcome("out_of_time")
                 await manager.cut_off("stopped")
                 outcome = Outcome("stopped", error=stop_error(interruption.stop))
+            except DEFECTS as error:
+                await manager.abandon(error_of_defect(error))
+                raise
             finally:
                 task.cancel()
             return replace(outcome, near_budget=manager.near_budget)

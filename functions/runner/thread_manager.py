@@ -29,6 +29,8 @@ from shared.telemetry import logger
 # What the model is told to go on with, after an answer that was cut off at its length. It is not kept.
 _CONTINUE: Json = {"role": "user", "content": "continue"}
 
+_ANEW: Json = {"code": "out_of_time", "message": "the answer is begun anew"}
+
 # An answer that ended so is not the run's last one.
 _TO_GO_ON = frozenset({"length", "error"})
 
@@ -100,10 +102,10 @@ class ThreadManager:
             self._turn = None
         await self._pending.give_up(f"The run was ended ({reason}) before this call was finished.")
 
-    async def abandon(self) -> None:
-        """End in the middle, to be gone on with by another executor."""
+    async def abandon(self, error: Json = _ANEW) -> None:
+        """End in the middle, to be gone on with by another executor, or by nobody. ``error``: what clients are told."""
         if self._turn is not None:
-            await self._turn.abandon({"code": "out_of_time", "message": "the answer is begun anew"})
+            await self._turn.abandon(error)
             self._turn = None
 
     async def _loop(self, budget: Budget) -> Outcome:

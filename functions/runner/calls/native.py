@@ -1,6 +1,7 @@
 """Native tool calls, put together from the deltas of a stream."""
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import chain, count
@@ -9,7 +10,11 @@ from uuid import UUID
 
 from functions.runner.calls import strict_json
 from functions.runner.calls.model import ToolCall
-from shared.domain import Json
+from shared.domain import LONGEST_CALL_ID, Json
+
+_ID = re.compile(rf"[\x21-\x7e]{{1,{LONGEST_CALL_ID}}}")
+_NOT_IN_NAMES = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+_LONGEST_NAME = 200
 
 
 class Delta(Protocol):
@@ -35,7 +40,8 @@ class NativeCalls:
       added once more;
     - a new id at a known index begins another call only if a name comes with it (some servers send every call with
       index 0, others a new id with every delta); without ids, so does a name after whole arguments;
-    - an id that is missing, or taken by another call, is replaced by ``<message id>-<index>``;
+    - an id that is missing, taken by another call, or cannot be kept is replaced by ``<message id>-<index>``;
+    - what cannot be kept of a name is replaced, and it is cut: there is no such tool anyway;
     - arguments that are empty mean ``{}``.
 
     A call is given out when another one begins and its arguments are a whole JSON object by then (with deltas that
@@ -98,19 +104,21 @@ class NativeCalls:
     def _call(self, draft: "_Draft", *, cut_off: bool, last: bool) -> ToolCall:
         index, self._count = self._count, self._count + 1
         own = (f"{self._message_id}-{number}" for number in count(index))
-        call_id = next(name for name in chain([draft.call_id], own) if name and name not in self._ids)
+        given = [draft.call_id] if _ID.fullmatch(draft.call_id) else []
+        call_id = next(call_id for call_id in chain(given, own) if call_id not in self._ids)
         self._ids.add(call_id)
+        name = _NOT_IN_NAMES.sub("\ufffd", draft.name)[:_LONGEST_NAME]
         raw = "".join(draft.arguments)
         arguments: Json | None = None
         problem: str | None = None
         try:
             arguments = draft.read(raw, may_be_empty=not (cut_off and last))
         except ValueError as error:
-            problem = _problem(draft.name, str(error), cut_off=cut_off)
+            problem = _problem(name, str(error), cut_off=cut_off)
         return ToolCall(
             call_id=call_id,
             index=index,
-            name=draft.name,
+            name=name,
             arguments=arguments,
             raw=raw,
             form="native",

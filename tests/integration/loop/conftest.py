@@ -13,6 +13,7 @@ import asyncpg
 import pytest
 
 from functions.runner import agent, execution, model_call
+from functions.runner.tools.catalog import Catalog
 from shared.aws import clients, queue
 from shared.database import pool
 from shared.domain import Json, LogHold
@@ -69,7 +70,8 @@ async def play(database: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
     monkeypatch.setattr(log, "append", logged_append)
     # Stops are told by the scripted keeper.
     monkeypatch.setattr(holding, "_listen", _nobody)
-    monkeypatch.setattr(agent, "catalog", lambda: {"effects": lambda: Effects(playing[-1].ledger)})
+    effects: Any = lambda: Effects(playing[-1].ledger)  # noqa: E731 - in place of a class
+    monkeypatch.setattr(agent, "catalog", lambda: Catalog({"effects": effects}))
     monkeypatch.setattr(model_call, "_LONGEST_BACKOFF_S", 0.0)
     # Few, so that histories reserve more than once.
     monkeypatch.setattr(transitions, "SEQ_BLOCK", 11)

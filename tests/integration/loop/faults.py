@@ -36,6 +36,8 @@ type Action = Literal[
     "low",  # ... is nearly over: no further turn may begin
     "timed_out",  # the run has reached its limit
     "unavailable",  # PostgreSQL, or Redis, goes away in the middle
+    "defect",  # a fault of the program's own
+    "refused",  # PostgreSQL refuses what it is to keep
 ]
 
 # Durations that nothing else in the loop has: the timer that is to fire now is found by them (seconds).
@@ -44,6 +46,12 @@ RUN_LIMIT_S = 80_000.0
 
 # Longer than anything here takes.
 HANG_S = 10.0
+
+
+_DEFECTS: dict[str, Exception] = {
+    "defect": KeyError("what was said"),
+    "refused": asyncpg.CharacterNotInRepertoireError("what was said"),
+}
 
 
 @dataclass(frozen=True)
@@ -126,7 +134,7 @@ class Attempt:
             if self.dead:
                 raise asyncio.CancelledError
 
-    async def _befall(self, fault: Fault, connection: "FaultyConnection | None") -> None:
+    async def _befall(self, fault: Fault, connection: "FaultyConnection | None") -> None:  # noqa: PLR0912 - one an action
         match fault.action:
             case "die":
                 self.dead = True
@@ -156,6 +164,8 @@ class Attempt:
                     raise EventLogUnavailableError()
                 connection.terminate()
                 raise asyncpg.ConnectionDoesNotExistError("gone")
+            case "defect" | "refused":
+                raise _DEFECTS[fault.action]
             case _:
                 pass  # a run that is not held yet cannot be stopped or lost
         # A cancellation is delivered here, if there is one.

@@ -80,7 +80,11 @@ def _check_ends(history: History, rows: Sequence[Json]) -> None:
             assert "stop" in happened
         if row["status"] == "timed_out":
             assert "timed_out" in happened
-        if row["status"] == "failed":
+        if code == "internal_error":
+            assert happened & {"defect", "refused"} or history.scenario.defective
+            # Whatever would come again is not tried again.
+            assert ended.attempts[-1].number == ended.attempts[0].number
+        elif row["status"] == "failed":
             assert code in {"model_rate_limited", "model_bad_request", "model_empty", "content_filter"}, row["error"]
         if row["status"] in ("completed", "needs_input"):
             assert code is None

@@ -32,11 +32,12 @@ class RunPlan:
 
 @dataclass(frozen=True)
 class Scenario:
-    """``processor``: the fields of the assistant's ``ProcessorConfig``."""
+    """``processor``: the fields of the assistant's ``ProcessorConfig``. ``defective``: a store refuses what is said."""
 
     script: Sequence[Answer] = ()
     runs: Sequence[RunPlan] = (RunPlan(),)
     processor: Json = field(default_factory=dict[str, Any])
+    defective: bool = False
 
 
 _DATABASE: dict[Kind, Sequence[Action]] = {
@@ -72,7 +73,7 @@ _answers = st.builds(
     st.lists(_calls, max_size=3).map(tuple),
     st.sampled_from(("stop",) * 8 + ("length", "length", "broken", "broken", "refused", "wrong", "empty", "filtered")),
     st.integers(1, 8),
-    st.sampled_from(("unique", "unique", "repeated", "none")),
+    st.sampled_from(("unique", "unique", "repeated", "none", "endless", "nul")),
 )
 _processors = st.fixed_dictionaries(
     {

@@ -1,6 +1,7 @@
 """A model that says what a script says, in litellm's chunks."""
 
 import json
+import random
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -21,9 +22,9 @@ from shared.settings import ModelSettings, Price
 
 MODEL = "openai/scripted"
 
-type ToolName = Literal["put", "post", "pay", "sign", "fail", "ask", "complete", "missing"]
+type ToolName = Literal["put", "post", "pay", "sign", "fail", "ask", "complete", "missing", "nul\0"]
 type Ending = Literal["stop", "length", "broken", "refused", "wrong", "empty", "filtered"]
-type IdStyle = Literal["unique", "repeated", "none"]
+type IdStyle = Literal["unique", "repeated", "none", "endless", "nul"]
 
 # Tools that a person has to approve first; tools that may be repeated under the same call id.
 NEED_APPROVAL = frozenset({"pay", "sign"})
@@ -123,7 +124,11 @@ def chunks_of(given: Given) -> list[ModelResponseStream]:
     chunks = [_chunk(Delta(content=part)) for part in (text[:half], text[half:]) if part]
     native = [(token, call) for token, call in given.tokens.items() if call.form == "native"]
     for index, (token, call) in enumerate(native if answer.ending != "empty" else []):
-        call_id = {"unique": f"call_{token}", "repeated": f"call_{index}", "none": None}[answer.ids]
+        call_id = {
+            **{"unique": f"call_{token}", "repeated": f"call_{index}", "none": None},
+            # One that no index of PostgreSQL holds (by chance, or it would be packed), and one that no text of it does.
+            **{"endless": random.Random(index).randbytes(1350).hex(), "nul": f"call\0{index}"},  # noqa: S311
+        }[answer.ids]
         arguments = "{nonsense" if call.malformed else json.dumps(_arguments(call, token))
         for place, part in enumerate((arguments[:4], arguments[4:])):
             function = Function(name=call.name if place == 0 else None, arguments=part)

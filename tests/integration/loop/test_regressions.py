@@ -1,7 +1,12 @@
 """Histories that once broke a promise, as small as they can be."""
 
+import json
+import re
+from typing import Literal
+
 import pytest
 
+from functions.runner.calls import native
 from tests.integration.loop.conftest import Play
 from tests.integration.loop.faults import Fault
 from tests.integration.loop.history import History
@@ -50,3 +55,43 @@ async def test_no_tool_goes_on_when_its_advance_has_ended(play: Play, action: st
     await play(
         Scenario((answer,), (RunPlan((AttemptPlan((fault,)),)),), _AFTER | {"tool_execution_strategy": "parallel"})
     )
+
+
+@pytest.mark.parametrize("processor", [_ON_STREAM, _AFTER], ids=["on stream", "after"])
+@pytest.mark.parametrize("ids", ["endless", "nul"])
+async def test_an_id_that_cannot_be_kept_is_replaced(
+    play: Play, ids: Literal["endless", "nul"], processor: dict[str, object]
+) -> None:
+    history = await play(Scenario((Answer((Call("post"), Call("nul\0"), Call("put")), ids=ids),), processor=processor))
+    assert _statuses(history) == ["completed", "completed"]
+    assert [len(ended.attempts) for ended in history.ended] == [1, 1]
+    assert {effect.tool for effects in history.ledger.effects.values() for effect in effects} == {"post", "put"}
+
+
+@pytest.mark.parametrize(
+    "fault", [Fault("model", 0, "defect"), Fault("chunk", 2, "defect"), Fault("chunk", 2, "refused")], ids=str
+)
+async def test_an_error_that_would_come_again_ends_the_run_at_once(play: Play, fault: Fault) -> None:
+    answer = Answer((Call("post"), Call("put")))
+    history = await play(Scenario((answer,), (RunPlan((AttemptPlan((fault,)),)),), _AFTER))
+    assert _statuses(history) == ["failed", "completed"]
+    ended = history.ended[0]
+    assert [attempt.happened for attempt in ended.attempts] == [[fault]]
+    error = json.loads(ended.row["error"])
+    assert error["code"] == "internal_error"
+    # What the error says may be somebody's words.
+    assert "what was said" not in error["message"]
+
+
+@pytest.mark.parametrize("processor", [_ON_STREAM, _AFTER], ids=["on stream", "after"])
+@pytest.mark.parametrize("ids", ["endless", "nul"])
+async def test_what_postgresql_refuses_ends_the_run_at_once(
+    play: Play, ids: Literal["endless", "nul"], processor: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # GIVEN nothing in front of PostgreSQL that would find what it cannot keep
+    monkeypatch.setattr(native, "_ID", re.compile(".+", re.DOTALL))
+    history = await play(Scenario((Answer((Call("post"),), ids=ids),), processor=processor, defective=True))
+    assert _statuses(history) == ["failed", "completed"]
+    assert [len(ended.attempts) for ended in history.ended] == [1, 1]
+    refusal = {"endless": "ProgramLimitExceededError", "nul": "UntranslatableCharacterError"}[ids]
+    assert refusal in history.ended[0].row["error"]

@@ -100,6 +100,21 @@ def test_ids_that_are_missing_or_taken_are_made_from_the_message() -> None:
     assert len({call.call_id for call in stolen.calls}) == 2
 
 
+@pytest.mark.parametrize("given", ["c" * 2001, "call\0", "call\ud800", "caf\u00e9", "two words", "\n"])
+def test_an_id_that_cannot_be_kept_is_made_from_the_message(given: str) -> None:
+    calls = parse_native([[delta(0, given, "f", "{}")]]).calls
+    assert [call.call_id for call in calls] == [f"{MESSAGE_ID}-0"]
+
+
+def test_an_id_may_hold_a_signature() -> None:
+    given = "call_1__thought__" + "A" * 1900
+    assert parse_native([[delta(0, given, "f", "{}")]]).calls[0].call_id == given
+
+
+def test_a_name_is_made_storable_and_cut() -> None:
+    assert parse_native([[delta(0, "a", "f\0" + "x" * 5000, "{}")]]).calls[0].name == "f\ufffd" + "x" * 198
+
+
 @pytest.mark.parametrize("arguments", [None, "", "  \n", "{}", " {} \n"])
 def test_empty_arguments_are_no_arguments(arguments: str | None) -> None:
     call = parse_native([[delta(0, "a", "f", arguments)]]).calls[0]

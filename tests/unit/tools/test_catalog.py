@@ -12,7 +12,7 @@ import pytest
 from functions.runner.tools import ToolRegistry, custom
 from functions.runner.tools.builtin.conversation import Ask
 from functions.runner.tools.catalog import BUILT_IN, catalog, discover
-from functions.runner.tools.errors import CatalogError, DuplicateToolError
+from functions.runner.tools.errors import UnknownToolError
 
 GREETING = '''
 from functions.runner.tools import Tool, tool_function
@@ -47,12 +47,13 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakePac
 
 def test_one_class_in_one_file_is_a_tool(package: MakePackage) -> None:
     found = discover(package({"greeting.py": GREETING.format(name="Greeting")}), built_in=BUILT_IN)
-    assert list(found) == ["ask", "complete", "expand_message", "http_fetch", "greeting"]
-    assert ToolRegistry([found["greeting"]()]).names() == ["greet"]
+    assert list(found.tools) == ["ask", "complete", "expand_message", "http_fetch", "greeting"]
+    assert ToolRegistry([found.get("greeting")()]).names() == ["greet"]
+    assert found.left_out == {}
 
 
 def test_every_tool_of_the_catalog_can_be_made_and_offered() -> None:
-    registry = ToolRegistry(tool() for tool in catalog().values())
+    registry = ToolRegistry(tool() for tool in catalog().tools.values())
     assert {"ask", "complete", "expand_message", "http_fetch"} <= set(registry.names())
     assert custom.__doc__
     assert "one class in one file" in custom.__doc__
@@ -66,31 +67,37 @@ def test_every_tool_of_the_catalog_can_be_made_and_offered() -> None:
         ("import a_library_that_is_not_there", "ModuleNotFoundError: No module named 'a_library_that_is_not_there'"),
         ("def (", "SyntaxError"),
         ("1 / 0", "ZeroDivisionError"),
+        ("raise SystemExit('no licence')", "SystemExit: no licence"),
         (
-            GREETING.format(name="Greeting").replace("async def", "def"),
-            "ToolDefinitionError: Greeting.greet must be `async def`",
+            GREETING.format(name="Broken").replace("async def", "def"),
+            "ToolDefinitionError: Broken.greet must be `async def`",
         ),
+        (
+            GREETING.format(name="Broken") + "\n    def __init__(self) -> None:\n        raise KeyError('TOKEN')\n",
+            "KeyError: 'TOKEN'",
+        ),
+        ("RATES = {}", "broken.py defines no subclass of Tool: name it _broken.py"),
+        (GREETING.format(name="Ask"), "there are two tools of the name 'ask'"),
     ],
 )
-def test_a_module_that_cannot_be_imported_is_named_with_the_reason(text: str, why: str, package: MakePackage) -> None:
-    module = package({"broken.py": text})
-    with pytest.raises(CatalogError) as raised:
-        discover(module)
-    assert f"{module.__path__[0]}/broken.py cannot be imported" in raised.value.message
-    assert why in raised.value.message
-
-
-def test_a_module_without_a_tool_is_named(package: MakePackage) -> None:
-    with pytest.raises(CatalogError, match=r"rates\.py defines no subclass of Tool: name it _rates\.py"):
-        discover(package({"rates.py": "RATES = {}"}))
+def test_a_file_that_cannot_be_used_is_named_and_left_out(text: str, why: str, package: MakePackage) -> None:
+    files = {"broken.py": text, "greeting.py": GREETING.format(name="Greeting")}
+    module = package(files)
+    found = discover(module, built_in=(Ask,))
+    # The others are there, also those that come after it.
+    assert list(found.tools) == ["ask", "greeting"]
+    assert found.get("ask") is Ask
+    assert list(found.left_out) == ["broken"]
+    assert f"{module.__path__[0]}/broken.py" in found.left_out["broken"]
+    assert why in found.left_out["broken"]
+    # Who asks is told which file it is; what is in it is for the log.
+    with pytest.raises(
+        UnknownToolError, match=r"'broken'; there are ask, greeting; left out, .*: broken\.py"
+    ) as raised:
+        found.get("broken")
+    assert str(module.__path__[0]) not in raised.value.message
 
 
 def test_what_begins_with_an_underscore_or_is_imported_is_no_tool(package: MakePackage) -> None:
     text = GREETING.format(name="Greeting") + "\nfrom functions.runner.tools.builtin.conversation import Ask\n"
-    assert list(discover(package({"greeting.py": text, "_shared.py": "1 / 0"}))) == ["greeting"]
-
-
-def test_two_tools_of_one_name_are_refused(package: MakePackage) -> None:
-    text = GREETING.format(name="Ask")
-    with pytest.raises(DuplicateToolError, match=r"'ask': .*conversation\.py and .*mine\.py"):
-        discover(package({"mine.py": text}), built_in=(Ask,))
+    assert list(discover(package({"greeting.py": text, "_shared.py": "1 / 0"})).tools) == ["greeting"]

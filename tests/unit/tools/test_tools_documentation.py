@@ -28,8 +28,8 @@ async def test_the_documented_example_works(
     monkeypatch.syspath_prepend(tmp_path)
 
     found = discover(importlib.import_module("documented_tools"))
-    assert list(found) == ["exchange"]
-    convert = ToolRegistry([found["exchange"]()]).get("convert_money")
+    assert list(found.tools) == ["exchange"]
+    convert = ToolRegistry([found.get("exchange")()]).get("convert_money")
     assert convert is not None
     assert convert.parameters["properties"]["amount"] == {
         "type": "number",
