@@ -57,6 +57,7 @@ MASKED = "***"
 
 ModelName = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_no_address)]
 ToolName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+ToolPattern = Annotated[str, Field(pattern=r"^[A-Za-z0-9_./*?-]{1,128}$")]
 HeaderName = Annotated[str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,200}$")]
 HeaderValue = Annotated[str, Field(pattern=r"^[\x21-\x7e]([\x20-\x7e\t]*[\x21-\x7e])?$", max_length=8192)]
 
@@ -93,13 +94,18 @@ class Limits(_Part):
 
 
 class McpServer(_Part):
-    """A remote MCP server; its tools are named ``<name>__<tool>``."""
+    """A remote MCP server; its tools are named ``<name>__<tool>``.
+
+    ``needs_approval``: patterns of its tools' names, as it lists them, whose calls a person has to approve; ``*``
+    stands for anything, ``?`` for one character, case does not count. ``["*"]``: every tool.
+    """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,24}$")]
     url: Annotated[str, Field(pattern=r"^https?://", max_length=2000), AfterValidator(_host_is_named)]
     headers: Annotated[dict[HeaderName, HeaderValue], Field(max_length=50), AfterValidator(_said)] = Field(
         default_factory=dict[str, str]
     )
+    needs_approval: Annotated[list[ToolPattern], Field(max_length=64)] = Field(default_factory=list[str])
 
 
 class AgentConfig(_Part):

@@ -61,7 +61,10 @@ class Agent:
     async def _open_mcp(self) -> None:
         """Add the tools of the remote servers; one that cannot be used is left out, and told."""
         servers = [
-            McpServer(name=server.name, url=server.url, headers=server.headers) for server in self.config.mcp_servers
+            McpServer(
+                name=server.name, url=server.url, headers=server.headers, needs_approval=tuple(server.needs_approval)
+            )
+            for server in self.config.mcp_servers
         ]
         mcp = await self._opened.enter_async_context(
             McpTools(servers, allowed_private=model_settings().private_mcp_servers)

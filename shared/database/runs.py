@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 import asyncpg
@@ -37,6 +38,24 @@ def agent_run(row: asyncpg.Record) -> AgentRun:
 
 def _json(text: str | None) -> Json | None:
     return None if text is None else json.loads(text)
+
+
+@dataclass(frozen=True)
+class Newest:
+    """A thread's newest run. ``thread_number``: the last number that the thread has given out."""
+
+    thread_number: int
+    status: RunStatus
+    assistant_id: str
+    config: Json
+
+
+async def newest(connection: Connection, *, thread_id: UUID, account_id: str) -> Newest | None:
+    """The thread's newest run, if it has one."""
+    row = await connection.fetchrow(_SQL["newest"], thread_id, account_id)
+    if row is None:
+        return None
+    return Newest(row["last_run_number"], row["status"], row["assistant_id"], json.loads(row["config"]))
 
 
 async def insert(

@@ -13,7 +13,7 @@ from shared.database import Connection, budgets, facts, files, messages, plans, 
 from shared.database.files import File
 from shared.database.idempotency import Once
 from shared.domain import AgentRun, Json, MessageType, MultitaskStrategy, Thread
-from shared.errors import ConflictError, NotFoundError, QueueUnavailableError
+from shared.errors import ConflictError, NoSuchInterruptError, NotFoundError, QueueUnavailableError
 from shared.runs.patience import patience_s
 from shared.telemetry import logger
 
@@ -35,7 +35,8 @@ class NewRun:
     """A run to record.
 
     ``config`` holds what a run may override (see ``functions.runner``); ``webhook``: the URL that its end is told to;
-    ``files``: whose objects are stored; they become the thread's.
+    ``files``: whose objects are stored; they become the thread's. ``follows``: the number of the thread's newest run
+    that this one answers; it is not recorded if another has come in between.
     """
 
     account_id: str
@@ -50,6 +51,7 @@ class NewRun:
     after_s: float = 0.0
     webhook: str | None = None
     files: Sequence[File] = ()
+    follows: int | None = None
     agent_run_id: UUID = field(default_factory=uuid4)
 
 
@@ -66,6 +68,7 @@ async def record_run(new: NewRun, *, once: Once | None = None) -> AgentRun:
         LimitExceededError: the account has as many unfinished runs as its plan allows, besides those that the
             strategy has ended.
         BudgetExceededError: the account has used what its plan allows a day.
+        NoSuchInterruptError: what it ``follows`` is not the thread's newest run any more.
         ReplayedError: the request of ``once`` was carried out before.
         DatabaseUnavailableError, QueueUnavailableError: nothing was recorded.
     """
@@ -79,6 +82,8 @@ async def record_run(new: NewRun, *, once: Once | None = None) -> AgentRun:
                 await threads.ensure_account(connection, account_id=new.account_id)
                 await threads.create(connection, thread_id=new.thread_id, account_id=new.account_id, metadata={})
             number = 1 + await _lock(connection, new)
+            if new.follows is not None and number != new.follows + 1:
+                raise NoSuchInterruptError("somebody else has answered, or the thread has gone on")
             usage = await plans.usage(connection, account_id=new.account_id, thread_id=new.thread_id)
             busy_with = usage.busy_with
             stopped = None if busy_with is None else await _make_way(connection, new, busy_with)

@@ -55,6 +55,29 @@ async def test_a_run_uses_a_public_mcp_server(http: httpx.AsyncClient, time_serv
     assert "08:30" in messages[2]["content"]["content"]
 
 
+async def test_a_call_of_an_mcp_tool_waits_for_approval(http: httpx.AsyncClient, time_server: str) -> None:
+    server = {"name": "clock", "url": time_server, "needs_approval": ["convert_*"]}
+    assistant = await new_assistant(http, mcp_servers=[server], processor=NATIVE)
+    thread_id = await new_thread(http)
+    arguments = '{"source_timezone": "Asia/Tokyo", "time": "12:00", "target_timezone": "Asia/Kolkata"}'
+    run = await start_run(
+        http, thread_id, f"[[tool clock__convert_time {arguments}]] [[say so]]", assistant_id=assistant
+    )
+    assert (await ended_run(http, run))["status"] == "interrupted"
+    assert [message["type"] for message in await stored_messages(http, thread_id)] == ["user", "assistant"]
+
+    # Without its server the assistant could not go on: who goes on is the one that asked.
+    changed = await http.patch(f"/assistants/{assistant}", json={"config": {"configurable": {"mcp_servers": []}}})
+    assert changed.status_code == 200, changed.text
+    body = {"assistant_id": assistant, "command": {"resume": True}}
+    answered = await asyncio.gather(*(http.post(f"/threads/{thread_id}/runs", json=body) for _ in range(2)))
+    assert sorted(answer.status_code for answer in answered) == [200, 404]
+    (following,) = [answer.json() for answer in answered if answer.status_code == 200]
+    assert (await ended_run(http, following))["status"] == "success"
+    results = [message for message in await stored_messages(http, thread_id) if message["type"] == "tool"]
+    assert ["08:30" in result["content"]["content"] for result in results] == [True]
+
+
 async def test_a_server_out_of_reach_is_told_and_the_run_goes_on(http: httpx.AsyncClient, client: Stack) -> None:
     # A private address that the stack was not told about: as good as one that is away.
     servers = [{"name": "clock", "url": "http://127.0.0.1:9/mcp"}]

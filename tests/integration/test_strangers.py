@@ -123,6 +123,7 @@ STRANGERS: dict[tuple[Any, str], Callable[[Any, Owned, str], Awaitable[object]]]
     (runs, "delete"): lambda taken, own, who: runs.delete(
         taken, agent_run_id=own.agent_run_id, account_id=who, thread_id=own.thread_id
     ),
+    (runs, "newest"): lambda taken, own, who: _as_list(runs.newest(taken, thread_id=own.thread_id, account_id=who)),
     (runs, "get"): lambda taken, own, who: runs.get(taken, agent_run_id=own.agent_run_id, account_id=who),
     (runs, "page"): lambda taken, own, who: runs.page(
         taken, thread_id=own.thread_id, account_id=who, statuses=None, limit=10, offset=0

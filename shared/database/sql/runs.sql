@@ -51,6 +51,13 @@ WHERE thread_id = $1 AND account_id = $2 AND ($3::text[] IS NULL OR status = ANY
 ORDER BY number DESC
 LIMIT $4 OFFSET $5
 
+-- name: newest
+SELECT t.last_run_number, r.status, r.assistant_id, r.config FROM threads t
+JOIN LATERAL (
+    SELECT status, assistant_id, config FROM agent_runs WHERE thread_id = t.thread_id ORDER BY number DESC LIMIT 1
+) r ON true
+WHERE t.thread_id = $1 AND t.account_id = $2
+
 -- name: lock_thread_of
 -- Lock order: thread, then run. The account is the message's: a forged one finds nothing. NO KEY: see threads.sql.
 SELECT t.thread_id FROM threads t

@@ -110,6 +110,26 @@ async def test_a_server_s_tools_are_listed_as_functions(shared: Running) -> None
     assert odd == [function_name("s", "files.read/all")]
 
 
+async def test_tools_that_match_need_approval(own: Running) -> None:
+    async def asking(*patterns: str) -> set[str]:
+        server = McpServer(name="s", url=own.url, needs_approval=patterns)
+        async with McpTools([server], allowed_private=[("127.0.0.1", own.port)], listings=listings) as tools:
+            return {function.name for function in await tools.functions() if function.needs_approval}
+
+    # What is listed is kept for all assistants; what needs approval is each one's own.
+    listings = Listings()
+    assert await asking() == set()
+    assert await asking("ECHO", "files.*", "tabl?", "ech") == {
+        "s__echo",
+        "s__table",
+        function_name("s", "files.read/all"),
+    }
+    async with using(own, listings=listings) as tools:
+        everything = {function.name for function in await tools.functions()}
+    assert await asking("*") == everything
+    assert await asking() == set()
+
+
 async def test_calls_give_what_the_server_answers(shared: Running, context: ToolContext) -> None:
     async with using(shared) as tools:
         functions = await tools.functions()

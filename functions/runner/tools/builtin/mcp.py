@@ -13,6 +13,7 @@ import re
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Self
@@ -48,6 +49,7 @@ class McpSessionEndedError(McpError):
 @dataclass(frozen=True, kw_only=True)
 class McpServer:
     """A server that an assistant uses. ``headers`` are sent with each request (a token), and never logged.
+    ``needs_approval``: patterns (``*``, ``?``) of its own names of tools that a person has to approve.
 
     Raises:
         ToolDefinitionError: the name is not 1-24 of ``A-Z a-z 0-9 _ -``, or the URL is not http or https.
@@ -56,6 +58,7 @@ class McpServer:
     name: str
     url: str
     headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    needs_approval: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if _SERVER_NAME.fullmatch(self.name) is None:
@@ -63,6 +66,10 @@ class McpServer:
         parts = urlsplit(self.url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ToolDefinitionError(f"the URL of the MCP server {self.name!r} must be one of http or https")
+
+    def asks_for(self, tool: str) -> bool:
+        """Whether a call of the tool, by its name on the server, has to be approved."""
+        return any(fnmatchcase(tool.casefold(), pattern.casefold()) for pattern in self.needs_approval)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,6 +184,7 @@ class McpTools:
                     parameters=tool.parameters,
                     invoke=partial(self._call, server, tool.name),
                     idempotent=tool.idempotent,
+                    needs_approval=server.asks_for(tool.name),
                     timeout_s=self._call_timeout_s,
                 )
             if left_out:
