@@ -71,7 +71,7 @@ async def start_run(
     asked = resumption.asked
     if asked is not None and asked.assistant_id == body.assistant_id:
         # Who asked goes on: with another configuration it would be somebody else whom the answer reaches.
-        own = RunConfig.model_validate(asked.config)
+        own = _own_config(asked)
         agent = await check(parse(overrides, base=own.agent))
         options = _options(own.options.model_dump(exclude_unset=True) | given)
     else:
@@ -146,6 +146,15 @@ async def _resumption(
     if newest.status not in TERMINAL:
         await _refuse("what waits for approval is answered already, by a run that has not ended", once)
     return replace(resumption, asked=newest)
+
+
+def _own_config(asked: Newest) -> RunConfig:
+    try:
+        return RunConfig.model_validate(asked.config)
+    except ValidationError as error:
+        # Recorded by an older version, which took what is refused today.
+        message = "the run that asked has a configuration that is not valid any more: write a message instead"
+        raise InvalidRequestError(message) from error
 
 
 async def _refuse(why: str, once: Once | None) -> NoReturn:

@@ -12,7 +12,7 @@ from functions.api.runs import respond, start_run
 from functions.api.wire import RunCommand, RunConfig, RunCreate
 from shared.database.idempotency import Once, ReplayedError
 from shared.domain import AgentRun
-from shared.errors import NoSuchInterruptError
+from shared.errors import InvalidRequestError, NoSuchInterruptError
 from tests.integration.databases import Database
 from tests.integration.owned import Owned, own
 from tests.integration.queues import Queues
@@ -104,3 +104,13 @@ async def test_an_answer_that_is_sent_again_is_the_same_answer(
         await answer(asking, once=once("second"))
     # A key under which nothing was done is free.
     assert await database.count("idempotency_keys") == 1
+
+
+@BOTH
+async def test_a_configuration_of_an_older_version_is_refused(
+    database: Database, asking: Owned, answer: Answer
+) -> None:
+    await database.set_run(asking.agent_run_id, config="""'{"agent": {"tools": ["ask", "ask"]}}'::jsonb""")
+    with pytest.raises(InvalidRequestError, match="not valid any more"):
+        await answer(asking)
+    assert await database.count("agent_runs") == 1
