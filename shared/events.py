@@ -61,11 +61,15 @@ class Event:
 
 @dataclass(frozen=True, kw_only=True)
 class Logged:
-    """An event with its number: ``frame`` is the JSON object that clients get, ``channel`` may be ``TO_ALL``."""
+    """An event with its number: ``frame`` is the JSON object that clients get, ``channel`` may be ``TO_ALL``.
+
+    ``is_private``: it was said while the thread was private, and is its account's only; it got its number later.
+    """
 
     seq: int
     channel: str
     frame: str
+    is_private: bool = False
 
 
 def number(event: Event, *, generation: UUID, seq: int) -> Logged:

@@ -6,7 +6,7 @@ number, appends it to the log, and notes that. Each of these may be done again a
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 from uuid import UUID
 
@@ -110,4 +110,5 @@ def _fact(row: asyncpg.Record, log: ThreadLog) -> Fact:
         run_id=row["agent_run_id"],
         timestamp_ms=row["timestamp_ms"],
     )
-    return Fact(event_no=row["event_no"], logged=events.number(event, generation=log.generation, seq=row["seq"]))
+    logged = events.number(event, generation=log.generation, seq=row["seq"])
+    return Fact(event_no=row["event_no"], logged=replace(logged, is_private=row["is_private"]))

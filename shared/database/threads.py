@@ -71,12 +71,15 @@ async def owner(connection: Connection, *, thread_id: UUID, account_id: str | No
     return await connection.fetchval(_SQL["owner"], thread_id, account_id)
 
 
-async def bound_end(connection: Connection, log: ThreadLog, *, before_end: int, hidden: bool) -> None:
-    """A run of the thread has ended, with the number after ``before_end``: everybody who may read the thread is told.
+async def bound_end(
+    connection: Connection, log: ThreadLog, *, agent_run_id: UUID, before_end: int, hidden: bool
+) -> None:
+    """The run has ended, with the number after ``before_end``: everybody who may read the thread is told.
 
-    ``hidden``: nothing before it is for anybody but the thread's account.
+    Nothing before it is for anybody but the thread's account, if the run went on when the thread was made public, or is
+    ``hidden``.
     """
-    await connection.execute(_SQL["bound_end"], log.thread_id, log.generation, before_end, hidden)
+    await connection.execute(_SQL["bound_end"], log.thread_id, log.generation, agent_run_id, before_end, hidden)
 
 
 @dataclass(frozen=True)

@@ -126,7 +126,8 @@ async def finish(
         await facts.add(taken, thread_id=held.thread_id, facts=told)
         last_seq += await facts.number(taken, thread_id=held.thread_id, last_seq=last_seq)
         hidden = error is not None and error["code"] == "rollback"
-        await threads.bound_end(taken, held, before_end=last_seq - 1, hidden=hidden)
+        before_end = last_seq - 1
+        await threads.bound_end(taken, held, agent_run_id=held.agent_run_id, before_end=before_end, hidden=hidden)
         await log_hold.close_with(taken, held, last_seq=last_seq)
         return await facts.unlogged(taken, log=held)
 

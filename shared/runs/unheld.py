@@ -51,8 +51,8 @@ async def end_unheld(
     if hold is not None:
         # Nothing was appended under it: the facts get their numbers where the dead holder may have ended.
         last_seq = hold.last_seq + await facts.number(connection, thread_id=run.thread_id, last_seq=hold.last_seq)
-        if row["begins_after"] is not None:
-            await threads.bound_end(connection, hold, before_end=last_seq - 1, hidden=error["code"] == "rollback")
+        hidden = error["code"] == "rollback"
+        await threads.bound_end(connection, hold, agent_run_id=agent_run_id, before_end=last_seq - 1, hidden=hidden)
         await log_hold.close_with(connection, hold, last_seq=last_seq)
     return run
 

@@ -3,7 +3,7 @@
 -- KEYS[1] log (a stream; an entry's id is "<seq>-0"), KEYS[2] fence (the newest epoch that has appended)
 -- ARGV[1] epoch, ARGV[2] seq that the log must end with, ARGV[3] "1" if the caller has proved its epoch in PostgreSQL:
 -- the fence is set where there is none or an older one, ARGV[4] milliseconds to live, ARGV[5] entries to keep,
--- then for each event: seq, channel, frame
+-- then for each event: seq, channel, frame, "1" if it is the thread's account's only, whoever else may read the log
 --
 -- Answers {word, seq that the log ends with}:
 -- ok: the batch is there; fenced: a newer epoch has appended; unknown: no fence of this epoch (prove yours, then call
@@ -30,7 +30,7 @@ if not known or tonumber(known) < epoch then
     redis.call("SET", fence, epoch, "PX", ttl_ms)
 end
 
-if last >= tonumber(ARGV[#ARGV - 2]) then
+if last >= tonumber(ARGV[#ARGV - 3]) then
     -- No number is used twice, so the batch is here already: the reply to its append was lost.
     return {"ok", last}
 end
@@ -38,10 +38,14 @@ if last ~= expected then
     return {"tail_lost", last}
 end
 
-for at = 6, #ARGV, 3 do
+for at = 6, #ARGV, 4 do
     -- Facts that a dead holder has numbered may be here already.
     if tonumber(ARGV[at]) > last then
-        redis.call("XADD", log, "MAXLEN", "~", keep, ARGV[at] .. "-0", "channel", ARGV[at + 1], "frame", ARGV[at + 2])
+        local entry = {"channel", ARGV[at + 1], "frame", ARGV[at + 2]}
+        if ARGV[at + 3] == "1" then
+            entry[5], entry[6] = "private", "1"
+        end
+        redis.call("XADD", log, "MAXLEN", "~", keep, ARGV[at] .. "-0", unpack(entry))
         last = tonumber(ARGV[at])
     end
 end

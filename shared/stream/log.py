@@ -48,7 +48,7 @@ async def append(hold: LogHold, events: Sequence[Logged], *, expected_seq: int, 
     """
     fields: list[str | int] = []
     for event in events:
-        fields += [event.seq, event.channel, event.frame]
+        fields += [event.seq, event.channel, event.frame, int(event.is_private)]
     arguments = [hold.epoch, expected_seq, int(proved), TTL_MS, LONGEST_LOG, *fields]
     answer, last_seq = await redis().eval(_APPEND, 2, *_keys(hold.generation), *arguments)
     return Appended(answer, int(last_seq))
@@ -98,7 +98,12 @@ async def read_back(log: ThreadLog, *, limit: int, up_to_seq: int | None = None)
 
 def _events(entries: Any) -> list[Logged]:
     return [
-        Logged(seq=int(entry_id.split("-")[0]), channel=entry["channel"], frame=entry["frame"])
+        Logged(
+            seq=int(entry_id.split("-")[0]),
+            channel=entry["channel"],
+            frame=entry["frame"],
+            is_private="private" in entry,
+        )
         for entry_id, entry in entries
     ]
 

@@ -274,7 +274,9 @@ class Sender:
 
     async def _offer(self, event: Logged) -> bool:
         """Post the event if it is wanted; False if the subscription is not ours any more."""
-        if event.seq <= self._subscription.public_after or not wanted(self._subscription.filters, event):
+        others = self._subscription.reader_id is not None
+        hidden = event.seq <= self._subscription.public_after or (event.is_private and others)
+        if hidden or not wanted(self._subscription.filters, event):
             return not self._lost
         if self._subscription.reader_id is not None and is_state(event):
             # As it was then it may hold what has been hidden since.

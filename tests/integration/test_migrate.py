@@ -32,6 +32,41 @@ async def test_the_projects_files_are_applied_in_order_and_once(empty_database: 
     assert await migrate(empty_database.connection, lease_s=30) == []
 
 
+async def test_what_grows_with_use_is_not_written_by_a_migration(empty_database: Database, tmp_path: Path) -> None:
+    """Their tables are locked for that long: a run's holder would lose its lease."""
+    for migration in migrations():
+        if migration.name < "0016":
+            (tmp_path / migration.name).write_text(migration.sql)
+    await migrate(empty_database.connection, lease_s=30, folder=tmp_path)
+    await empty_database.connection.execute(
+        """
+        INSERT INTO accounts VALUES ('account');
+        INSERT INTO threads (thread_id, account_id, is_public, reserved_seq)
+        VALUES (gen_random_uuid(), 'account', true, 10);
+        INSERT INTO agent_runs (agent_run_id, thread_id, account_id, number, assistant_id, dispatched_at)
+        SELECT gen_random_uuid(), thread_id, account_id, 1, 'agent', now() FROM threads;
+        INSERT INTO thread_events (thread_id, agent_run_id, channel, data, timestamp_ms)
+        SELECT thread_id, agent_run_id, 'custom', '{}', 0 FROM agent_runs
+        """
+    )
+
+    async def written() -> list[asyncpg.Record]:
+        rows = await empty_database.connection.fetch(
+            """
+            SELECT tableoid::regclass, xmin, ctid FROM threads
+            UNION ALL SELECT tableoid::regclass, xmin, ctid FROM agent_runs
+            UNION ALL SELECT tableoid::regclass, xmin, ctid FROM thread_events
+            """
+        )
+        files = "SELECT pg_relation_filenode(oid), relname FROM pg_class WHERE relkind = 'r' AND relname = ANY ($1)"
+        tables = ["threads", "agent_runs", "thread_events", "messages"]
+        return rows + await empty_database.connection.fetch(files + " ORDER BY relname", tables)
+
+    before = await written()
+    assert await migrate(empty_database.connection, lease_s=30) == [name for name in FILES if name >= "0016"]
+    assert await written() == before
+
+
 async def test_two_who_migrate_at_once_apply_each_file_once(empty_database: Database) -> None:
     others = [await empty_database.connect() for _ in range(4)]
     applied = await asyncio.gather(*(migrate(connection, lease_s=30) for connection in others))

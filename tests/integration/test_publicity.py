@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -10,11 +12,15 @@ from functions.api.sender.main import Replay, _serve
 from shared import events
 from shared.database import facts, runs, threads, transaction
 from shared.domain import Claim
+from shared.errors import DatabaseUnavailableError
 from shared.runs import transitions
 from shared.runs.settle import drain
 from shared.runs.stopping import request_stop
 from shared.stream import log, log_hold, subscriptions
+from shared.stream.appender import Appender
+from shared.stream.delivery import NoDelivery
 from shared.stream.filters import Filter
+from shared.stream.publisher import Publisher
 from shared.stream.subscriptions import ConnectionRecord
 from tests.integration import opened
 from tests.integration.databases import Database
@@ -107,6 +113,60 @@ async def test_of_a_run_that_goes_on_when_its_thread_is_made_public_only_the_end
     assert await _reads(thread_id, posts) == [21, 22, 23, 24, 25, 26]
 
 
+async def _goes_on(database: Database, claim: Claim, how: str) -> Claim:
+    """The run after number 10, as it goes on."""
+    if how == "its numbers are used up":
+        await appended(claim, 11, 990)
+        assert await log_hold.reserve(claim) == claim.reserved_seq + log_hold.SEQ_BLOCK
+        return replace(claim, last_seq=990)
+    handover_no = None
+    if how == "it is handed over":
+        handover_no = await transitions.hand_over(claim, wake_by_s=60, last_seq=10)
+    elif how == "its holder dies":
+        await database.expire_lease(claim.agent_run_id)
+    else:
+        await database.expire_lease(claim.agent_run_id)
+        hold = await log_hold.adopt(thread_id=claim.thread_id, account_id=OWNER)
+        assert hold is not None
+        await appended(hold, hold.last_seq + 1, hold.last_seq + 10, after=10)
+        await log_hold.close(hold, last_seq=hold.last_seq + 10)
+    again = await transitions.claim(
+        agent_run_id=claim.agent_run_id,
+        account_id=OWNER,
+        executor="queue" if handover_no is None else "workflow",
+        handover_no=handover_no,
+        lease_s=60,
+    )
+    assert again is not None
+    return again
+
+
+@pytest.mark.parametrize(
+    "how",
+    ["its numbers are used up", "it is handed over", "its holder dies", "its facts are appended by somebody else"],
+)
+async def test_of_such_a_run_only_the_end_is_everybodys_however_it_goes_on(
+    database: Database, posts: Gateway, how: str
+) -> None:
+    thread_id = await database.new_thread(OWNER)
+    claim = await _claimed(database, thread_id)
+    await appended(claim, 1, 10)
+    await _publish(thread_id)
+    claim = await _goes_on(database, claim, how)
+    last_seq = claim.last_seq + 200
+    await appended(claim, claim.last_seq + 1, last_seq, after=await log.last_seq(claim))
+    assert await _bound(database, thread_id) >= last_seq
+    facts_before_it = await database.count("thread_events")
+    await _ended(claim, last_seq=last_seq)
+    last_seq += facts_before_it + 1
+    assert await _reads(thread_id, posts) == [last_seq]
+    # ... and the next one is everybody's from its beginning.
+    following = await _claimed(database, thread_id)
+    await appended(following, last_seq + 1, last_seq + 3)
+    await _ended(following, last_seq=last_seq + 3)
+    assert await _reads(thread_id, posts) == [last_seq + place for place in range(5)]
+
+
 async def test_numbers_that_nobody_has_used_hide_nothing_of_the_next_run(database: Database, posts: Gateway) -> None:
     thread_id = await database.new_thread(OWNER)
     # GIVEN somebody who has taken the log to append facts, with a block of numbers, when the thread is made public
@@ -132,6 +192,55 @@ async def test_what_waits_for_its_number_when_the_thread_is_made_public_is_not_e
     await _publish(thread_id)
     await drain(thread_id=thread_id, account_id=OWNER)
     assert await _reads(thread_id, posts) == []
+
+
+@pytest.mark.parametrize("late", ["the first look fails", "the first holder dies"])
+async def test_it_is_not_everybodys_either_where_it_gets_its_number_behind_what_is(
+    database: Database, posts: Gateway, monkeypatch: pytest.MonkeyPatch, late: str
+) -> None:
+    thread_id = await database.new_thread(OWNER)
+    run_id = await database.new_run(thread_id, status="'completed'")
+    async with transaction() as taken:
+        await facts.add(taken, thread_id=thread_id, facts=[events.custom(run_id, "said in private", {})])
+    await _publish(thread_id)
+    claim = await _claimed(database, thread_id)
+    real, looks = facts.take, 0
+
+    async def take(*given: Any, **more: Any) -> Any:
+        nonlocal looks
+        looks += 1
+        if looks == 1:
+            raise DatabaseUnavailableError
+        return await real(*given, **more)
+
+    if late == "the first holder dies":
+        await appended(claim, 1, 1)
+        await database.expire_lease(claim.agent_run_id)
+        again = await transitions.claim(agent_run_id=claim.agent_run_id, account_id=OWNER, executor="queue", lease_s=60)
+        assert again is not None
+        claim = again
+    else:
+        monkeypatch.setattr(facts, "take", take)
+    publisher = Publisher(
+        Appender(claim, reserve=log_hold.reserve, prove=log_hold.is_newest),
+        NoDelivery(),
+        run_id=claim.agent_run_id,
+        on_lost=lambda: None,
+    )
+    publisher.start()
+    await publisher.publish(events.custom(claim.agent_run_id, "said in public", {}))
+    await publisher.drain()
+    await publisher.facts()
+    async with publisher.closing() as last_seq:
+        ended = await transitions.finish(claim, status="completed", error=None, last_seq=last_seq)
+        await publisher.end(ended)
+    await publisher.close()
+    own = await watching(thread_id, account_id=OWNER)
+    await _reads(thread_id, posts)
+    assert "said in private" in str(posts.sent.pop(own))
+    [told] = posts.sent.values()
+    assert "said in private" not in str(told)
+    assert "said in public" in str(told)
 
 
 @pytest.mark.parametrize("held", [True, False])

@@ -58,16 +58,18 @@ def thread_id() -> UUID:
     return uuid4()
 
 
-async def appended(of: UUID | ThreadLog, first: int, last: int) -> list[Logged]:
-    """Events with these numbers, in the log: the thread's, or that of no thread."""
+async def appended(of: UUID | ThreadLog, first: int, last: int, *, after: int | None = None) -> list[Logged]:
+    """Events with these numbers, in the log: the thread's, or that of no thread.
+
+    ``after``: what the log ends with, if that is not the number before the first.
+    """
     where = of if isinstance(of, ThreadLog) else log_named(of)
     told = [
         events.number(events.custom(uuid4(), "numbered", {"seq": seq}), generation=where.generation, seq=seq)
         for seq in range(first, last + 1)
     ]
-    answer = await log.append(
-        where if isinstance(where, LogHold) else hold_of(where), told, expected_seq=first - 1, proved=True
-    )
+    hold = where if isinstance(where, LogHold) else hold_of(where)
+    answer = await log.append(hold, told, expected_seq=first - 1 if after is None else after, proved=True)
     assert answer.answer == "ok"
     return told
 

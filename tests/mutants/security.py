@@ -80,7 +80,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "what is rolled back stays everybody's",
         "shared/runs/transitions.py",
-        "await threads.bound_end(taken, held, before_end=last_seq - 1, hidden=hidden)",
+        "await threads.bound_end(taken, held, agent_run_id=held.agent_run_id, before_end=before_end, hidden=hidden)",
         "pass",
         "tests/integration/test_publicity.py::test_what_is_rolled_back_is_not_everybodys_any_more",
     ),

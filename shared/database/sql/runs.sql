@@ -154,11 +154,7 @@ RETURNING t.thread_id, coalesce(t.generation, t.thread_id) AS generation, t.acco
 
 -- name: close_log
 -- A clean end or hand-over: the exact last number, nothing reserved beyond it.
-UPDATE threads SET
-    last_seq = $4, reserved_seq = $4,
-    -- Numbers that nobody has used are the next holder's.
-    public_after_seq = least(public_after_seq, $4),
-    updated_at = now()
+UPDATE threads SET last_seq = $4, reserved_seq = $4, updated_at = now()
 WHERE thread_id = $1 AND coalesce(generation, thread_id) = $2 AND epoch = $3
 
 -- name: finish

@@ -66,9 +66,13 @@ WHERE thread_id = $1 AND account_id = $2
 RETURNING thread_id
 
 -- name: bound_end
--- A run has ended at the number behind $3. Its end is everybody's; all before it is not, if it is to be hidden ($4).
-UPDATE threads SET public_after_seq = CASE WHEN $4 THEN $3 ELSE least(public_after_seq, $3) END
-WHERE thread_id = $1 AND coalesce(generation, thread_id) = $2
+-- The run $3 has ended at the number behind $4. Its end is everybody's; all before it is not, if it is to be hidden ($5)
+-- or went on when the thread was made public: it began before what is everybody's.
+UPDATE threads t SET public_after_seq = $4
+FROM agent_runs r
+WHERE t.thread_id = $1 AND coalesce(t.generation, t.thread_id) = $2
+  AND r.agent_run_id = $3 AND r.thread_id = t.thread_id
+  AND (r.begins_after < t.public_after_seq OR ($5 AND r.begins_after IS NOT NULL))
 
 -- name: public
 SELECT account_id, coalesce(generation, thread_id) AS generation, public_after_seq
