@@ -1,5 +1,6 @@
 """Who gets a thread's events: its account's connections, and everybody else's while it is public."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -13,6 +14,9 @@ from shared.stream.connections import ThrottledError
 from shared.stream.hang_up import hang_up
 from shared.stream.subscriptions import Subscription
 from shared.telemetry import logger
+
+# How long an answer holds that a thread is public: whoever is served for longer has it asked again.
+PUBLIC_S = 4.0
 
 
 async def audience(log: ThreadLog, *, account_id: str) -> Sequence[Subscription]:
@@ -30,13 +34,15 @@ async def audience(log: ThreadLog, *, account_id: str) -> Sequence[Subscription]
             found.append(subscription)
     if all(subscription.reader_id is None for subscription in found):
         return found
+    asked_at = time.monotonic()
     async with connection() as taken:
         public = await threads.public(taken, thread_id=log.thread_id)
     own = [subscription for subscription in found if subscription.reader_id is None]
     if public is None or public.account_id != account_id or public.generation != log.generation:
         return own
     others = [subscription for subscription in found if subscription.reader_id is not None]
-    return [*own, *(replace(subscription, public_after=public.after_seq) for subscription in others)]
+    until = asked_at + PUBLIC_S
+    return [*own, *(replace(one, public_after=public.after_seq, public_until=until) for one in others)]
 
 
 async def dismiss(subscription: Subscription) -> None:

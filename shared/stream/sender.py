@@ -85,6 +85,7 @@ class Sender:
         self._changed = asyncio.Event()
         # The source has more or is closing, the cursor was moved from outside, or the lease is lost.
         self._look = asyncio.Event()
+        self._seen = asyncio.Event()
         self._moves = 0
         self._lost = False
         self._log_away_since: float | None = None
@@ -94,9 +95,21 @@ class Sender:
         """Of the subscription that is served."""
         return self._subscription.version
 
+    @property
+    def connection_id(self) -> str:
+        """Whom it posts to."""
+        return self._subscription.connection_id
+
+    @property
+    def is_others(self) -> bool:
+        """Whether that is a reader of another account than the thread's."""
+        return self._subscription.reader_id is not None
+
     def change(self, seen: Subscription) -> None:
         """The subscription was seen: if it has changed, look at it now."""
-        self._subscription = replace(self._subscription, public_after=seen.public_after)
+        public_until = seen.public_until
+        self._subscription = replace(self._subscription, public_after=seen.public_after, public_until=public_until)
+        self._seen.set()
         if seen.version != self._subscription.version:
             self._changed.set()
 
@@ -150,7 +163,8 @@ class Sender:
         The cursor there may be a second behind the one here, and older events be wanted that were passed over here.
         """
         wanted_more = not set(found.filters) <= set(self._subscription.filters)
-        self._subscription = replace(found, public_after=self._subscription.public_after)
+        asked = self._subscription
+        self._subscription = replace(found, public_after=asked.public_after, public_until=asked.public_until)
         if wanted_more or found.cursor != self._kept_cursor or self._leased_until == 0:
             self._cursor = self._kept_cursor = found.cursor
             self._moves += 1
@@ -240,6 +254,7 @@ class Sender:
         """Tell what this connection will never get, and how the thread stands instead. These have no number."""
         gap = events.gap(first=first, last=last)
         await self._post(events.unnumbered(gap, generation=self._source.log.generation, after=last))
+        await self._until_sure()
         await self._post(await self._state(after=last))
         self._cursor = max(self._cursor, last)
 
@@ -274,12 +289,12 @@ class Sender:
 
     async def _offer(self, event: Logged) -> bool:
         """Post the event if it is wanted; False if the subscription is not ours any more."""
-        others = self._subscription.reader_id is not None
-        hidden = event.seq <= self._subscription.public_after or (event.is_private and others)
+        hidden = event.seq <= self._subscription.public_after or (event.is_private and self.is_others)
         if hidden or not wanted(self._subscription.filters, event):
             return not self._lost
-        if self._subscription.reader_id is not None and is_state(event):
+        if self.is_others and is_state(event):
             # As it was then it may hold what has been hidden since.
+            await self._until_sure()
             return await self._post(await self._state(after=event.seq))
         return await self._post(f'{event.frame[:-1]},"prev_seq":{self._cursor}}}')
 
@@ -288,6 +303,7 @@ class Sender:
         tries = 0
         took_nothing_since: float | None = None
         while True:
+            await self._until_sure()
             if time.monotonic() > self._leased_until - _MARGIN_S:
                 await self._keep()
             if self._subscription.is_over:
@@ -325,6 +341,15 @@ class Sender:
         await dismiss(self._subscription)
         self._lose()
         return False
+
+    async def _until_sure(self) -> None:
+        """Wait until whoever asks PostgreSQL has said that the thread is public still, where that was asked long ago.
+
+        A reader that may see it no more is in no audience; its sender is cancelled.
+        """
+        while self._subscription.is_in_doubt and not self._lost:
+            self._seen.clear()
+            await self._seen.wait()
 
     async def _keep_alive(self) -> None:
         """Write the cursor back and renew the lease, and heed changes."""
@@ -372,6 +397,7 @@ class Sender:
     def _lose(self) -> None:
         self._lost = True
         self._look.set()
+        self._seen.set()
 
     async def _release(self) -> bool:
         """End the lease; False if the subscription has changed meanwhile."""

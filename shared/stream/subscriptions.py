@@ -98,7 +98,8 @@ class Subscription:
     """What a connection watches of a thread, all its subscriptions together.
 
     ``account_id``: the thread's; ``reader_id``: the connection's, if that is another one. ``public_after``: the number
-    up to which events are not for such a reader; PostgreSQL says it each time (:mod:`shared.stream.audience`).
+    up to which events are not for such a reader, and ``public_until``: how long (``time.monotonic``) any are, unless
+    PostgreSQL is asked again (:mod:`shared.stream.audience`).
     """
 
     thread_id: UUID
@@ -113,6 +114,12 @@ class Subscription:
     reader_id: str | None = None
     generation: UUID | None = None
     public_after: int = 0
+    public_until: float = 0.0
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether the thread may be private by now, to a reader of another account."""
+        return self.reader_id is not None and time.monotonic() >= self.public_until
 
     @property
     def audience(self) -> str:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 from functions.api.attachments import attach
 from functions.api.http.idempotency import Idempotency
 from functions.api.http.identity import Caller
-from functions.api.http.reading import owner_of
+from functions.api.http.reading import reading
 from functions.api.wire import InputMessage, WireStoredMessage
 from shared.database import connection, messages, threads
 from shared.domain import Json
@@ -28,8 +28,7 @@ async def list_messages(
 
     It is shorter than ``limit`` where messages are large: go on at ``offset`` plus its length until it is empty.
     """
-    owner = await owner_of(thread_id, caller)
-    async with connection() as taken:
+    async with reading(thread_id, caller) as owner, connection() as taken:
         await threads.get(taken, thread_id=thread_id, account_id=owner)
         page = await messages.page(taken, thread_id=thread_id, account_id=owner, limit=limit, offset=offset)
     return [WireStoredMessage.of(message) for message in page]

@@ -10,7 +10,7 @@ from functions.api import states
 from functions.api.attachments import attach
 from functions.api.http.idempotency import Idempotency
 from functions.api.http.identity import Caller
-from functions.api.http.reading import owner_of
+from functions.api.http.reading import reading
 from functions.api.wire_state import (
     HistorySearch,
     StateAtCheckpoint,
@@ -34,25 +34,25 @@ async def get_thread_state(caller: Caller, thread_id: UUID, select: Select = Non
     """The thread's state: its newest messages (200 at most), oldest of them first; ``next`` and ``tasks`` say what is
     being done, ``interrupts`` what somebody has to answer.
     """
-    owner = await owner_of(thread_id, caller)
-    return _answer(await states.thread_state(account_id=owner, thread_id=thread_id), select)
+    async with reading(thread_id, caller) as owner:
+        return _answer(await states.thread_state(account_id=owner, thread_id=thread_id), select)
 
 
 @router.get("/state/{checkpoint_id}", response_model=ThreadState)
 async def get_thread_state_at(caller: Caller, thread_id: UUID, checkpoint_id: UUID, select: Select = None) -> Any:
     """The state when this message was the newest."""
-    owner = await owner_of(thread_id, caller)
-    found = await states.thread_state(account_id=owner, thread_id=thread_id, checkpoint_id=checkpoint_id)
+    async with reading(thread_id, caller) as owner:
+        found = await states.thread_state(account_id=owner, thread_id=thread_id, checkpoint_id=checkpoint_id)
     return _answer(found, select)
 
 
 @router.post("/state/checkpoint", response_model=ThreadState)
 async def get_thread_state_at_checkpoint(caller: Caller, thread_id: UUID, body: StateAtCheckpoint) -> Any:
     """The same, with the checkpoint in the body."""
-    owner = await owner_of(thread_id, caller)
-    found = await states.thread_state(
-        account_id=owner, thread_id=thread_id, checkpoint_id=body.checkpoint.checkpoint_id
-    )
+    async with reading(thread_id, caller) as owner:
+        found = await states.thread_state(
+            account_id=owner, thread_id=thread_id, checkpoint_id=body.checkpoint.checkpoint_id
+        )
     return _answer(found, body.select)
 
 
@@ -93,16 +93,16 @@ async def get_thread_history(
 
     Fewer than ``limit`` where messages are large: go on ``before`` the last one's ``checkpoint_id`` until it is empty.
     """
-    owner = await owner_of(thread_id, caller)
-    return await states.history(account_id=owner, thread_id=thread_id, limit=limit, before=before)
+    async with reading(thread_id, caller) as owner:
+        return await states.history(account_id=owner, thread_id=thread_id, limit=limit, before=before)
 
 
 @router.post("/history", response_model=list[ThreadState])
 async def search_thread_history(caller: Caller, thread_id: UUID, body: HistorySearch | None = None) -> Any:
     """The same, as clients ask for it; ``metadata`` filters the page."""
-    owner = await owner_of(thread_id, caller)
     wanted = body or HistorySearch()
-    found = await states.history(account_id=owner, thread_id=thread_id, limit=wanted.limit, before=wanted.before_id)
+    async with reading(thread_id, caller) as owner:
+        found = await states.history(account_id=owner, thread_id=thread_id, limit=wanted.limit, before=wanted.before_id)
     kept = [state for state in found if (wanted.metadata or {}).items() <= state.metadata.items()]
     return JSONResponse([selected(state, wanted.select) for state in kept]) if wanted.select else kept
 

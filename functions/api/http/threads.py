@@ -10,7 +10,7 @@ from functions.api import deletions, files
 from functions.api.http.idempotency import Idempotency
 from functions.api.http.identity import Caller
 from functions.api.http.pages import page_of
-from functions.api.http.reading import owner_of
+from functions.api.http.reading import reading
 from functions.api.states import wire_threads
 from functions.api.wire import (
     ThreadCreate,
@@ -94,8 +94,7 @@ def _searched(body: ThreadSearch | None) -> ThreadSearch:
 @router.get("/{thread_id}")
 async def get_thread(caller: Caller, thread_id: UUID) -> WireThread:
     """One thread, yours or a public one; ``interrupts`` say, by run, what somebody has to answer."""
-    owner = await owner_of(thread_id, caller)
-    async with connection() as taken:
+    async with reading(thread_id, caller) as owner, connection() as taken:
         thread = await threads.get(taken, thread_id=thread_id, account_id=owner)
         [shown] = await wire_threads(taken, [thread], account_id=owner)
     return shown

@@ -14,7 +14,7 @@ from shared.aws import clients
 from shared.database import connection, facts, sender_calls, threads, waits
 from shared.database.pool import close_pool, open_pool
 from shared.domain import ThreadLog
-from shared.errors import EventLogUnavailableError, TooManyWaitsError
+from shared.errors import EventLogUnavailableError, SunaError, TooManyWaitsError
 from shared.events import Logged
 from shared.process import at_end, at_init, run
 from shared.stream import log, wake
@@ -28,6 +28,8 @@ from shared.telemetry import bound, logger
 _MOST_FACTS = 20
 # Left for giving back what is not finished when the function's time ends.
 _SPARE_S = 5.0
+# Below the time that an answer holds (``audience.PUBLIC_S``).
+_ASK_AGAIN_S = 2.0
 
 
 async def _connect() -> None:
@@ -43,8 +45,8 @@ class Replay:
     """What the log holds, up to where it ended when it was looked at (``Source`` of a sender).
 
     ``facts``: the newest of the database, for a log that does not have them. ``extends``: whether what is appended
-    meanwhile is for this reader, too. It is not for one of another account: whether the thread is public still, and
-    from where on, was asked once.
+    meanwhile is for this reader, too. It is not for one of another account: an answer that the thread is public is good
+    for what was appended before it.
     """
 
     closing = True
@@ -104,6 +106,23 @@ async def _close(connection_ids: Sequence[str]) -> None:
     logger.info("closed", extra={"connections": len(connection_ids)})
 
 
+async def _keep_asking(serving: dict[Sender, asyncio.Task[bool]], thread_log: ThreadLog, account_id: str) -> None:
+    """Serve readers of other accounts for no longer than the thread is public."""
+    while any(sender.is_others and not task.done() for sender, task in serving.items()):
+        await asyncio.sleep(_ASK_AGAIN_S)
+        try:
+            found = {one.connection_id: one for one in await audience(thread_log, account_id=account_id)}
+        except SunaError:
+            # They wait for an answer.
+            logger.warning("who watches the thread could not be read", exc_info=True)
+            continue
+        for sender, task in serving.items():
+            if (seen := found.get(sender.connection_id)) is not None:
+                sender.change(seen)
+            elif sender.is_others:
+                task.cancel()
+
+
 async def _serve(thread_id: UUID, *, account_id: str, limit_s: float, function: str) -> None:
     """Serve the thread, and then those of its account that had to wait."""
     ends_at = time.monotonic() + limit_s
@@ -156,20 +175,20 @@ async def _serve_thread(thread_id: UUID, *, account_id: str, limit_s: float) -> 
     if position.held:
         logger.info("the run's executor serves the thread")
         return
+    # Before it is asked whether the thread is public: what is said afterwards may be said in private.
+    newest_seq = max(position.last_seq, await _last_logged(position.log))
     watching = await audience(position.log, account_id=account_id)
     if not watching:
         return
-    newest_seq = max(position.last_seq, await _last_logged(position.log))
     own, others = (Replay(position.log, newest_seq=newest_seq, facts=known, extends=to) for to in (True, False))
-    tasks = [
-        asyncio.create_task(Sender(subscription, own if subscription.reader_id is None else others).run())
-        for subscription in watching
-    ]
+    senders = [Sender(subscription, own if subscription.reader_id is None else others) for subscription in watching]
+    tasks = [asyncio.create_task(sender.run()) for sender in senders]
+    asking = asyncio.create_task(_keep_asking(dict(zip(senders, tasks, strict=True)), position.log, account_id))
     done, late = await asyncio.wait(tasks, timeout=limit_s)
-    for task in late:
+    for task in (asking, *late):
         task.cancel()
-    await asyncio.gather(*late, return_exceptions=True)
-    failed = [error for task in done if (error := task.exception()) is not None]
+    await asyncio.gather(asking, *late, return_exceptions=True)
+    failed = [error for task in done if not task.cancelled() and (error := task.exception()) is not None]
     logger.info("served", extra={"subscribers": len(tasks), "late": len(late), "failed": len(failed)})
     if late:
         # Slow, or far behind: the next one goes on from their cursors.
