@@ -83,6 +83,11 @@ def is_state(event: Logged) -> bool:
     return event.channel == TO_ALL and json.loads(event.frame)["method"] == "values"
 
 
+def is_of_run(event: Logged, run_id: UUID) -> bool:
+    """Whether it tells of the run."""
+    return json.loads(event.frame)["params"].get("run_id") == str(run_id)
+
+
 def unnumbered(event: Event, *, generation: UUID, after: int) -> str:
     """The frame of what concerns one connection only: it has no number, and stands behind the number ``after``."""
     return _frame(event, event_id=f"{generation}:{after}:{uuid4()}")

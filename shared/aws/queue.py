@@ -104,7 +104,39 @@ class LogMessage:
             return None
 
 
-type Message = RunMessage | AccountMessage | LogMessage
+@dataclass(frozen=True, kw_only=True)
+class EventsMessage:
+    """What the watch queue says of a run that was deleted: its events are to go from its thread's log."""
+
+    agent_run_id: UUID
+    account_id: str
+    request_id: str | None = None
+
+    def body(self) -> str:
+        """The message's body."""
+        return json.dumps(
+            {
+                "delete_events": str(self.agent_run_id),
+                "account_id": self.account_id,
+                "request_id": self.request_id or ids().get("request_id"),
+            }
+        )
+
+    @classmethod
+    def parse(cls, body: str) -> "EventsMessage | None":
+        """The message of ``body``; ``None`` if it is not such a message."""
+        try:
+            fields = json.loads(body)
+            return cls(
+                agent_run_id=UUID(fields["delete_events"]),
+                account_id=str(fields["account_id"]),
+                request_id=fields.get("request_id"),
+            )
+        except (KeyError, TypeError, AttributeError, ValueError, RecursionError):
+            return None
+
+
+type Message = RunMessage | AccountMessage | LogMessage | EventsMessage
 
 
 async def show_again(record: Json, *, after_s: float) -> None:

@@ -108,6 +108,8 @@ def _fact(row: asyncpg.Record, log: ThreadLog) -> Fact:
         channel=cast("Channel", row["channel"]),
         data=json.loads(row["data"]),
         run_id=row["agent_run_id"],
+        # What tells of the thread, and of no run of it, does.
+        to_all=row["agent_run_id"] is None,
         timestamp_ms=row["timestamp_ms"],
     )
     logged = events.number(event, generation=log.generation, seq=row["seq"])

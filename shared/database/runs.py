@@ -111,17 +111,29 @@ async def unfinished(
     return [agent_run(row) for row in rows]
 
 
-async def delete(connection: Connection, *, agent_run_id: UUID, account_id: str, thread_id: UUID) -> None:
+@dataclass(frozen=True)
+class Numbers:
+    """Numbers of a thread's events, from the first to the last."""
+
+    first: int
+    last: int
+
+
+async def delete(connection: Connection, *, agent_run_id: UUID, account_id: str, thread_id: UUID) -> Numbers | None:
     """Delete a run that has ended, with its messages, in the caller's transaction.
+
+    Returns the numbers that its events are among, which are still to go; ``None`` if it never began.
 
     Raises:
         NotFoundError: there is none of that id in the account and thread.
         ConflictError: it has not ended.
     """
     await connection.fetchval(_SQL["lock_thread_of"], agent_run_id, account_id)
-    if await connection.fetchval(_SQL["delete"], agent_run_id, thread_id, account_id) is None:
+    row = await connection.fetchrow(_SQL["delete"], agent_run_id, thread_id, account_id)
+    if row is None:
         run = await get(connection, agent_run_id=agent_run_id, account_id=account_id, thread_id=thread_id)
         raise ConflictError(f"run {str(agent_run_id)!r} is {run.status}: cancel it first")
+    return None if row["first_seq"] is None else Numbers(row["first_seq"], row["last_seq"])
 
 
 async def get(

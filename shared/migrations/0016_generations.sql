@@ -24,3 +24,14 @@ BEGIN
 END
 $$;
 CREATE TRIGGER note_deleted_log AFTER DELETE ON threads FOR EACH ROW EXECUTE FUNCTION note_deleted_log();
+
+-- Events of runs that are no more, until they are removed from the log of their thread, which stays.
+CREATE TABLE deleted_events (
+    agent_run_id uuid PRIMARY KEY,
+    thread_id uuid NOT NULL REFERENCES threads ON DELETE CASCADE,
+    first_seq bigint NOT NULL,
+    last_seq bigint NOT NULL
+);
+CREATE INDEX deleted_events_thread ON deleted_events (thread_id);
+-- That they are gone is a fact of the thread, and of no run.
+ALTER TABLE thread_events ALTER COLUMN agent_run_id DROP NOT NULL;

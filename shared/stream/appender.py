@@ -16,7 +16,7 @@ from shared.database import facts
 from shared.database.facts import Fact
 from shared.domain import Json, LogHold
 from shared.errors import DatabaseUnavailableError, EventLogUnavailableError, LeaseLostError
-from shared.events import Event, Logged
+from shared.events import TO_ALL, Event, Logged
 from shared.stream import log
 from shared.stream.snapshot import snapshot
 from shared.telemetry import logger
@@ -55,7 +55,7 @@ class Appender:
         self._unnoted: list[int] = []
         self._told_seq = hold.last_seq
         self.last_seq = hold.last_seq
-        # A gap was declared since the last snapshot that is known to be complete.
+        # A gap was declared, here or as a fact, since the last snapshot that is known to be complete.
         self._unsettled = False
 
     @property
@@ -109,6 +109,8 @@ class Appender:
     def _owe(self, taken: Sequence[Fact]) -> None:
         for fact in taken:
             self._owed[fact.event_no] = fact
+            # Of the thread: events of a run that was deleted are gone, also for who has the beginning of a message.
+            self._unsettled = self._unsettled or fact.logged.channel == TO_ALL
             self.last_seq = max(self.last_seq, fact.logged.seq)
 
     async def note_logged(self) -> None:

@@ -10,13 +10,15 @@ from typing import Any, Literal
 from uuid import UUID
 
 from shared.domain import LogHold, ThreadLog
-from shared.events import Logged
+from shared.events import Logged, is_of_run, is_state
 from shared.stream.redis_client import redis
 
 Answer = Literal["ok", "fenced", "unknown", "tail_lost"]
 
 TTL_MS = 24 * 3600 * 1000
 LONGEST_LOG = 20_000
+# Read at once where some are removed.
+_REMOVED = 200
 
 _APPEND = (Path(__file__).parent / "append.lua").read_text(encoding="utf-8")
 
@@ -57,6 +59,19 @@ async def append(hold: LogHold, events: Sequence[Logged], *, expected_seq: int, 
 async def forget(generation: UUID) -> None:
     """Delete the log of a thread that is no more, with its fence. Raises EventLogUnavailableError."""
     await redis().delete(*_keys(generation))
+
+
+async def remove_run(log: ThreadLog, agent_run_id: UUID, *, first_seq: int, last_seq: int) -> None:
+    """Remove a run's events, and how the thread stood meanwhile, from among these numbers. Raises as :func:`read`.
+
+    What was told there of other runs stays, and so do declarations of what the log has lost.
+    """
+    key, _ = _keys(log.generation)
+    while found := _events(await redis().xrange(key, min=f"{first_seq}-0", max=f"{last_seq}-0", count=_REMOVED)):
+        gone = [event.seq for event in found if is_state(event) or is_of_run(event, agent_run_id)]
+        if gone:
+            await redis().xdel(key, *(f"{seq}-0" for seq in gone))
+        first_seq = found[-1].seq + 1
 
 
 async def read(log: ThreadLog, *, after_seq: int, limit: int) -> list[Logged]:
@@ -119,5 +134,6 @@ __all__ = [
     "last_seq",
     "read",
     "read_back",
+    "remove_run",
     "wait",
 ]

@@ -99,6 +99,13 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/integration/test_publicity.py::test_it_is_not_everybodys_either_where_it_gets_its_number_behind_what_is",
     ),
     Mutant(
+        "a deleted run's events stay in the log",
+        "shared/stream/log.py",
+        '            await redis().xdel(key, *(f"{seq}-0" for seq in gone))\n',
+        "            pass\n",
+        "tests/integration/test_deleted_runs.py::test_its_events_are_removed_and_who_reads_is_told",
+    ),
+    Mutant(
         "that a thread is public is believed for ever",
         "shared/stream/subscriptions.py",
         "return self.reader_id is not None and time.monotonic() >= self.public_until",

@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import JSONResponse
 
-from functions.api import stops
+from functions.api import deletions, stops
 from functions.api.http.idempotency import Idempotency
 from functions.api.http.identity import Caller
 from functions.api.limits.waits import waiting
@@ -15,7 +15,7 @@ from functions.api.runs import start_run
 from functions.api.stops import CancelAction
 from functions.api.wire import RunCreate, RunsCancel, WireRun, WireRunStatus, run_statuses
 from functions.api.wire_state import selected
-from shared.database import connection, runs, threads, transaction
+from shared.database import connection, runs, threads
 
 router = APIRouter(prefix="/threads/{thread_id}/runs", tags=["runs"])
 account_router = APIRouter(prefix="/runs", tags=["runs"])
@@ -66,9 +66,8 @@ async def get_run(caller: Caller, thread_id: UUID, run_id: UUID) -> WireRun:
 
 @router.delete("/{run_id}", status_code=204)
 async def delete_run(caller: Caller, thread_id: UUID, run_id: UUID) -> None:
-    """Delete a run with its messages; 409 while it is unfinished."""
-    async with transaction() as taken:
-        await runs.delete(taken, agent_run_id=run_id, account_id=caller.account_id, thread_id=thread_id)
+    """Delete a run with its messages and, within seconds, its events; 409 while it is unfinished."""
+    await deletions.delete_run(agent_run_id=run_id, thread_id=thread_id, account_id=caller.account_id)
 
 
 @router.post("/{run_id}/cancel")

@@ -10,10 +10,11 @@ from collections.abc import Coroutine
 from contextlib import AbstractContextManager
 from typing import Any
 
+from functions.api.watch.deleted_events import look_after_deleted_events
 from functions.api.watch.deletion import ROUND_S, look_after_deleted_log, look_after_deletion
 from functions.api.webhooks.delivery import deliver
 from shared.aws import queue
-from shared.aws.queue import AccountMessage, LogMessage, RunMessage
+from shared.aws.queue import AccountMessage, EventsMessage, LogMessage, RunMessage
 from shared.database import connection, webhooks
 from shared.domain import Json
 from shared.errors import SunaError
@@ -22,6 +23,8 @@ from shared.runs.settle import Done, LookAgain, look_after
 from shared.telemetry import bound, logger
 
 _UNAVAILABLE_S = 10.0
+
+type Deletion = AccountMessage | LogMessage | EventsMessage
 
 
 def handler(event: dict[str, Any], _context: Any) -> Json:
@@ -35,7 +38,7 @@ def handler(event: dict[str, Any], _context: Any) -> Json:
 async def _handle(records: list[Json]) -> Json:
     failures: list[str] = []
     telling: list[Coroutine[None, None, str | None]] = []
-    deletions: list[tuple[Json, AccountMessage | LogMessage]] = []
+    deletions: list[tuple[Json, Deletion]] = []
     for record in records:
         if (deletion := _deletion(record["body"])) is not None:
             deletions.append((record, deletion))
@@ -59,8 +62,8 @@ async def _handle(records: list[Json]) -> Json:
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failures]}
 
 
-def _deletion(body: str) -> AccountMessage | LogMessage | None:
-    return AccountMessage.parse(body) or LogMessage.parse(body)
+def _deletion(body: str) -> Deletion | None:
+    return AccountMessage.parse(body) or LogMessage.parse(body) or EventsMessage.parse(body)
 
 
 def _logged(message: RunMessage) -> AbstractContextManager[None]:
@@ -79,14 +82,17 @@ async def _look(message: RunMessage, record: Json) -> tuple[Done | LookAgain, fl
         return LookAgain(_UNAVAILABLE_S), None
 
 
-async def _delete_some(message: AccountMessage | LogMessage, record: Json, *, round_s: float) -> bool:
-    """A round of deleting an account, or what is left of a thread; whether the message may go."""
+async def _delete_some(message: Deletion, record: Json, *, round_s: float) -> bool:
+    """A round of deleting an account, or what is left of a thread or a run; whether the message may go."""
     with bound(request_id=message.request_id):
         try:
-            if isinstance(message, LogMessage):
-                outcome = await look_after_deleted_log(message, age_s=_age_s(record))
-            else:
-                outcome = await look_after_deletion(message, age_s=_age_s(record), round_s=round_s)
+            match message:
+                case EventsMessage():
+                    outcome = await look_after_deleted_events(message, age_s=_age_s(record))
+                case LogMessage():
+                    outcome = await look_after_deleted_log(message, age_s=_age_s(record))
+                case AccountMessage():
+                    outcome = await look_after_deletion(message, age_s=_age_s(record), round_s=round_s)
         except SunaError:
             logger.warning("what is to be deleted is still there; the watch comes back", exc_info=True)
             outcome = LookAgain(_UNAVAILABLE_S)

@@ -24,23 +24,31 @@ ORDER BY created_at
 LIMIT $5
 
 -- name: delete
--- And hide its events, from everybody but the thread's account. Runs are executed one after the other, though not always
--- in the order of their numbers: its events end before those of the next one begin. The caller holds the thread's row lock.
+-- And hide its events, from everybody but the thread's account, until they are removed, which is noted. Runs are executed
+-- one after the other, though not always in the order of their numbers: its events end before those of the next one begin.
+-- Behind the last one somebody may hold numbers that are not used yet. The caller holds the thread's row lock.
 WITH gone AS (
     DELETE FROM agent_runs
     WHERE agent_run_id = $1 AND thread_id = $2 AND account_id = $3 AND status NOT IN ('queued', 'running')
     RETURNING agent_run_id, thread_id, begins_after
+), followed AS (
+    SELECT gone.*, (
+        SELECT min(r.begins_after) FROM agent_runs r
+        WHERE r.thread_id = gone.thread_id AND r.begins_after > gone.begins_after
+    ) AS next_begins_after
+    FROM gone WHERE gone.begins_after IS NOT NULL
 ), hidden AS (
-    UPDATE threads t SET public_after_seq = greatest(t.public_after_seq, coalesce(
-        (
-            SELECT min(r.begins_after) FROM agent_runs r
-            WHERE r.thread_id = gone.thread_id AND r.begins_after > gone.begins_after
-        ),
-        t.reserved_seq
-    ))
-    FROM gone WHERE t.thread_id = gone.thread_id AND gone.begins_after IS NOT NULL
+    UPDATE threads t
+    SET public_after_seq = greatest(t.public_after_seq, coalesce(followed.next_begins_after, t.reserved_seq))
+    FROM followed WHERE t.thread_id = followed.thread_id
+), noted AS (
+    INSERT INTO deleted_events (agent_run_id, thread_id, first_seq, last_seq)
+    SELECT followed.agent_run_id, t.thread_id, followed.begins_after + 1,
+        coalesce(followed.next_begins_after, t.last_seq)
+    FROM followed JOIN threads t USING (thread_id)
+    RETURNING agent_run_id, first_seq, last_seq
 )
-SELECT agent_run_id FROM gone
+SELECT gone.agent_run_id, noted.first_seq, noted.last_seq FROM gone LEFT JOIN noted USING (agent_run_id)
 
 -- name: get
 SELECT * FROM agent_runs WHERE agent_run_id = $1 AND account_id = $2 AND ($3::uuid IS NULL OR thread_id = $3)

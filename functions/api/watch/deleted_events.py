@@ -1,0 +1,38 @@
+"""What is left of a deleted run: its events in the thread's log."""
+
+from shared.aws.queue import EventsMessage
+from shared.database import connection, deleted_events, facts
+from shared.runs.patience import patience_s
+from shared.runs.settle import Done, LookAgain, drain
+from shared.stream import log, wake
+from shared.telemetry import logger
+
+# The HTTP function's time limit, and to spare.
+_DELETED_WITHIN_S = 60.0
+
+
+async def look_after_deleted_events(message: EventsMessage, *, age_s: float) -> Done | LookAgain:
+    """Remove a deleted run's events. Every step may be done twice.
+
+    That they are gone is in the log before: by a holder of the log that came after the run's, which can append nothing
+    any more.
+
+    Args:
+        message: whose events.
+        age_s: how long ago the message was sent: the deletion may not be committed yet.
+    """
+    async with connection() as taken:
+        gone = await deleted_events.get(taken, agent_run_id=message.agent_run_id, account_id=message.account_id)
+    if gone is None:
+        return Done() if age_s > _DELETED_WITHIN_S else LookAgain(patience_s())
+    thread_id = gone.log.thread_id
+    if await facts.has_unlogged(thread_id=thread_id):
+        await drain(thread_id=thread_id, account_id=message.account_id)
+        if await facts.has_unlogged(thread_id=thread_id):
+            return LookAgain(patience_s())
+    await log.remove_run(gone.log, gone.agent_run_id, first_seq=gone.first_seq, last_seq=gone.last_seq)
+    async with connection() as taken:
+        await deleted_events.remove(taken, agent_run_id=gone.agent_run_id)
+    await wake.sender(thread_id=thread_id, account_id=message.account_id)
+    logger.info("a deleted run's events were removed")
+    return Done()
