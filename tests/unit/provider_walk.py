@@ -22,8 +22,9 @@ import litellm
 
 from shared import llm as models
 from shared.domain import Json
-from shared.llm import Llm, error_of
+from shared.llm import Llm
 from shared.prices import Prices
+from shared.provider_errors import error_of
 from shared.settings import ModelSettings
 
 _LONGEST_S = 60.0

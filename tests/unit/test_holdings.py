@@ -15,6 +15,7 @@ BOUNDS = {
     "drained_instances": "operators'",
     "message_tokens": "the messages",
     "summary_requests": "the messages",
+    "deleted_events": "the runs, and emptied",
     "deleted_logs": "max_threads, and emptied",
     "file_removals": "max_files, max_stored_bytes",
     "files": "max_thread_files, max_files, max_stored_bytes",

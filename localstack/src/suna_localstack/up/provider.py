@@ -34,7 +34,7 @@ def _variables(given: Mapping[str, str]) -> dict[str, str]:
 def _is_of(variable: str, provider: str) -> bool:
     """Whether a variable is a provider's: TOGETHERAI_API_KEY is together_ai's, OLLAMA_API_BASE ollama_chat's, too."""
     words = re.split(r"[^a-z0-9]+", provider.lower())
-    names = {"".join(words), words[0]} | ({"hf"} if provider == "huggingface" else set())
+    names = ["".join(words), words[0], *(["hf"] if provider == "huggingface" else [])]
     letters = re.sub(r"[^a-z0-9]", "", variable.lower())
     return any(re.fullmatch(rf"{name}(apikey|apibase|apiversion|baseurl|token)", letters) for name in names if name)
 
