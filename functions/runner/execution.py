@@ -264,6 +264,7 @@ class Execution:
                 outcome = await task
             except asyncio.CancelledError:
                 if interruption.lost:
+                    await manager.lose()
                     raise LeaseLostError from None
                 if interruption.stop is None:
                     if not interruption.drained:

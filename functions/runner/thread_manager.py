@@ -108,6 +108,12 @@ class ThreadManager:
             await self._turn.abandon(error)
             self._turn = None
 
+    async def lose(self) -> None:
+        """End in the middle, for the run is somebody else's: nothing is said any more; what was spent is charged."""
+        if self._turn is not None:
+            await self._turn.lose()
+            self._turn = None
+
     async def _loop(self, budget: Budget) -> Outcome:
         outcome = await self._resume(budget)
         while outcome is None:

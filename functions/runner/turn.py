@@ -39,7 +39,8 @@ class TurnEnd:
 
 
 class Turn:
-    """One try. ``run`` it; if that is interrupted, exactly one of ``fail``, ``abandon``, ``cut_off`` closes it."""
+    """One try. ``run`` it; if that is interrupted, exactly one of ``fail``, ``abandon``, ``cut_off``, ``lose`` closes
+    it."""
 
     def __init__(
         self,
@@ -122,6 +123,11 @@ class Turn:
         await self._publisher.publish(events.message_error(self._claim.agent_run_id, **error))
         await self._executor.cancel()
         await self._charge_given_up()
+
+    async def lose(self) -> None:
+        """Charge what came of it; a message that was kept has its charge, and is not this attempt's any more."""
+        if not self._contexts:
+            await self._charge_given_up()
 
     async def cut_off(self, reason: str) -> None:
         """Keep what the model has said so far, and close the message."""

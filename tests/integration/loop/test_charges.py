@@ -25,7 +25,7 @@ def _of_first_run(history: History) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("chunk", [0, 1, 3], ids=["before it begins", "in the words", "behind them"])
-@pytest.mark.parametrize("action", ["stop", "timed_out", "out_of_time", "drain"])
+@pytest.mark.parametrize("action", ["stop", "timed_out", "out_of_time", "drain", "lose"])
 async def test_an_answer_that_is_cut_off_is_charged_by_our_count(play: Play, action: Any, chunk: int) -> None:
     plan = RunPlan((AttemptPlan((Fault("chunk", chunk, action),)),))
     history = await play(Scenario((Answer(),), (plan,), NATIVE))
@@ -51,7 +51,8 @@ async def test_an_answer_that_says_nothing_is_charged_by_its_providers_count(pla
     history = await play(Scenario((Answer(ending="empty"),) * 3, (RunPlan(),), NATIVE))
     usages = await _usages(history)
     assert [usage["total_tokens"] for usage in usages] == [12] * 4
-    assert _of_first_run(history) == {"input_tokens": 30, "output_tokens": 6, "total_tokens": 36}
+    used = {"input_tokens": 30, "output_tokens": 6, "total_tokens": 36}
+    assert _of_first_run(history) == {**used, "price_usd": 0}
 
 
 async def test_an_answer_that_is_ended_at_its_first_xml_call_is_charged(play: Play) -> None:
