@@ -178,7 +178,10 @@ def _event(method: str, schemas: dict[str, Json]) -> Json:
     }
     properties: Json = {
         "type": {"const": "event"},
-        "event_id": {"type": "string"},
+        "event_id": {
+            "type": "string",
+            "description": "<of the thread's log>:<seq>, for since; a thread that is made again has another log",
+        },
         "seq": {"type": "integer", "minimum": 1, "description": "The number in the thread, for since; some have none"},
         "prev_seq": {"type": "integer", "minimum": 0, "description": "The last number considered before this event"},
         "method": {"const": method},

@@ -145,11 +145,16 @@ class Conversation:
         return run["run_id"]
 
 
+class _AnotherLogError(Exception):
+    """The thread was deleted and made again: its events' numbers begin anew."""
+
+
 class EventStream:
     """A thread's events, over as many connections as it takes: each once, and in order.
 
     The SDK's own stream opens a connection again when it broke, and takes one that was closed in good order for the
-    end: that is what a gateway does every two hours, and whenever it is replaced.
+    end: that is what a gateway does every two hours, and whenever it is replaced. Its transport asks by number. Where
+    an event's id says that the thread was made again, whose numbers begin anew, its log is asked for from there.
     """
 
     def __init__(self, transport: ProtocolWebSocketTransport) -> None:
@@ -157,6 +162,8 @@ class EventStream:
         self._handle: EventStreamHandle | None = None
         self._early: list[Frame] = []
         self._since: int | None = None
+        # Whose number that is.
+        self._log: str | None = None
         self.on_state: Callable[[str | None], None] = lambda _: None
 
     async def subscribed(self) -> None:
@@ -182,6 +189,9 @@ class EventStream:
                         if frame["params"].get("run_id") == run_id:
                             yield frame
                 reason = "the connection was closed"
+            except _AnotherLogError:
+                await self._forget()
+                continue
             except (OSError, WebSocketException) as error:
                 reason = _why(error)
                 if attempt == _PATIENCE:
@@ -194,6 +204,7 @@ class EventStream:
                 self._since = 0
 
     async def _open(self) -> None:
+        """Open a connection and subscribe, after the last event seen."""
         if self._handle is not None:
             await self._handle.close()
         since = {} if self._since is None else {"since": self._since}
@@ -204,12 +215,24 @@ class EventStream:
             raise _refused_handshake(error) from error
         async for frame in _read(handle):
             if frame["type"] == "error":
+                if self._since and frame["error"] == "invalid_argument":
+                    # No event has this number: it is of a log that is no more.
+                    self._since, self._log = 0, None
+                    await self._open()
+                    return
                 raise RefusedError(frame["message"])
             if frame["type"] == "success":
                 self.on_state(None)
                 return
             self._early.append(frame)
         raise ConnectionError("the connection was closed before the subscription was answered")
+
+    async def _forget(self) -> None:
+        """Nothing of the log that there is now was seen; what comes over this connection lacks its beginning."""
+        self._since, self._log = 0, None
+        self._early.clear()
+        if self._handle is not None:
+            await self._handle.close()
 
     async def _frames(self) -> AsyncGenerator[Frame]:
         while self._early:
@@ -221,6 +244,10 @@ class EventStream:
                     yield frame
 
     def _takes(self, frame: Frame) -> bool:
+        log, _, _ = frame["event_id"].partition(":")
+        if self._log not in {None, log}:
+            raise _AnotherLogError
+        self._log = log
         seq = frame.get("seq")
         if seq is None:
             return True

@@ -1,15 +1,26 @@
 """The Agent Streaming Protocol's commands: what each takes, answers and needs. docs/asyncapi.json is made of them."""
 
 from dataclasses import dataclass
-from typing import Any, NotRequired, TypedDict
+from typing import Annotated, Any, NotRequired, TypedDict
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+)
 
 from functions.api.stops import CancelAction
 from functions.api.wire import Body, RunCreate, WireRunStatus
 from shared.domain import LONGEST_CALL_ID, Scope
 from shared.events import CHANNELS
+
+_UUID = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+# Of an event with a number, or of one that stands behind it.
+_EVENT_ID = f"^{_UUID}:[0-9]{{1,18}}(:{_UUID})?$"
 
 
 class Command(BaseModel):
@@ -26,18 +37,36 @@ class SubscribeParams(Body):
     """``params`` of ``subscription.subscribe``.
 
     ``namespaces``: prefixes, each a path in the tree of agents; ``depth``: how far below them. ``since``: only events
-    after this number.
+    after this one, by its ``event_id``, or by its number. An ``event_id`` says of which log the number is: where the
+    thread was deleted and made again, all events of the new one come, whose numbers begin anew.
     """
 
     channels: list[str] = Field(min_length=1, max_length=32)
     namespaces: list[list[str]] | None = Field(default=None, max_length=32)
     depth: int | None = Field(default=None, ge=0, le=1000)
-    since: int | None = Field(default=None, ge=0, lt=2**63)
+    since: Annotated[int, Field(ge=0, lt=2**63)] | Annotated[str, Field(pattern=_EVENT_ID)] | None = None
 
     @property
     def prefixes(self) -> tuple[tuple[str, ...], ...] | None:
         """The namespaces that are wanted; ``None`` for all."""
         return tuple(tuple(prefix) for prefix in self.namespaces) if self.namespaces else None
+
+    @property
+    def place(self) -> tuple[UUID | None, int] | None:
+        """``since``: the generation of the log, if that was given, and the number in it."""
+        if not isinstance(self.since, str):
+            return None if self.since is None else (None, self.since)
+        generation, seq, *_ = self.since.split(":")
+        return UUID(generation), int(seq)
+
+    @field_validator("since", mode="wrap")
+    @classmethod
+    def _event(cls, since: object, checked: ValidatorFunctionWrapHandler) -> object:
+        """One problem, and not one for each thing that it might have been."""
+        try:
+            return checked(since)
+        except ValidationError as error:
+            raise ValueError("give an event's event_id, or its number") from error
 
     @field_validator("channels")
     @classmethod

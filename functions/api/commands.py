@@ -29,6 +29,7 @@ from shared.database import Connection, connection, threads
 from shared.database.idempotency import ReplayedError
 from shared.domain import SCOPES, AgentRun, Json, Scope
 from shared.errors import (
+    EventLogUnavailableError,
     InvalidRequestError,
     NoSuchNamespaceError,
     NotSupportedError,
@@ -144,9 +145,7 @@ async def _subscribe(params: Json, caller: Caller) -> Json:
     wanted = SubscribeParams.model_validate(params)
     async with connection() as taken:
         found = await _position(taken, caller)
-    newest, used = (0, 0) if found is None else (found.last_seq, found.reserved_seq)
-    if wanted.since is not None and wanted.since > used:
-        raise InvalidRequestError(f"since: {wanted.since} is in the future; the newest event is {newest}")
+    since = await _since(wanted, found)
     new = Filter(
         subscription_id=str(uuid4()),
         channels=frozenset(wanted.channels),
@@ -154,9 +153,35 @@ async def _subscribe(params: Json, caller: Caller) -> Json:
         depth=wanted.depth,
     )
     generation = None if found is None else found.log.generation
-    await subscriptions.add(caller.connection, new, since=wanted.since, generation=generation)
-    await _serve(caller, after=caller.connection.begins_in(generation) if wanted.since is None else wanted.since)
+    await subscriptions.add(caller.connection, new, since=since, generation=generation)
+    await _serve(caller, after=caller.connection.begins_in(generation) if since is None else since)
     return {"subscription_id": new.subscription_id}
+
+
+async def _since(wanted: SubscribeParams, found: threads.StreamPosition | None) -> int | None:
+    """The number after which the subscription begins in the log that there is; ``None``: where its connection does.
+
+    A place in another log, of a thread that was deleted and made again, is none in this one, which then comes from its
+    beginning. So it does where a number that nobody has said the log of lies behind the log's end, among the numbers
+    that are only reserved: it is of another log, or Redis has lost the rest of this one.
+    """
+    if wanted.place is None:
+        return None
+    generation, seq = wanted.place
+    if generation is not None and (found is None or generation != found.log.generation):
+        return 0
+    newest, used = (0, 0) if found is None else (found.last_seq, found.reserved_seq)
+    if seq > used:
+        raise InvalidRequestError(f"since: {seq} is in the future; the newest event is {newest}")
+    if generation is None and found is not None and seq > newest:
+        # Deferred, as in _serve.
+        from shared.stream import log  # noqa: PLC0415
+
+        try:
+            return seq if seq <= (await log.last_seq(found.log) or 0) else 0
+        except EventLogUnavailableError:
+            logger.warning("it cannot be looked up whether the log has a number", exc_info=True)
+    return seq
 
 
 async def _position(taken: Connection, caller: Caller) -> threads.StreamPosition | None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import json
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -9,6 +10,7 @@ import httpx
 import pytest
 from langgraph_sdk.stream.transport import ProtocolWebSocketTransport
 from rich.console import Console
+from websockets.asyncio.server import ServerConnection, serve
 
 from clients.terminal.conversation import EventStream
 from clients.terminal.rendering import Answer, Call, Said, Screen, Wanted, whole_blocks
@@ -147,3 +149,55 @@ async def test_why_there_is_no_connection_is_told_in_plain_words(url: str, reaso
             following = asyncio.ensure_future(anext(stream.of("r")))
             assert reason in str(await asyncio.wait_for(told, 10))
             following.cancel()
+
+
+class _Service:
+    """Answers each subscription of a thread as it is told to, in turn, and keeps what was asked."""
+
+    def __init__(self, *answers: tuple[str, list[tuple[str, int]]]) -> None:
+        """``answers``: the answer's type, and the events behind it, by log and number."""
+        self._answers = list(answers)
+        self.asked: list[int | None] = []
+
+    async def __call__(self, socket: ServerConnection) -> None:
+        command = json.loads(await socket.recv())
+        self.asked.append(command["params"].get("since"))
+        kind, told = self._answers.pop(0)
+        await socket.send(json.dumps({"type": kind, "id": 1, "error": "invalid_argument", "message": "no"}))
+        for log, seq in told:
+            event = _event("custom", log=log, seq=seq) | {"event_id": f"{log}:{seq}", "seq": seq}
+            event["params"]["run_id"] = "r"
+            await socket.send(json.dumps(event))
+
+
+async def _told(service: _Service, count: int) -> list[tuple[str, int]]:
+    """The first events that a client is told of, over as many connections as it takes."""
+    async with serve(service, "127.0.0.1", 0) as server:
+        [listening] = server.sockets
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{listening.getsockname()[1]}") as http:
+            transport = ProtocolWebSocketTransport(client=http, thread_id="t", headers={})
+            events = EventStream(transport).of("r")
+            async with asyncio.timeout(10):
+                told = [await anext(events) for _ in range(count)]
+            await events.aclose()
+            await transport.close()
+    return [(event["params"]["data"]["log"], event["params"]["data"]["seq"]) for event in told]
+
+
+async def test_a_thread_that_was_made_again_is_told_from_its_beginning() -> None:
+    before, after = [("before", seq) for seq in (1, 2, 3)], [("after", seq) for seq in (1, 2, 3, 4)]
+    service = _Service(
+        ("success", before),
+        # The number means another event by now.
+        ("success", after[3:]),
+        ("success", after),
+    )
+    assert await _told(service, 7) == before + after
+    assert service.asked == [None, 3, 0]
+
+
+async def test_a_number_that_is_none_any_more_is_given_up() -> None:
+    before, after = [("before", seq) for seq in (1, 2, 3)], [("after", 1)]
+    service = _Service(("success", before), ("error", []), ("success", after))
+    assert await _told(service, 4) == before + after
+    assert service.asked == [None, 3, 0]

@@ -6,7 +6,7 @@ import { fold } from "../src/client/fold";
 import type { EventFrame } from "../src/client/protocol";
 import { ThreadStream } from "../src/client/stream";
 import { EMPTY_VIEW, type View } from "../src/client/view";
-import { delta, event, lifecycle, messageStart, textBlock } from "./events";
+import { delta, event, lifecycle, messageStart, textBlock, THREAD } from "./events";
 import { Server, socketFactory, until } from "./server";
 
 const RUN = "run-1";
@@ -39,7 +39,7 @@ async function follow(events: number): Promise<{ view: View; seen: number[] }> {
     backoff: () => 0,
   });
   server.onSession = (session) => {
-    const rest = LOG.slice(session.since ?? 0);
+    const rest = LOG.slice(Number(String(session.since ?? `${THREAD}:0`).split(":")[1]));
     // The last event of a connection is sent twice, as by a sender that took over from a dead one.
     const given = rest.slice(0, events);
     for (const frame of [...given, ...given.slice(-1)]) session.send(frame);

@@ -9,7 +9,7 @@ import type { EventFrame, Json, JsonObject } from "../src/client/protocol";
 
 export interface Session {
   socket: WebSocket;
-  since: number | undefined;
+  since: Json | undefined;
   send: (frame: EventFrame) => void;
 }
 
@@ -56,8 +56,7 @@ export class Server {
     if (method === "subscription.subscribe") this.onSubscribe?.();
     this.say(socket, { type: "success", id, result: {} });
     if (method !== "subscription.subscribe") return;
-    const since = typeof params["since"] === "number" ? params["since"] : undefined;
-    const session: Session = { socket, since, send: (frame) => this.say(socket, frame as unknown as Json) };
+    const session: Session = { socket, since: params["since"], send: (frame) => this.say(socket, frame as unknown as Json) };
     this.sessions.push(session);
     this.onSession?.(session);
   }

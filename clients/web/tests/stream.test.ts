@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { SignedOutError } from "../src/client/errors";
 import type { EventFrame } from "../src/client/protocol";
 import { EXPIRING, type StreamOptions, type StreamState, ThreadStream } from "../src/client/stream";
-import { delta, event } from "./events";
+import { delta, event, THREAD } from "./events";
 import { Server, socketFactory, until } from "./server";
 
 let server: Server;
@@ -57,7 +57,7 @@ describe("a reconnect", () => {
     await until(() => seen.length === 5);
 
     expect(first.since).toBeUndefined();
-    expect(second.since).toBe(3);
+    expect(second.since).toBe(`${THREAD}:3`);
     expect(seen).toEqual([1, 2, 3, 4, 5]);
     expect(lives).toEqual([false, true]);
     expect(missed).toBe(0);
@@ -117,6 +117,29 @@ describe("a reconnect", () => {
 
     expect(states.at(-1)).toEqual({ kind: "closed" });
     expect(server.sessions).toHaveLength(1);
+  });
+
+  it("to a thread that was made again takes nothing of it for seen", async () => {
+    start();
+    const first = await session(0);
+    for (const frame of numbered(1, 2, 3)) first.send(frame);
+    await until(() => seen.length === 3);
+
+    first.socket.close();
+    const second = await session(1);
+    const again = (...numbers: number[]) =>
+      numbered(...numbers).map((frame) => ({ ...frame, event_id: `another-log:${frame.seq}` }));
+    for (const frame of again(1, 2)) second.send(frame);
+    await until(() => seen.length === 5);
+    second.socket.close();
+    const third = await session(2);
+    for (const frame of again(2, 3)) third.send(frame);
+    await until(() => seen.length === 6);
+
+    expect([second.since, third.since]).toEqual([`${THREAD}:3`, "another-log:2"]);
+    expect(seen).toEqual([1, 2, 3, 1, 2, 3]);
+    // What was shown before is the messages of the other one.
+    expect(missed).toBe(1);
   });
 
   it("begins anew where the service does not know the number any more", async () => {
@@ -198,7 +221,7 @@ describe("the life of a connection", () => {
     await until(() => seen.length === 4);
     await until(() => first.socket.readyState === first.socket.CLOSED);
 
-    expect(second.since).toBe(2);
+    expect(second.since).toBe(`${THREAD}:2`);
     expect(seen).toEqual([1, 2, 3, 4]);
     expect(missed).toBe(0);
     expect(states.some((state) => state.kind === "waiting")).toBe(false);

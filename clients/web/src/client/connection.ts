@@ -64,8 +64,8 @@ export class Connection {
     if (end) throw new Error(`the connection could not be opened (${end.code})`);
   }
 
-  /** Begin to get events: those after `since`, or from the beginning of what is running. */
-  async subscribe(since: number | undefined): Promise<void> {
+  /** Begin to get events: those after `since` (an id, or a number), or from the beginning of what is running. */
+  async subscribe(since: string | number | undefined): Promise<void> {
     const params: JsonObject = { channels: [...CHANNELS] };
     if (since !== undefined) params["since"] = since;
     await this.command("subscription.subscribe", params);

@@ -2,8 +2,9 @@
  * A thread's events, over as many connections as it takes.
  *
  * Each event is given out once and in order: connections are reopened after the last event seen (`since`), and what a
- * connection repeats is passed over. Before a connection reaches its longest life (2 h) the stream moves to the next
- * one without a gap.
+ * connection repeats is passed over. A thread that was deleted and made again has another log, whose numbers begin anew:
+ * nothing of it counts as seen. Before a connection reaches its longest life (2 h) the stream moves to the next one
+ * without a gap.
  */
 
 import { backoffMs } from "./backoff";
@@ -45,8 +46,14 @@ const MOVE_AFTER_MS = 110 * 60_000;
 const PING_ANSWER_MS = 10_000;
 const LIVE_FOR_MS = 10_000;
 
+/** The last event that was given out. */
+interface Cursor {
+  seq: number;
+  id: string | undefined;
+}
+
 export class ThreadStream {
-  private cursor: number | undefined;
+  private cursor: Cursor | undefined;
   private current: Connection | null = null;
   private state: StreamState = { kind: "connecting" };
   private closed = false;
@@ -61,11 +68,6 @@ export class ThreadStream {
     this.socket = options.socket ?? ((url) => new WebSocket(url));
     this.backoff = options.backoff ?? backoffMs;
     this.pingAnswerMs = options.pingAnswerMs ?? PING_ANSWER_MS;
-  }
-
-  /** The number of the last event that was given out. */
-  get lastSeq(): number | undefined {
-    return this.cursor;
   }
 
   /** Connect, and stay connected until `close`. */
@@ -134,13 +136,13 @@ export class ThreadStream {
   }
 
   private async subscribe(connection: Connection): Promise<boolean> {
-    const since = this.cursor;
+    const since = this.cursor?.id ?? this.cursor?.seq;
     try {
       await connection.subscribe(since);
       return since !== undefined;
     } catch (error) {
       if (since === undefined || !(error instanceof CommandError) || error.code !== "invalid_argument") throw error;
-      // The number means nothing to the service any more; what was missed is among the thread's messages.
+      // The event means nothing to the service any more; what was missed is among the thread's messages.
       this.cursor = undefined;
       await connection.subscribe(undefined);
       return false;
@@ -182,12 +184,17 @@ export class ThreadStream {
       if (this.current) void this.move(this.current);
       return;
     }
+    if (this.cursor?.id && frame.event_id && logOf(frame.event_id) !== logOf(this.cursor.id)) {
+      // What is shown is of the thread that was there before.
+      this.cursor = undefined;
+      this.options.onMissed();
+    }
     if (frame.seq !== undefined) {
       if (this.cursor !== undefined) {
-        if (frame.seq <= this.cursor) return;
-        if (frame.prev_seq !== undefined && frame.prev_seq > this.cursor) this.options.onMissed();
+        if (frame.seq <= this.cursor.seq) return;
+        if (frame.prev_seq !== undefined && frame.prev_seq > this.cursor.seq) this.options.onMissed();
       }
-      this.cursor = frame.seq;
+      this.cursor = { seq: frame.seq, id: frame.event_id };
     }
     this.options.onEvent(frame);
   }
@@ -233,6 +240,11 @@ export class ThreadStream {
     this.state = state;
     this.options.onState(this.state);
   }
+}
+
+/** The log that an event is of: its id is `<log>:<seq>`, with more behind it where it has no number of its own. */
+function logOf(eventId: string): string | undefined {
+  return eventId.split(":", 1)[0];
 }
 
 function expiry(frame: EventFrame): boolean {
