@@ -7,6 +7,7 @@ number that meant two things.
 
 import asyncio
 import json
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 from uuid import UUID
@@ -31,6 +32,9 @@ _MOST_FACTS = 100
 # Where a dead holder's open message is looked for.
 _READ_BACK = 500
 
+# How long a proof counts: less than a lease, within which no thread can be deleted whose run is claimed.
+PROOF_S = 5.0
+
 type Reserve = Callable[[LogHold], Awaitable[int]]
 """Reserves one more block: the last number that may be used."""
 
@@ -38,16 +42,26 @@ type Reserve = Callable[[LogHold], Awaitable[int]]
 class Appender:
     """Writes the log under one hold. Its methods are called by one task at a time."""
 
-    def __init__(self, hold: LogHold, *, reserve: Reserve, prove: Callable[[LogHold], Awaitable[bool]]) -> None:
-        """``prove``: whether the hold's epoch is the thread's newest, by PostgreSQL."""
+    def __init__(
+        self,
+        hold: LogHold,
+        *,
+        reserve: Reserve,
+        prove: Callable[[LogHold], Awaitable[bool]],
+        proved_for_s: float = 0.0,
+    ) -> None:
+        """``prove``: whether the hold's epoch is the thread's newest, by PostgreSQL.
+
+        ``proved_for_s``: for how long from now on that is known without asking.
+        """
         self._hold = hold
         self._reserve_block = reserve
         self._prove = prove
         self._reserved = hold.reserved_seq
         # What the log ends with, as far as is known. It is a guess until the first answer.
         self._logged_seq = hold.last_seq
-        # A claim has just raised the epoch; but whoever finds no fence later proves its epoch again.
-        self._proved = True
+        # Whoever finds no fence later, or has slept, proves its epoch again: the thread may be gone, with its log.
+        self._proved_until = time.monotonic() + proved_for_s
         self._first = True
         self._away_until = 0.0
         # Numbered facts that are not known to be in the log, and those that are, but whose rows do not say so yet.
@@ -156,7 +170,7 @@ class Appender:
                     self._hold,
                     given,
                     expected_seq=self._logged_seq,
-                    proved=self._proved,
+                    proved=time.monotonic() < self._proved_until,
                 )
             except EventLogUnavailableError:
                 # They may be there: their numbers are used.
@@ -166,15 +180,17 @@ class Appender:
                 case "ok":
                     self._logged_seq = given[-1].seq
                     self.last_seq = max(self.last_seq, self._logged_seq)
-                    self._proved = self._first = False
+                    self._proved_until = 0.0
+                    self._first = False
                     self._unsettled = self._unsettled or bool(declared)
                     return given
                 case "fenced":
                     raise LeaseLostError
                 case "unknown":
+                    asked_at = time.monotonic()
                     if not await self._prove(self._hold):
                         raise LeaseLostError
-                    self._proved = True
+                    self._proved_until = asked_at + PROOF_S
                 case "tail_lost":
                     logger.warning("the event log does not end where it should", extra={"last_seq": appended.last_seq})
                     self._logged_seq = appended.last_seq

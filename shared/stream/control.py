@@ -19,6 +19,11 @@ Kind = Literal["stop", "facts", "subscriptions"]
 
 _MOST_ENTRIES = 1000
 _BLOCK_MS = 2000
+# At once: whoever died in between would leave a key that never expires.
+_NOTIFY = """
+redis.call("XADD", KEYS[1], "MAXLEN", "~", ARGV[1], "*", "kind", ARGV[3], "agent_run_id", ARGV[4])
+redis.call("PEXPIRE", KEYS[1], ARGV[2])
+"""
 _AWAY_S = 1.0
 
 
@@ -36,11 +41,9 @@ def _key(generation: UUID) -> str:
 
 async def notify(log: ThreadLog, kind: Kind, *, agent_run_id: UUID | None = None) -> None:
     """Leave a hint. Redis being away is no error: see above."""
-    fields = {"kind": kind, "agent_run_id": str(agent_run_id or "")}
-    key = _key(log.generation)
+    given = (_MOST_ENTRIES, TTL_MS, kind, str(agent_run_id or ""))
     try:
-        await redis().xadd(key, fields, maxlen=_MOST_ENTRIES, approximate=True)
-        await redis().pexpire(key, TTL_MS)
+        await redis().eval(_NOTIFY, 1, _key(log.generation), *given)
     except EventLogUnavailableError:
         logger.warning("no hint could be left", extra={"kind": kind}, exc_info=True)
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from shared.domain import LogHold
 from shared.stream import log_hold, wake
-from shared.stream.appender import Appender
+from shared.stream.appender import PROOF_S, Appender
 from shared.stream.delivery import Delivery, NoDelivery
 from shared.stream.publisher import Publisher
 
@@ -28,7 +28,8 @@ async def executing(
     function.
     """
     delivery = Delivery(hold)
-    publisher = Publisher(_appender(hold), delivery, run_id=run_id, on_lost=on_lost)
+    # The claim has just raised the epoch.
+    publisher = Publisher(_appender(hold, proved_for_s=PROOF_S), delivery, run_id=run_id, on_lost=on_lost)
     delivery.start()
     publisher.start()
     try:
@@ -51,5 +52,5 @@ async def draining(hold: LogHold, *, on_lost: Callable[[], None]) -> AsyncGenera
         await wake.sender(thread_id=hold.thread_id, account_id=hold.account_id)
 
 
-def _appender(hold: LogHold) -> Appender:
-    return Appender(hold, reserve=log_hold.reserve, prove=log_hold.is_newest)
+def _appender(hold: LogHold, *, proved_for_s: float = 0.0) -> Appender:
+    return Appender(hold, reserve=log_hold.reserve, prove=log_hold.is_newest, proved_for_s=proved_for_s)

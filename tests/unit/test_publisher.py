@@ -40,7 +40,7 @@ class Publishing:
         self.lost = 0
         self._memory = memory
         reserve = reservations or Reservations(reserved=claim.reserved_seq, size=1000)
-        self.appender = Appender(claim, reserve=reserve, prove=memory.prove)
+        self.appender = Appender(claim, reserve=reserve, prove=memory.prove, proved_for_s=60.0)
         self.publisher = Publisher(
             self.appender,
             memory,  # type: ignore[arg-type]
