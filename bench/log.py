@@ -32,7 +32,8 @@ from shared import events
 from shared.database import facts
 from shared.domain import LogHold
 from shared.settings import stream_settings
-from shared.stream import connections, redis_client, sender_lease, subscriptions
+from shared.stream import connections, redis_client, sender_lease
+from shared.stream import delivery as delivering
 from shared.stream.appender import Appender
 from shared.stream.delivery import Delivery
 from shared.stream.filters import Filter
@@ -97,7 +98,7 @@ async def ours(count: int, readers: int, rate: float | None) -> list[float]:
         if len(lags) == count * readers:
             done.set()
 
-    async def of_thread(*_: Any, **__: Any) -> list[Subscription]:
+    async def own_audience(*_: Any, **__: Any) -> list[Subscription]:
         return list(subscribed.values())
 
     async def claim(subscription: Subscription, **_: Any) -> Subscription:
@@ -117,7 +118,8 @@ async def ours(count: int, readers: int, rate: float | None) -> list[float]:
 
     with (
         patch.object(connections, "post", post),
-        patch.object(subscriptions, "of_thread", of_thread),
+        patch.object(delivering, "own_audience", own_audience),
+        patch.object(delivering, "other_audience", nothing),
         patch.object(sender_lease, "claim", claim),
         patch.object(sender_lease, "keep", yes),
         patch.object(sender_lease, "release", yes),
@@ -126,7 +128,10 @@ async def ours(count: int, readers: int, rate: float | None) -> list[float]:
     ):
         delivery = Delivery(hold)
         publisher = Publisher(
-            Appender(hold, reserve=reserve, prove=prove), delivery, run_id=run_id, on_lost=lambda: None
+            Appender(hold, reserve=reserve, prove=prove, proved_for_s=60.0),
+            delivery,
+            run_id=run_id,
+            on_lost=lambda: None,
         )
         delivery.start()
         publisher.start()

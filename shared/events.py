@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal, NotRequired, TypedDict
 from uuid import UUID, uuid4
 
@@ -71,6 +72,24 @@ class Logged:
     frame: str
     is_private: bool = False
 
+    @cached_property
+    def told(self) -> "Told":
+        """What of the frame decides who wants it: it is read once, however many are asked."""
+        frame = json.loads(self.frame)
+        params = frame["params"]
+        return Told(
+            method=frame["method"], name=params["data"].get("name"), namespace=tuple(params.get("namespace", ()))
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """``name``: of a custom event; ``namespace``: its place in the tree of agents."""
+
+    method: str
+    name: str | None
+    namespace: tuple[str, ...]
+
 
 def number(event: Event, *, generation: UUID, seq: int) -> Logged:
     """Give an event its number in the thread's log. ``event_id`` is a function of the log and the number."""
@@ -80,7 +99,7 @@ def number(event: Event, *, generation: UUID, seq: int) -> Logged:
 
 def is_state(event: Logged) -> bool:
     """Whether it says how the thread stands (:func:`values`)."""
-    return event.channel == TO_ALL and json.loads(event.frame)["method"] == "values"
+    return event.channel == TO_ALL and event.told.method == "values"
 
 
 def is_of_run(event: Logged, run_id: UUID) -> bool:

@@ -22,6 +22,10 @@ _UUID = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 # Of an event with a number, or of one that stands behind it.
 _EVENT_ID = f"^{_UUID}:[0-9]{{1,18}}(:{_UUID})?$"
 
+# Of an event, a tool, an agent. What is asked for is kept, and read with each look at who watches the thread.
+_LONGEST_NAME = 128
+_MOST_CHARACTERS = 4096
+
 
 class Command(BaseModel):
     """A command's envelope."""
@@ -41,8 +45,10 @@ class SubscribeParams(Body):
     thread was deleted and made again, all events of the new one come, whose numbers begin anew.
     """
 
-    channels: list[str] = Field(min_length=1, max_length=32)
-    namespaces: list[list[str]] | None = Field(default=None, max_length=32)
+    channels: list[Annotated[str, Field(max_length=_LONGEST_NAME)]] = Field(min_length=1, max_length=32)
+    namespaces: list[Annotated[list[Annotated[str, Field(max_length=_LONGEST_NAME)]], Field(max_length=32)]] | None = (
+        Field(default=None, max_length=32)
+    )
     depth: int | None = Field(default=None, ge=0, le=1000)
     since: Annotated[int, Field(ge=0, lt=2**63)] | Annotated[str, Field(pattern=_EVENT_ID)] | None = None
 
@@ -58,6 +64,13 @@ class SubscribeParams(Body):
             return None if self.since is None else (None, self.since)
         generation, seq, *_ = self.since.split(":")
         return UUID(generation), int(seq)
+
+    @field_validator("namespaces")
+    @classmethod
+    def _few(cls, namespaces: list[list[str]] | None) -> list[list[str]] | None:
+        if sum(len(name) for prefix in namespaces or () for name in prefix) > _MOST_CHARACTERS:
+            raise ValueError(f"they have more than {_MOST_CHARACTERS} characters: subscribe with fewer at once")
+        return namespaces
 
     @field_validator("since", mode="wrap")
     @classmethod

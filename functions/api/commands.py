@@ -32,6 +32,7 @@ from shared.errors import (
     EventLogUnavailableError,
     InvalidRequestError,
     NoSuchNamespaceError,
+    NotFoundError,
     NotSupportedError,
     SunaError,
     UnknownCommandError,
@@ -145,6 +146,9 @@ async def _subscribe(params: Json, caller: Caller) -> Json:
     wanted = SubscribeParams.model_validate(params)
     async with connection() as taken:
         found = await _position(taken, caller)
+    if found is None and caller.thread_account_id != caller.account_id:
+        # Nothing is kept for them: it would lie where the thread's account has it read, and be served to nobody.
+        raise NotFoundError("this thread is not public (any more): connect again if it is yours by now")
     since = await _since(wanted, found)
     new = Filter(
         subscription_id=str(uuid4()),

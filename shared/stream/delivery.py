@@ -12,8 +12,9 @@ from itertools import takewhile
 
 from shared.domain import LogHold, ThreadLog
 from shared.events import Logged
-from shared.stream.audience import audience
+from shared.stream.audience import other_audience, own_audience
 from shared.stream.sender import Sender
+from shared.stream.subscriptions import Subscription
 from shared.telemetry import logger
 
 REFRESH_S = 2.0
@@ -108,13 +109,24 @@ class Delivery:
             self._look.clear()
 
     async def _refresh(self) -> bool:
-        """See to it that every subscription has a sender; False if they could not be read."""
+        """See to it that every subscription has a sender; False if they could not be read.
+
+        The thread's own come first, and whatever becomes of the others.
+        """
         try:
-            found = await audience(self.log, account_id=self._account_id)
+            found = await own_audience(self.log, account_id=self._account_id)
+            self._see_to(found)
+            others = await other_audience(self.log, account_id=self._account_id)
         except Exception:
             # Nobody is lost by a late look: what they miss is in the log.
             logger.warning("subscriptions could not be read", exc_info=True)
             return False
+        self._see_to(others)
+        for gone in self._senders.keys() - {subscription.connection_id for subscription in (*found, *others)}:
+            self._senders.pop(gone)[1].cancel()
+        return True
+
+    def _see_to(self, found: Sequence[Subscription]) -> None:
         for subscription in found:
             known = self._senders.get(subscription.connection_id)
             if known is None or known[1].done():
@@ -122,9 +134,6 @@ class Delivery:
                 self._senders[subscription.connection_id] = (sender, asyncio.create_task(sender.run()))
             else:
                 known[0].change(subscription)
-        for gone in self._senders.keys() - {subscription.connection_id for subscription in found}:
-            self._senders.pop(gone)[1].cancel()
-        return True
 
 
 def _served(task: asyncio.Task[bool]) -> bool:

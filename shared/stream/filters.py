@@ -1,6 +1,5 @@
 """What a subscription wants of a thread's events: channels, and where in the tree of agents."""
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -30,15 +29,15 @@ class Filter:
 
     def _wants_name(self, event: Logged) -> bool:
         """``custom:<name>`` wants the custom events of that name."""
-        named = {channel for channel in self.channels if channel.startswith(f"{_CUSTOM}:")}
-        return bool(named) and f"{_CUSTOM}:{json.loads(event.frame)['params']['data'].get('name')}" in named
+        return f"{_CUSTOM}:{event.told.name}" in self.channels
 
     def _wants_namespace(self, event: Logged) -> bool:
-        namespace: list[str] = json.loads(event.frame)["params"]["namespace"]
+        namespace = event.told.namespace
+        deepest = len(namespace)
+        prefixes = self.namespaces or ()
         return any(
-            tuple(namespace[: len(prefix)]) == prefix
-            and (self.depth is None or len(namespace) - len(prefix) <= self.depth)
-            for prefix in self.namespaces or ()
+            namespace[:length] in prefixes and (self.depth is None or deepest - length <= self.depth)
+            for length in range(deepest + 1)
         )
 
     def stored(self) -> Json:

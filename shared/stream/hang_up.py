@@ -7,13 +7,17 @@ from shared.stream.connections import GoneError, UndeliverableError
 
 
 async def hang_up(connection_id: str) -> None:
-    """Forget the connection, so that nothing is posted to it any more, and have the gateway close it. Idempotent.
+    """Have the gateway close the connection, and forget it, whether that is done or not. Idempotent.
+
+    In this order: one that is half forgotten and open would be answered, and told nothing.
 
     Raises:
         SubscriptionsUnavailableError: it is not forgotten.
         ThrottledError: it is forgotten, but not closed yet.
         aiohttp.ClientError: likewise.
     """
-    await subscriptions.delete_connection(connection_id)
-    with suppress(GoneError, UndeliverableError):
-        await connections.close(connection_id)
+    try:
+        with suppress(GoneError, UndeliverableError):
+            await connections.close(connection_id)
+    finally:
+        await subscriptions.delete_connection(connection_id)

@@ -336,31 +336,43 @@ async def delete(subscription: Subscription) -> None:
     )
 
 
-async def forget(thread_id: UUID, *, account_id: str, opened_before: float) -> list[str]:
-    """Forget what anybody watches of the account's thread, and the connections that do; returns their ids.
-
-    ``opened_before``: not those that were opened later (epoch, s): they watch a thread that was made again.
-    """
-    forgotten: list[str] = []
+async def from_before(thread_id: UUID, *, account_id: str, opened_before: float) -> list[Subscription]:
+    """What is watched of the account's thread by connections that were opened before then (epoch, s)."""
+    found: list[Subscription] = []
     for subscription in await of_thread(thread_id, account_id=account_id):
         record = await get_connection(subscription.connection_id)
-        if record is not None and record.opened_at >= opened_before:
-            continue
+        if record is None or record.opened_at < opened_before:
+            found.append(subscription)
+    return found
+
+
+async def forget(found: Sequence[Subscription]) -> None:
+    """Forget them, with the connections that they are of. Idempotent."""
+    for subscription in found:
         await delete_connection(subscription.connection_id)
         await delete(subscription)
-        forgotten.append(subscription.connection_id)
-    return forgotten
+
+
+async def of_account(thread_id: UUID, *, account_id: str) -> Sequence[Subscription]:
+    """What the account's own connections watch of the thread.
+
+    DynamoDB removes hours later what has expired: it is among them.
+    """
+    return await _among(_of_account(thread_id, account_id))
+
+
+async def of_everybody(thread_id: UUID, *, account_id: str) -> Sequence[Subscription]:
+    """What everybody else's watch of it, or have while it was public: whether they still may is not looked at here."""
+    # The thread may have been another account's when they came.
+    return [found for found in await _among(_of_everybody(thread_id)) if found.account_id == account_id]
 
 
 async def of_thread(thread_id: UUID, *, account_id: str) -> Sequence[Subscription]:
-    """What is watched of the account's thread, by its own connections and by everybody else's.
-
-    DynamoDB removes hours later what has expired: it is among them. Whether readers of other accounts may see it still
-    is not looked at here (:mod:`shared.stream.audience`).
-    """
-    own, others = await asyncio.gather(_among(_of_account(thread_id, account_id)), _among(_of_everybody(thread_id)))
-    # The thread may have been another account's when they came.
-    return [*own, *(subscription for subscription in others if subscription.account_id == account_id)]
+    """Both."""
+    own, others = await asyncio.gather(
+        of_account(thread_id, account_id=account_id), of_everybody(thread_id, account_id=account_id)
+    )
+    return [*own, *others]
 
 
 async def _among(audience: str) -> list[Subscription]:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from itertools import batched
 from uuid import UUID
 
 from shared.aws import clients
@@ -10,13 +11,16 @@ from shared.errors import FunctionsUnavailableError
 from shared.settings import stream_settings
 from shared.telemetry import ids, logger
 
+# One invocation closes that many, within its time and the size of its event.
+_MOST_CLOSED = 500
+
 
 async def sender(*, thread_id: UUID, account_id: str, function: str | None = None) -> None:
     """Have the thread's subscribers served, soon. ``function``: the sender function's name, if the caller is it.
 
     That it cannot be woken is no error: what is not posted is posted by whoever serves the thread next.
     """
-    await _invoke({"thread_id": str(thread_id), "account_id": account_id}, function)
+    await _try({"thread_id": str(thread_id), "account_id": account_id}, function)
 
 
 async def close(connection_ids: Sequence[str]) -> None:
@@ -25,14 +29,27 @@ async def close(connection_ids: Sequence[str]) -> None:
     That nobody can be woken for it is no error: nothing is posted to them, and their commands are refused.
     """
     if connection_ids:
-        await _invoke({"close": list(connection_ids)})
+        await _try({"close": list(connection_ids)})
+
+
+async def close_surely(connection_ids: Sequence[str]) -> None:
+    """The same for connections that are not forgotten yet: whoever hears of a failure can do it again.
+
+    Raises FunctionsUnavailableError.
+    """
+    for some in batched(connection_ids, _MOST_CLOSED, strict=False):
+        await _invoke({"close": list(some)})
+
+
+async def _try(payload: Json, function: str | None = None) -> None:
+    try:
+        await _invoke(payload, function)
+    except FunctionsUnavailableError:
+        logger.warning("the sender function could not be woken", exc_info=True)
 
 
 async def _invoke(payload: Json, function: str | None = None) -> None:
     function = function or stream_settings().sender_function
     payload["request_id"] = ids().get("request_id")
-    try:
-        client = await clients.functions()
-        await client.invoke(FunctionName=function, InvocationType="Event", Payload=json.dumps(payload).encode())
-    except FunctionsUnavailableError:
-        logger.warning("the sender function could not be woken", exc_info=True)
+    client = await clients.functions()
+    await client.invoke(FunctionName=function, InvocationType="Event", Payload=json.dumps(payload).encode())

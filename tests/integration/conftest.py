@@ -3,7 +3,7 @@
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from typing import Any
 from uuid import uuid4
@@ -12,6 +12,7 @@ import aioboto3
 import pytest
 
 from shared.aws.clients import s3, secrets_manager, sqs
+from shared.stream import audience, wake
 from tests.integration import opened
 from tests.integration.databases import LEASE_S, Database, DatabaseServer
 from tests.integration.deployed import AUDIENCE, HS256_SECRET, ISSUER, Deployed
@@ -63,6 +64,32 @@ def _environment(running: Servers) -> Iterator[None]:
 async def _opened(_environment: None) -> AsyncIterator[None]:
     yield
     await opened.close_everything()
+
+
+@pytest.fixture
+def in_no_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads that are in no table are there all the same, as they are, and private."""
+
+    async def is_present(*_: Any) -> bool:
+        return True
+
+    async def public(*_: Any) -> None:
+        pass
+
+    monkeypatch.setattr(audience, "_is_present", is_present)
+    monkeypatch.setattr(audience, "_public", public)
+
+
+@pytest.fixture
+def hung_up(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Whom the sender function, which is not there, was told to hang up."""
+    told: list[str] = []
+
+    async def close_surely(connection_ids: Sequence[str]) -> None:
+        told.extend(connection_ids)
+
+    monkeypatch.setattr(wake, "close_surely", close_surely)
+    return told
 
 
 @pytest.fixture(params=["a cluster", "an ordinary Redis"])

@@ -46,6 +46,8 @@ from tests.traces import tables_of_accounts, traces
 
 SOON = "clock_timestamp() + interval '20 s'"
 
+pytestmark = pytest.mark.usefixtures("hung_up")
+
 
 @dataclass
 class Account:

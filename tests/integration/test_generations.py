@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -11,19 +12,20 @@ import pytest
 from functions.api import deletions
 from functions.api.sender.main import Replay
 from functions.api.watch import deletion
+from functions.api.watch import main as watch
 from functions.api.watch.deletion import look_after_deleted_log
 from shared import events
 from shared.aws import queue
 from shared.aws.queue import LogMessage
 from shared.database import connection, deleted_logs, facts, threads, transaction
 from shared.domain import LogHold, ThreadLog
-from shared.errors import ConflictError, LeaseLostError, NotFoundError, QueueUnavailableError
+from shared.errors import ConflictError, FunctionsUnavailableError, LeaseLostError, NotFoundError, QueueUnavailableError
 from shared.runs.settle import Done, LookAgain
-from shared.stream import audience as audience_module
-from shared.stream import control, log, log_hold, sender_lease, subscriptions
-from shared.stream.audience import audience
+from shared.stream import connections, control, log, log_hold, sender_lease, subscriptions
+from shared.stream.appender import Appender
+from shared.stream.audience import audience, dismissed
 from shared.stream.filters import Filter
-from shared.stream.redis_client import redis
+from shared.stream.redis_client import Client, redis
 from shared.stream.subscriptions import ConnectionRecord
 from tests.integration import opened
 from tests.integration.databases import Database
@@ -31,7 +33,7 @@ from tests.integration.queues import Queues
 from tests.integration.test_sender import appended, watching
 from tests.integration.waiting import until
 
-pytestmark = pytest.mark.usefixtures("subscriptions_table")
+pytestmark = pytest.mark.usefixtures("subscriptions_table", "hung_up")
 
 OWNER = "the owner"
 
@@ -147,12 +149,13 @@ async def test_who_watched_the_thread_before_is_cut_off_by_whoever_serves_the_ne
     after = await made(thread_id)
     closed: list[str] = []
 
-    async def hang_up(connection_id: str) -> None:
+    async def close(connection_id: str) -> None:
         closed.append(connection_id)
 
-    monkeypatch.setattr(audience_module, "hang_up", hang_up)
+    monkeypatch.setattr(connections, "close", close)
     # One who came before there was any thread means the first that there is.
     assert [one.connection_id for one in await audience(after, account_id=OWNER)] == [early]
+    await dismissed(timeout_s=5)
     assert closed == [connection_id]
 
 
@@ -214,11 +217,20 @@ async def test_whoever_is_cut_off_is_hung_up(
     closed: list[str] = []
 
     async def close(connection_ids: Sequence[str]) -> None:
+        # They are not forgotten yet: whoever fails here finds them again.
+        assert await log_watchers(thread_id) == connection_ids
+        if not closed:
+            closed.append("nobody")
+            raise FunctionsUnavailableError
         closed.extend(connection_ids)
 
-    monkeypatch.setattr(deletion.wake, "close", close)
-    assert await look_after_deleted_log(await deleted(thread_id, queues), age_s=0) == Done()
-    assert closed == [connection_id]
+    monkeypatch.setattr(deletion.wake, "close_surely", close)
+    message = await deleted(thread_id, queues)
+    with pytest.raises(FunctionsUnavailableError):
+        await look_after_deleted_log(message, age_s=0)
+    assert await look_after_deleted_log(message, age_s=0) == Done()
+    assert closed == ["nobody", connection_id]
+    assert await log_watchers(thread_id) == []
 
 
 async def test_what_nobody_was_told_of_is_removed_with_the_next(database: Database, queues: Queues) -> None:
@@ -236,6 +248,58 @@ async def test_what_nobody_was_told_of_is_removed_with_the_next(database: Databa
     [newest] = [one for one in found if one.thread_id == thread_id]
     assert await look_after_deleted_log(LogMessage(generation=newest.generation), age_s=0) == Done()
     assert await keys_of(forgotten.generation) == 0
+
+
+async def test_what_nobody_was_told_of_goes_although_nobody_deletes_anything(
+    database: Database, queues: Queues, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forgotten = await made(uuid4())
+    await appended(forgotten, 1, 3)
+    async with transaction() as taken:
+        await threads.delete(taken, thread_id=forgotten.thread_id, account_id=OWNER)
+        await taken.execute("UPDATE deleted_logs SET deleted_at = now() - interval '2 hours'")
+    monkeypatch.setattr(deletion, "_sweep_due", 0.0)
+    # WHEN the watch is at work, whatever for
+    await watch._handle([])
+    assert await keys_of(forgotten.generation) == 0
+    assert await database.count("deleted_logs") == 0
+
+
+async def test_who_slept_over_the_deletion_does_not_write_the_log_again(database: Database, queues: Queues) -> None:
+    thread_id = uuid4()
+    await made(thread_id)
+    run_id = await database.new_run(thread_id, status="'completed'")
+    async with transaction() as taken:
+        await facts.add(taken, thread_id=thread_id, facts=[events.custom(run_id, "what a tool has said", {})])
+    # GIVEN whoever appends what waits, and has taken it
+    hold = await adopted(thread_id)
+    appender = Appender(hold, reserve=log_hold.reserve, prove=log_hold.is_newest)
+    await appender.take_facts()
+    # WHEN it sleeps, and the thread is deleted meanwhile with everything that Redis has
+    assert await look_after_deleted_log(await deleted(thread_id, queues), age_s=0) == Done()
+    with pytest.raises(LeaseLostError):
+        await appender.append([])
+    assert await keys_of(hold.generation) == 0
+
+
+async def test_a_hint_expires_whoever_dies(database: Database, queues: Queues, monkeypatch: pytest.MonkeyPatch) -> None:
+    where = await made(uuid4())
+    called: list[str] = []
+    command = Client.__getattr__
+
+    def dying(client: Client, name: str) -> Any:
+        # Whoever leaves it is there for one command, and not for another.
+        called.append(name)
+        if len(called) > 1:
+            raise ConnectionError
+        return command(client, name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Client, "__getattr__", dying)
+        with suppress(ConnectionError):
+            await control.notify(where, "facts")
+    key = f"{{{where.generation}}}:control"
+    assert (await redis().exists(key), await redis().pttl(key) > 0) == (1, True)
 
 
 async def test_a_thread_from_before_there_were_generations_keeps_its_log(database: Database, queues: Queues) -> None:

@@ -25,7 +25,7 @@ from tests.integration.waiting import until
 from tests.ports import free_port
 from tests.thread_logs import hold_of, log_named
 
-pytestmark = pytest.mark.usefixtures("subscriptions_table", "queues", "redis")
+pytestmark = pytest.mark.usefixtures("subscriptions_table", "queues", "redis", "in_no_table")
 
 ERROR = {"code": "workflow_failed", "message": "the workflow failed"}
 HANDED_OVER = {"status": "'running'", "executor": "'workflow'", "handover_no": "1", "attempt": "1"}

@@ -16,7 +16,7 @@ from shared.database import Connection, waits
 from shared.domain import LogHold, ThreadLog
 from shared.events import Logged
 from shared.stream import log, sender, sender_lease, subscriptions, wake
-from shared.stream.audience import audience
+from shared.stream.audience import audience, dismissed
 from shared.stream.delivery import Delivery
 from shared.stream.filters import Filter
 from shared.stream.redis_client import redis
@@ -31,7 +31,7 @@ from tests.integration.gateway import Gateway, gateway
 from tests.integration.waiting import until
 from tests.thread_logs import hold_of, log_named
 
-pytestmark = pytest.mark.usefixtures("subscriptions_table")
+pytestmark = pytest.mark.usefixtures("subscriptions_table", "in_no_table")
 
 ACCOUNT = "account"
 
@@ -200,6 +200,7 @@ async def test_whoever_looks_for_subscribers_closes_connections_that_are_over(po
     alive = await watching(thread_id)
     posts.gone.add(over[1])  # ... and is no matter if somebody has done so
     assert [one.connection_id for one in await audience(log_named(thread_id), account_id=ACCOUNT)] == [alive]
+    await dismissed(timeout_s=5)
     assert over[0] in posts.closed
     [left] = await subscriptions.of_thread(thread_id, account_id=ACCOUNT)
     assert left.connection_id == alive

@@ -23,7 +23,7 @@ from tests.integration import opened
 from tests.integration.gateway import Gateway, gateway
 from tests.thread_logs import hold_of, log_named
 
-pytestmark = pytest.mark.usefixtures("subscriptions_table")
+pytestmark = pytest.mark.usefixtures("subscriptions_table", "in_no_table")
 
 ACCOUNT = "account"
 CLIENTS = 2

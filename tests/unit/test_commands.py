@@ -141,12 +141,14 @@ async def test_who_read_a_thread_that_is_private_now_is_not_told_where_its_event
     monkeypatch.setattr(commands.threads, "public", public)
     monkeypatch.setattr(commands.threads, "stream_position", never)
     monkeypatch.setattr(commands.wake, "sender", never)
+    # Nor is anything kept for them, which the thread's account would have read.
+    monkeypatch.setattr(commands.subscriptions, "add", never)
     assert OVER_WEBSOCKET.connection is not None
     reader = replace(OVER_WEBSOCKET.connection, owner_id="the owner", opened_at=0)
     caller = replace(OVER_WEBSOCKET, connection=reader)
     params = {"channels": ["messages"], "since": 5}
     answer = await execute(_command(method="subscription.subscribe", params=params), caller)
-    assert answer["message"] == "since: 5 is in the future; the newest event is 0"
+    assert (answer["error"], "not public" in answer["message"]) == ("invalid_argument", True)
     # A ping wakes nobody either.
     assert (await execute(_command(method="ping"), caller))["type"] == "success"
 
@@ -211,6 +213,10 @@ async def test_an_envelope_that_is_not_valid_is_refused_by_its_field(body: str, 
         ({"channels": ["messages", ""]}, "channels"),
         ({"channels": [1]}, "channels.0"),
         ({"channels": ["messages"] * 33}, "channels"),
+        ({"channels": ["custom:" + "x" * 200]}, "channels.0"),
+        ({"channels": ["messages"], "namespaces": [["x" * 200]]}, "namespaces.0.0"),
+        ({"channels": ["messages"], "namespaces": [["x"] * 33]}, "namespaces.0"),
+        ({"channels": ["messages"], "namespaces": [["x" * 100] * 4] * 32}, "namespaces"),
         ({"channels": ["messages"], "since": -1}, "since"),
         ({"channels": ["messages"], "since": "now"}, "since"),
         ({"channels": ["messages"], "since": 10**40}, "since"),

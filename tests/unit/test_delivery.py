@@ -2,18 +2,15 @@
 
 import asyncio
 import time
-from contextlib import nullcontext
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
-from uuid import UUID
 
 import pytest
 
 from functions.api.sender.main import Replay
-from shared.database.threads import Public
 from shared.errors import SubscriptionsUnavailableError
-from shared.stream import audience, connections, sender, sender_lease, subscriptions
+from shared.stream import connections, sender, sender_lease, subscriptions
 from shared.stream.connections import ThrottledError
 from shared.stream.delivery import Delivery
 from shared.stream.sender import Sender
@@ -45,23 +42,14 @@ async def test_a_subscription_gets_what_it_has_not_seen_from_the_log_and_then_wh
     assert [frame["prev_seq"] for frame in world.sent["c"]] == [1, 2, 3]
 
 
-async def test_a_reader_gets_nothing_up_to_where_the_thread_is_public(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_reader_gets_nothing_up_to_where_the_thread_is_public(world: World) -> None:
     world.log = [event(1), event(2)]
     world.watch(replace(subscription(), reader_id="a reader"))
-    public = Public(ACCOUNT, THREAD, 1)
-
-    async def asked(_: Any, *, thread_id: UUID) -> Public:
-        assert thread_id == THREAD
-        return public
-
-    monkeypatch.setattr(audience, "connection", nullcontext)
-    monkeypatch.setattr(audience.threads, "public", asked)
+    world.public_after = 1
     delivery = new_delivery(last_seq=2)
     await world.until_sent([2])
     # WHEN more of it is hidden THEN that holds for who is connected, too
-    public = Public(ACCOUNT, THREAD, 4)
+    world.public_after = 4
     assert await delivery._refresh()
     await delivery.offer([event(3), event(4), event(5)])
     assert await delivery.close(timeout_s=5)
@@ -239,7 +227,7 @@ async def test_subscriptions_that_could_not_be_read_at_the_end_are_left_to_the_n
     async def away(*_: Any, **__: Any) -> None:
         raise OSError
 
-    monkeypatch.setattr("shared.stream.subscriptions.of_thread", away)
+    monkeypatch.setattr("shared.stream.subscriptions.of_account", away)
     world.watch(subscription(0))
     delivery = new_delivery()
     await delivery.offer([event(1)])

@@ -9,10 +9,11 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from shared.database import threads
 from shared.domain import ThreadLog
 from shared.errors import EventLogUnavailableError
 from shared.events import Logged
-from shared.stream import connections, log, sender, sender_lease, subscriptions
+from shared.stream import audience, connections, log, sender, sender_lease, subscriptions
 from shared.stream.connections import GoneError, ThrottledError, UndeliverableError
 from shared.stream.filters import Filter
 from shared.stream.subscriptions import Subscription
@@ -56,6 +57,7 @@ class World:
     """``sent``: the frames of each connection; ``refusals``: posts that are throttled; ``gone``: closed connections.
 
     ``undeliverable``: those that the gateway takes nothing for; ``closed``: those that were ended from here.
+    ``public_after``: the number after which events are everybody's; ``None``: the thread is not public.
     """
 
     log: list[Logged] = field(default_factory=list[Logged])
@@ -69,6 +71,7 @@ class World:
     undeliverable: set[str] = field(default_factory=set[str])
     on_close: Callable[[str], None] | None = None
     dead: bool = False
+    public_after: int | None = None
     grown: asyncio.Event = field(default_factory=asyncio.Event)
 
     def watch(self, *found: Subscription) -> None:
@@ -93,8 +96,10 @@ class World:
 
     def patch(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Have the code under test talk to this."""
-        for name in ("of_thread", "get", "delete", "delete_connection"):
+        for name in ("of_account", "of_everybody", "get", "delete", "delete_connection"):
             monkeypatch.setattr(subscriptions, name, getattr(self, name))
+        for name in ("_is_present", "_public"):
+            monkeypatch.setattr(audience, name, getattr(self, name.removeprefix("_")))
         for name in ("claim", "keep", "release", "note_announced"):
             monkeypatch.setattr(sender_lease, name, getattr(self, name))
         for name in ("read", "first_seq", "last_seq"):
@@ -107,8 +112,17 @@ class World:
         monkeypatch.setattr(sender, "_LOG_AWAY_S", 0.0)
         monkeypatch.setattr(sender, "_BACKOFF_S", (0.0, 0.0))
 
-    async def of_thread(self, _thread_id: UUID, *, account_id: str) -> Sequence[Subscription]:
-        return [found for found in self.table.values() if found.account_id == account_id]
+    async def of_account(self, _thread_id: UUID, *, account_id: str) -> Sequence[Subscription]:
+        return [one for one in self.table.values() if one.account_id == account_id and one.reader_id is None]
+
+    async def of_everybody(self, _thread_id: UUID, *, account_id: str) -> Sequence[Subscription]:
+        return [one for one in self.table.values() if one.account_id == account_id and one.reader_id is not None]
+
+    async def is_present(self, *_: Any) -> bool:
+        return True
+
+    async def public(self, _log: ThreadLog) -> threads.Public | None:
+        return None if self.public_after is None else threads.Public(ACCOUNT, THREAD, self.public_after)
 
     async def get(self, of: Subscription) -> Subscription | None:
         return self.table.get(of.connection_id)

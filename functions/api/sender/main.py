@@ -14,14 +14,15 @@ from shared.aws import clients
 from shared.database import connection, facts, sender_calls, threads, waits
 from shared.database.pool import close_pool, open_pool
 from shared.domain import ThreadLog
-from shared.errors import EventLogUnavailableError, SunaError, TooManyWaitsError
+from shared.errors import EventLogUnavailableError, SubscriptionsUnavailableError, SunaError, TooManyWaitsError
 from shared.events import Logged
 from shared.process import at_end, at_init, run
 from shared.stream import log, wake
-from shared.stream.audience import audience
+from shared.stream.audience import dismissed, other_audience, own_audience
 from shared.stream.hang_up import hang_up
 from shared.stream.redis_client import close_redis, open_redis
 from shared.stream.sender import Sender
+from shared.stream.subscriptions import Subscription
 from shared.telemetry import bound, logger
 
 # A run's end, and what was written with it.
@@ -106,20 +107,20 @@ async def _close(connection_ids: Sequence[str]) -> None:
     logger.info("closed", extra={"connections": len(connection_ids)})
 
 
-async def _keep_asking(serving: dict[Sender, asyncio.Task[bool]], thread_log: ThreadLog, account_id: str) -> None:
+async def _keep_asking(reading: dict[Sender, asyncio.Task[bool]], thread_log: ThreadLog, account_id: str) -> None:
     """Serve readers of other accounts for no longer than the thread is public."""
-    while any(sender.is_others and not task.done() for sender, task in serving.items()):
+    while not all(task.done() for task in reading.values()):
         await asyncio.sleep(_ASK_AGAIN_S)
         try:
-            found = {one.connection_id: one for one in await audience(thread_log, account_id=account_id)}
+            found = {one.connection_id: one for one in await other_audience(thread_log, account_id=account_id)}
         except SunaError:
             # They wait for an answer.
             logger.warning("who watches the thread could not be read", exc_info=True)
             continue
-        for sender, task in serving.items():
+        for sender, task in reading.items():
             if (seen := found.get(sender.connection_id)) is not None:
                 sender.change(seen)
-            elif sender.is_others:
+            else:
                 task.cancel()
 
 
@@ -177,18 +178,26 @@ async def _serve_thread(thread_id: UUID, *, account_id: str, limit_s: float) -> 
         return
     # Before it is asked whether the thread is public: what is said afterwards may be said in private.
     newest_seq = max(position.last_seq, await _last_logged(position.log))
-    watching = await audience(position.log, account_id=account_id)
-    if not watching:
-        return
     own, others = (Replay(position.log, newest_seq=newest_seq, facts=known, extends=to) for to in (True, False))
-    senders = [Sender(subscription, own if subscription.reader_id is None else others) for subscription in watching]
-    tasks = [asyncio.create_task(sender.run()) for sender in senders]
-    asking = asyncio.create_task(_keep_asking(dict(zip(senders, tasks, strict=True)), position.log, account_id))
-    done, late = await asyncio.wait(tasks, timeout=limit_s)
+    failed: list[BaseException] = []
+    serving = _sending(await own_audience(position.log, account_id=account_id), own)
+    reading: dict[Sender, asyncio.Task[bool]] = {}
+    try:
+        reading = _sending(await other_audience(position.log, account_id=account_id), others)
+    except SubscriptionsUnavailableError as error:
+        # The thread's own do not wait for what others have written, nor fail with it.
+        failed.append(error)
+    asking = asyncio.create_task(_keep_asking(reading, position.log, account_id))
+    tasks = [*serving.values(), *reading.values()]
+    done: set[asyncio.Task[bool]] = set()
+    late: set[asyncio.Task[bool]] = set()
+    if tasks:
+        done, late = await asyncio.wait(tasks, timeout=limit_s)
     for task in (asking, *late):
         task.cancel()
     await asyncio.gather(asking, *late, return_exceptions=True)
-    failed = [error for task in done if not task.cancelled() and (error := task.exception()) is not None]
+    await dismissed(timeout_s=_SPARE_S / 2)
+    failed += [error for task in done if not task.cancelled() and (error := task.exception()) is not None]
     logger.info("served", extra={"subscribers": len(tasks), "late": len(late), "failed": len(failed)})
     if late:
         # Slow, or far behind: the next one goes on from their cursors.
@@ -197,3 +206,8 @@ async def _serve_thread(thread_id: UUID, *, account_id: str, limit_s: float) -> 
     if failed:
         # Lambda invokes again what has failed.
         raise failed[0]
+
+
+def _sending(watching: Sequence[Subscription], source: Replay) -> dict[Sender, asyncio.Task[bool]]:
+    senders = [Sender(subscription, source) for subscription in watching]
+    return {sender: asyncio.create_task(sender.run()) for sender in senders}

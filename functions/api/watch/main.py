@@ -11,7 +11,12 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from functions.api.watch.deleted_events import look_after_deleted_events
-from functions.api.watch.deletion import ROUND_S, look_after_deleted_log, look_after_deletion
+from functions.api.watch.deletion import (
+    ROUND_S,
+    look_after_deleted_log,
+    look_after_deletion,
+    sweep_now_and_then,
+)
 from functions.api.webhooks.delivery import deliver
 from shared.aws import queue
 from shared.aws.queue import AccountMessage, EventsMessage, LogMessage, RunMessage
@@ -57,6 +62,7 @@ async def _handle(records: list[Json]) -> Json:
     for record, deletion in deletions:
         if not await _delete_some(deletion, record, round_s=ROUND_S / len(deletions)):
             failures.append(record["messageId"])
+    await sweep_now_and_then()
     # Receivers are strangers, and may be slow: all of them at once, and after everything else.
     failures += [message_id for message_id in await asyncio.gather(*telling) if message_id is not None]
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failures]}

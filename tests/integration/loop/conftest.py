@@ -19,7 +19,7 @@ from shared.database import pool
 from shared.domain import Json, LogHold
 from shared.events import Logged
 from shared.runs import holding, transitions
-from shared.stream import log, log_hold, subscriptions
+from shared.stream import delivery, log, log_hold
 from tests.integration.databases import Database
 from tests.integration.loop import faults, invariants
 from tests.integration.loop.effects import Effects, Ledger
@@ -66,7 +66,8 @@ async def play(database: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
     monkeypatch.setattr(queue, "send", send)
     monkeypatch.setattr(clients, "step_functions", step_functions)
     monkeypatch.setattr(execution, "queue_settings", lambda: SimpleNamespace(workflow_arn="workflow"))
-    monkeypatch.setattr(subscriptions, "of_thread", _nobody)
+    monkeypatch.setattr(delivery, "own_audience", _nobody)
+    monkeypatch.setattr(delivery, "other_audience", _nobody)
     monkeypatch.setattr(log, "append", logged_append)
     # Stops are told by the scripted keeper.
     monkeypatch.setattr(holding, "_listen", _nobody)
