@@ -318,6 +318,7 @@ async def test_a_day_that_is_over_is_not_given_back(account: Account, database: 
     await database.new_thread(account.account_id)
     async with connection() as taken:
         assert (await budgets.of_day(taken, account_id=account.account_id)).budget.tokens == 0
+    assert await database.count("account_usage") == 0
 
 
 async def test_an_operators_plan_outlives_the_account(account: Account, database: Database) -> None:
