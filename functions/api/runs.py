@@ -135,16 +135,16 @@ async def _resumption(
     """What an answer means to the thread as it is.
 
     Raises:
-        NoSuchInterruptError: what waits for approval has an answer already: a run that has not ended.
+        NoSuchInterruptError: nothing waits for an answer (any more): there is one already.
     """
     async with connection() as taken:
         newest = asking or await runs.newest(taken, thread_id=thread_id, account_id=account_id)
         awaiting = await tool_executions.awaiting(taken, thread_id=thread_id, account_id=account_id)
     resumption = interpret(resume, awaiting)
-    if newest is None or not (awaiting or newest.status == "needs_input"):
+    if newest is None:
         return resumption
-    if newest.status not in TERMINAL:
-        await _refuse("what waits for approval is answered already, by a run that has not ended", once)
+    if newest.status not in TERMINAL or not (awaiting or newest.status == "needs_input"):
+        await _refuse("nothing waits for an answer (any more): there is one already, or the thread has gone on", once)
     return replace(resumption, asked=newest)
 
 
