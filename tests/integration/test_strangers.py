@@ -197,6 +197,7 @@ INSERTS = {
     (plans, "request_rate"),
     (plans, "file_limits"),
     (plans, "connection_limits"),
+    (plans, "answer_tool_calls"),
     (api_keys, "create"),
     (assistants, "create"),
     (tool_executions, "begin"),
