@@ -85,7 +85,7 @@ async def test_of_answers_at_once_exactly_one_starts_a_run(database: Database, a
     with pytest.raises(NoSuchInterruptError):
         await answer(asking)
     # Nor when it has, with nothing left to answer.
-    await database.connection.execute("UPDATE tool_executions SET answered = true, status = 'finished'")
+    await database.connection.execute("UPDATE tool_executions SET answered = true, status = 'finished', result = '{}'")
     await database.set_run(started[0].agent_run_id, status="'completed'", ended_at="now()")
     with pytest.raises(NoSuchInterruptError):
         await answer(asking)
