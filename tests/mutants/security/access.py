@@ -1,4 +1,4 @@
-"""What ``SECURITY.md`` promises, taken out: without it somebody sees, stops or spends what is another's."""
+"""Who is calling, whose it is, and what reaches providers and the network."""
 
 from tests.mutants import Mutant
 
@@ -164,7 +164,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "who reads slowly gets what was said since",
         "functions/api/sender/main.py",
-        "            elif sender.is_others:\n                task.cancel()\n",
+        "            else:\n                task.cancel()\n",
         "",
         "tests/integration/test_made_private.py::test_who_reads_slowly_gets_no_state_from_afterwards",
     ),

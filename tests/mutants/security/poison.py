@@ -1,0 +1,62 @@
+"""What would be accepted and then stop runs, and who is asked before something is done."""
+
+from tests.mutants import Mutant
+
+MUTANTS: tuple[Mutant, ...] = (
+    Mutant(
+        "an MCP tool asks nobody",
+        "functions/runner/tools/builtin/mcp.py",
+        "needs_approval=server.asks_for(tool.name),",
+        "needs_approval=False,",
+        "tests/integration/tools/test_mcp.py::test_tools_that_match_need_approval",
+    ),
+    Mutant(
+        "an answer has another configuration than its run",
+        "functions/api/runs.py",
+        "if asked is not None and asked.assistant_id == body.assistant_id:",
+        "if asked is None and asked is not None:",
+        "tests/integration/test_resuming.py",
+    ),
+    Mutant(
+        "two answers start two runs",
+        "shared/runs/record.py",
+        "if new.follows is not None and number != new.follows + 1:",
+        "if False:",
+        "tests/integration/test_resuming.py",
+    ),
+    Mutant(
+        "a broken file stops every run",
+        "functions/runner/tools/catalog.py",
+        "        except (CatalogError, DuplicateToolError) as error:",
+        "        except ZeroDivisionError as error:",
+        "tests/unit/tools/test_catalog.py",
+    ),
+    Mutant(
+        "a file that exits stops every run",
+        "functions/runner/tools/catalog.py",
+        "except (Exception, SystemExit) as error",
+        "except Exception as error",
+        "tests/unit/tools/test_catalog.py",
+    ),
+    Mutant(
+        "a call's id is as long as the model likes",
+        "functions/runner/calls/native.py",
+        "if _ID.fullmatch(draft.call_id) else []",
+        "if draft.call_id else []",
+        "tests/unit/calls/test_native.py",
+    ),
+    Mutant(
+        "a call's name is what the model likes",
+        "functions/runner/calls/native.py",
+        '_NOT_IN_NAMES.sub("\\ufffd", draft.name)[:_LONGEST_NAME]',
+        "draft.name",
+        "tests/unit/calls/test_native.py",
+    ),
+    Mutant(
+        "what would come again is tried again",
+        "functions/runner/defects.py",
+        "    LookupError,",
+        "",
+        "tests/integration/loop/test_regressions.py::test_an_error_that_would_come_again_ends_the_run_at_once",
+    ),
+)
