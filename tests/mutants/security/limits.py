@@ -7,7 +7,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "waits: no place is taken",
         "functions/api/limits/waits.py",
         "        place = await waits.take(taken, account_id=account_id, for_s=longest_s + _MARGIN_S)\n",
-        '        place = waits.Place(account_id=account_id, kind="request", place=0, wait_id=__import__("uuid").uuid4())\n',
+        "        from uuid import uuid4\n"
+        '        place = waits.Place(account_id=account_id, kind="request", place=0, wait_id=uuid4())\n',
         "tests/integration/test_waits.py",
     ),
     Mutant(
@@ -90,8 +91,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "tools: an attempt that goes on forgets the number",
         "functions/runner/pending_calls.py",
-        "                self._executor.most_calls = await plans.answer_tool_calls(taken, account_id=self._claim.account_id)",
-        "                pass",
+        "self._executor.most_calls = await plans.answer_tool_calls(taken, account_id=self._claim.account_id)",
+        "pass",
         "tests/integration/loop/test_many_calls.py::test_an_attempt_that_goes_on_executes_no_more_of_them",
     ),
     Mutant(
@@ -146,7 +147,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "sender: what cannot be posted is tried for ever",
         "shared/stream/connections.py",
-        '            case HTTPStatus.BAD_REQUEST | HTTPStatus.FORBIDDEN | HTTPStatus.CONTENT_TOO_LARGE:\n                raise UndeliverableError(f"the gateway answers {answer.status}")\n',
+        "            case HTTPStatus.BAD_REQUEST | HTTPStatus.FORBIDDEN | HTTPStatus.CONTENT_TOO_LARGE:\n"
+        '                raise UndeliverableError(f"the gateway answers {answer.status}")\n',
         "",
         "tests/integration/test_sender.py::test_a_connection_that_cannot_be_posted_to_is_forgotten_and_closed_at_once",
     ),
