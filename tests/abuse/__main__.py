@@ -19,12 +19,13 @@ from bench.conversation import Conversation
 from bench.report import percentile, sized
 from infra.constructs.functions import FUNCTIONS
 from tests.abuse import Account, Attack
+from tests.abuse.limits import ATTACKS as LIMITS
 from tests.abuse.sharing import ATTACKS as SHARING
 from tests.abuse.tenancy import ATTACKS as TENANCY
 from tests.e2e.conftest import LOCAL_DIR, RunningStack, deployed, own_code
 from tests.mutants import Mutant
 
-ATTACKS = (*TENANCY, *SHARING)
+ATTACKS = (*TENANCY, *SHARING, *LIMITS)
 LONGEST_S = 120
 _TOKENS_BEFORE = sized(20, 2)
 _AT_LEAST = sized(10, 2)
