@@ -136,6 +136,9 @@ def started(local_dir: Path, **environment: str) -> Generator[RunningStack]:
 
     At the smallest size one that runs already is somebody else's, and goes on.
     """
+    if not SMALLEST:
+        # One that a killed run of the tests has left has another's settings, and another's database.
+        up("down", local_dir=local_dir)
     begun = up("up", local_dir=local_dir, **environment)
     assert begun.returncode == 0, begun.stdout + begun.stderr
     is_anothers = SMALLEST and "running already" in begun.stdout
