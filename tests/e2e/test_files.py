@@ -166,7 +166,7 @@ async def test_what_the_plan_allows_is_data(stack: RunningStack, http: httpx.Asy
     assert await ask(size=5) == (422, {"max_file_bytes": 4})
     assert await ask(content_type="text/plain") == (422, {"file_types": ["text/csv"]})
     assert (await ask())[0] == 201
-    assert await ask() == (409, {"max_thread_files": 1})
+    assert await ask() == (409, {"limit": "max_thread_files", "max_thread_files": 1})
 
 
 async def test_another_accounts_files_are_not_there(
