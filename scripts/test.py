@@ -10,6 +10,7 @@ execute.
 """
 
 import asyncio
+import contextlib
 import fcntl
 import os
 import shutil
@@ -72,7 +73,8 @@ class Rows:
         number = signal.SIGKILL if self.ended else signal.SIGINT
         self.ended = True
         for process in self._running:
-            if process.returncode is None:
+            # One that has just ended, and is not known to have.
+            with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, number)
 
     async def run(self) -> None:

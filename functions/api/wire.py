@@ -88,6 +88,31 @@ class ErrorBody(BaseModel):
     detail: Any = None
 
 
+def storable(value: Any) -> Any:
+    """What is accepted can be stored, and answered again.
+
+    PostgreSQL holds neither U+0000 nor half a surrogate pair, JSON has no number that is not one, and whoever
+    writes JSON gives up on what is nested deeper than any document is.
+    """
+    rest: list[tuple[Any, int]] = [(value, 1)]
+    while rest:
+        item, depth = rest.pop()
+        if depth > DEEPEST_JSON:
+            raise ValueError(f"JSON must not be nested more than {DEEPEST_JSON} deep")
+        if isinstance(item, str):
+            if "\0" in item:
+                raise ValueError("text must not contain the character U+0000")
+            item.encode()
+        elif isinstance(item, float) and not math.isfinite(item):
+            raise ValueError("NaN and Infinity are not JSON")
+        elif isinstance(item, dict):
+            fields = cast("dict[Any, Any]", item)
+            rest += ((inner, depth + 1) for inner in (*fields.keys(), *fields.values()))
+        elif isinstance(item, list):
+            rest += ((inner, depth + 1) for inner in cast("list[Any]", item))
+    return value
+
+
 class Body(BaseModel):
     """What every request's body has in common."""
 
@@ -97,28 +122,7 @@ class Body(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _can_be_stored(cls, value: Any) -> Any:
-        """What is accepted can be stored, and answered again.
-
-        PostgreSQL holds neither U+0000 nor half a surrogate pair, JSON has no number that is not one, and whoever
-        writes JSON gives up on what is nested deeper than any document is.
-        """
-        rest: list[tuple[Any, int]] = [(value, 1)]
-        while rest:
-            item, depth = rest.pop()
-            if depth > DEEPEST_JSON:
-                raise ValueError(f"JSON must not be nested more than {DEEPEST_JSON} deep")
-            if isinstance(item, str):
-                if "\0" in item:
-                    raise ValueError("text must not contain the character U+0000")
-                item.encode()
-            elif isinstance(item, float) and not math.isfinite(item):
-                raise ValueError("NaN and Infinity are not JSON")
-            elif isinstance(item, dict):
-                fields = cast("dict[Any, Any]", item)
-                rest += ((inner, depth + 1) for inner in (*fields.keys(), *fields.values()))
-            elif isinstance(item, list):
-                rest += ((inner, depth + 1) for inner in cast("list[Any]", item))
-        return value
+        return storable(value)
 
 
 def _small(metadata: dict[str, Any]) -> dict[str, Any]:

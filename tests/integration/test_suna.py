@@ -58,11 +58,12 @@ async def test_an_agent_is_initiated_with_a_prompt(http: HttpApi, deployed: Depl
     [
         ([], 422, "invalid_argument"),
         ([("prompt", "", None)], 422, "invalid_argument"),
+        ([("prompt", "a\0b", None)], 422, "invalid_argument"),
         ([("prompt", "hi", None), ("agent_id", "nobody", None)], 404, "not_found"),
         ([("prompt", "hi", None), ("files", "text", "a.exe")], 422, "invalid_argument"),
         ([("prompt", "hi", None), ("files", "text", "../a.txt")], 422, "invalid_argument"),
     ],
-    ids=["no prompt", "an empty prompt", "an unknown agent", "a program", "a path"],
+    ids=["no prompt", "an empty prompt", "a prompt with NUL", "an unknown agent", "a program", "a path"],
 )
 def test_what_cannot_be_initiated_leaves_nothing(
     http: HttpApi, account_id: str, parts: Any, status: int, code: str

@@ -5,6 +5,7 @@ from typing import Annotated
 from uuid import UUID, uuid4
 
 from fastapi import APIRouter, File, Form, Header, Query, Response, UploadFile
+from pydantic import AfterValidator
 
 from functions.api import stops
 from functions.api.files import store
@@ -12,7 +13,7 @@ from functions.api.http.idempotency import Idempotency
 from functions.api.http.identity import Caller
 from functions.api.http.run_streams import SSE, StreamQuery, join_stream
 from functions.api.runs import start_run
-from functions.api.wire import suna_status
+from functions.api.wire import storable, suna_status
 from functions.api.wire_files import checked_name
 from functions.api.wire_suna import (
     AgentInitiated,
@@ -35,7 +36,7 @@ _UNSAID = {"", "application/octet-stream"}
 @router.post("/agent/initiate")
 async def initiate_agent(
     caller: Caller,
-    prompt: Annotated[str, Form(min_length=1)],
+    prompt: Annotated[str, AfterValidator(storable), Form(min_length=1)],
     asked: Annotated[AgentStart, Form()],
     idempotency: Idempotency,
     files: Annotated[list[UploadFile] | None, File()] = None,
