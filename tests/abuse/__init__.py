@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from clients.terminal.stack import Stack
-from tests.e2e.conftest import RunningStack
+from tests.e2e.conftest import RunningStack, give_plan
 from tests.e2e.threads import ended_run, new_thread, start_run
 from tests.mutants import Mutant
 
@@ -45,6 +45,14 @@ class Account:
         """One request."""
         async with self.http() as http:
             return await http.request(method, path, **how)
+
+
+async def limited(stack: RunningStack, **limits: Any) -> Account:
+    """An account on a plan of its own, which has room for all that ``limits`` does not say."""
+    account = Account(stack)
+    room = {"requests_per_minute": 1_000_000, "request_burst": 1_000_000}
+    await give_plan(stack, account.account_id, **(room | limits))
+    return account
 
 
 type Play = Callable[[RunningStack], Awaitable[bool]]

@@ -9,8 +9,8 @@ import httpx
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from tests.abuse import Account, Attack
-from tests.e2e.conftest import RunningStack, give_plan
+from tests.abuse import Account, Attack, limited
+from tests.e2e.conftest import RunningStack
 from tests.e2e.following import eventually
 from tests.e2e.threads import cancelled, ended_run, new_thread, start_run, stored_messages
 from tests.mutants import Mutant
@@ -20,15 +20,9 @@ _ALL = {mutant.name: mutant for mutant in MUTANTS}
 _ENDLESS = "[[first 0]] [[endless rate 20]]"
 
 
-async def _limited(stack: RunningStack, **limits: Any) -> Account:
-    account = Account(stack)
-    await give_plan(stack, account.account_id, **limits)
-    return account
-
-
 async def hold_the_function(stack: RunningStack) -> bool:
     """Requests that wait for a run that does not end: each holds an environment of the HTTP function."""
-    account = await _limited(stack, max_waits=2)
+    account = await limited(stack, max_waits=2)
     async with account.http() as http:
         run = await start_run(http, await new_thread(http), _ENDLESS)
         path = f"/threads/{run['thread_id']}/runs/{run['run_id']}/join"
@@ -43,7 +37,7 @@ async def hold_the_function(stack: RunningStack) -> bool:
 
 async def _creates(stack: RunningStack, path: str, body: dict[str, Any], limit: str) -> bool:
     """Whether an account makes four of what its plan allows two of."""
-    account = await _limited(stack, **{limit: 2})
+    account = await limited(stack, **{limit: 2})
     async with account.http() as http:
         path = path.format(thread_id=await new_thread(http) if "{" in path else "")
         answers = [await http.post(path, json=body) for _ in range(4)]
@@ -69,7 +63,7 @@ async def announce_files(stack: RunningStack) -> bool:
 
 async def call_many_tools(stack: RunningStack) -> bool:
     """Ten calls of one answer, where three are executed."""
-    account = await _limited(stack, max_answer_tool_calls=3)
+    account = await limited(stack, max_answer_tool_calls=3)
     calls = "[[tools parallel" + ' http_fetch {"url": "ftp://no"}' * 10 + "]] [[say done]]"
     async with account.http() as http:
         thread_id = await new_thread(http)
@@ -79,7 +73,7 @@ async def call_many_tools(stack: RunningStack) -> bool:
 
 
 async def connect_on_and_on(stack: RunningStack) -> bool:
-    account = await _limited(stack, requests_per_minute=10, request_burst=5)
+    account = await limited(stack, requests_per_minute=10, request_burst=5)
     url = account.client.websocket_url(await account.thread())
     async with AsyncExitStack() as opened:
         try:
@@ -92,7 +86,7 @@ async def connect_on_and_on(stack: RunningStack) -> bool:
 
 async def _sends_on_and_on(stack: RunningStack, frame: str) -> bool:
     """Whether a connection may send fifteen frames where its plan allows five."""
-    account = await _limited(stack, requests_per_minute=10, request_burst=5)
+    account = await limited(stack, requests_per_minute=10, request_burst=5)
     url = account.client.websocket_url(await account.thread())
     try:
         async with connect(url, additional_headers=account.client.headers) as socket:
@@ -139,7 +133,7 @@ async def stop_before_the_bill(stack: RunningStack) -> bool:
 
 
 async def use_a_model_without_a_price(stack: RunningStack) -> bool:
-    account = await _limited(stack, max_run_cost_usd=1)
+    account = await limited(stack, max_run_cost_usd=1)
     async with account.http() as http:
         run = await start_run(http, await new_thread(http), "[[say for nothing]]")
         return (await ended_run(http, run))["status"] == "success"

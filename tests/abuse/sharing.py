@@ -8,8 +8,8 @@ from typing import Any
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from tests.abuse import Account, Attack, without
-from tests.e2e.conftest import RunningStack, give_plan
+from tests.abuse import Account, Attack, limited, without
+from tests.e2e.conftest import RunningStack
 from tests.e2e.threads import ended_run, new_thread
 from tests.ports import free_port
 
@@ -110,16 +110,14 @@ async def break_lists_by_size(stack: RunningStack) -> bool:
 
 
 async def ask_too_often(stack: RunningStack) -> bool:
-    account = Account(stack)
-    await give_plan(stack, account.account_id, requests_per_minute=10, request_burst=5)
+    account = await limited(stack, requests_per_minute=10, request_burst=5)
     async with account.http() as http:
         answers = [await http.post("/threads/count", json={}) for _ in range(15)]
     return all(answer.status_code == 200 for answer in answers)
 
 
 async def run_too_many_at_once(stack: RunningStack) -> bool:
-    account = Account(stack)
-    await give_plan(stack, account.account_id, max_unfinished_runs=2)
+    account = await limited(stack, max_unfinished_runs=2)
     said = {"messages": [{"role": "user", "content": "[[tokens 30 rate 20]]"}]}
     async with account.http() as http:
         answers = [
@@ -133,8 +131,7 @@ async def run_too_many_at_once(stack: RunningStack) -> bool:
 
 
 async def connect_too_often(stack: RunningStack) -> bool:
-    account = Account(stack)
-    await give_plan(stack, account.account_id, max_connections=2)
+    account = await limited(stack, max_connections=2)
     thread_id = await account.thread()
     url = account.client.websocket_url(thread_id)
     async with AsyncExitStack() as opened:

@@ -23,7 +23,7 @@ async def _reads(stack: RunningStack, path: str) -> bool:
         thread_id = (await http.post("/threads", json={})).json()["thread_id"]
         run = await ended_run(http, await start_run(http, thread_id, f"[[say {SECRET}]]"))
     path = path.format(thread_id=thread_id, run_id=run["run_id"])
-    answer = await stranger.ask("GET", path, headers={"last-event-id": "-1"})
+    answer = await stranger.ask("GET", path)
     return SECRET in answer.text
 
 
