@@ -12,7 +12,8 @@ log=.local/logs/venv-$name.log
 echo "setting up $venv"
 mkdir -p "$(dirname "$log")"
 give_up() {
-    echo "error: $venv cannot be set up ($(grep -m 1 -E '^ *(error|×|Caused by):? ' "$log" || tail -n 1 "$log")); see $log" >&2
+    echo "error: $venv cannot be set up ($(grep -m 1 -E '^ *(error|×|Caused by):? ' "$log" || tail -n 1 "$log")); see $log." \
+        "If PyPI is not reached: check the network, or name a mirror in UV_DEFAULT_INDEX" >&2
     exit 1
 }
 if ! [ -e "$stamp" ] || ! "$venv/bin/python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' 2>/dev/null; then
