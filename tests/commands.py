@@ -102,7 +102,6 @@ TRIED: dict[str, Call | Step | Elsewhere] = {
     "cuts": Step("e2e"),
     "security": _counted("security", *(f"tests/security/test_{name}.py" for name in ("matrix", "commands", "input"))),
     "mutants": Call(("tests.mutants", "security"), last=r"mutants: ([1-9]\d*) put back, \1 caught"),
-    "abuse": Call(("tests.abuse",), last=r"abuse: ([1-9]\d*) counted, 0 got through"),
     "soak": _bench("soak", "conversations", "failed", "slopes_an_hour", "growing"),
     "house": Elsewhere(".ci/run::house", "it reads what `make test` reports at its end"),
     "fresh-machine": Elsewhere("scripts/fresh-machine.sh::debootstrap", "it needs root, and a Debian of its own"),
@@ -111,6 +110,7 @@ TRIED: dict[str, Call | Step | Elsewhere] = {
     "faults": _faults("tests.faults", "faults"),
     "faults-once": _faults("tests.faults", "faults", "--once"),
     "burst": _faults("tests.faults.burst", "burst"),
+    "abuse": Call(("tests.abuse",), last=r"abuse: ([1-9]\d*) counted, 0 got through"),
 }
 
 CALLING = "test_a_command_works_at_its_smallest_size"
