@@ -86,7 +86,9 @@ unit: $(DEV_STAMP)
 
 test: ## Everything: check, infrastructure, LocalStack plugins, integration, end to end
 	@scripts/system.sh python redis tests
-	@$(MAKE) -s -j2 $(DEV_STAMP) $(LOCAL_STAMP) $(NODE_STAMP) $(MCP_STAMP) $(CLIENTS_STAMP) $(PEERS_STAMP)
+# By itself: what is wrong with the network or Python is said once.
+	@$(MAKE) -s $(DEV_STAMP)
+	@$(MAKE) -s -j2 $(LOCAL_STAMP) $(NODE_STAMP) $(MCP_STAMP) $(CLIENTS_STAMP) $(PEERS_STAMP)
 	@exec $(DEV) -m scripts.test
 
 .PHONY: bench-first-token bench-context bench-log bench-limits bench-stream soak
@@ -181,7 +183,8 @@ clean: down ## Remove everything generated, the database too
 # functions' dependencies) is set up by the start itself.
 setup:
 	@scripts/system.sh python redis
-	@$(MAKE) -s -j2 $(DEV_STAMP) $(LOCAL_STAMP) page
+	@$(MAKE) -s $(DEV_STAMP)
+	@$(MAKE) -s -j2 $(LOCAL_STAMP) page
 
 page: $(TOOLS_STAMP)
 	@scripts/web.sh --optional
