@@ -58,10 +58,9 @@ async def roomy_account(account_id: str = ACCOUNT) -> Bench:
     bench = Bench(fields=fields, stack=Stack(base_url=fields["base_url"], token=token))
     await bench.execute(
         "INSERT INTO plans (plan_id, max_unfinished_runs, requests_per_minute, request_burst, max_day_tokens, "
-        "max_run_cost_usd, max_day_cost_usd, max_connections, max_thread_messages, max_waits, max_threads) "
-        "VALUES ($1, 1000, 1000000, 1000000, NULL, NULL, NULL, NULL, NULL, 1000, NULL) "
-        # The scripted model has no price.
-        "ON CONFLICT (plan_id) DO UPDATE SET max_run_cost_usd = NULL",
+        "max_day_cost_usd, max_connections, max_thread_messages, max_waits, max_threads) "
+        "VALUES ($1, 1000, 1000000, 1000000, NULL, NULL, NULL, NULL, 1000, NULL) "
+        "ON CONFLICT (plan_id) DO UPDATE SET requests_per_minute = 1000000, request_burst = 1000000",
         PLAN,
     )
     await bench.execute(

@@ -12,8 +12,8 @@ async def make_room(database_url: str) -> None:
     try:
         await connection.execute(
             "UPDATE plans SET max_unfinished_runs = 1000, requests_per_minute = 1000000, request_burst = 1000000,"
-            " max_day_tokens = NULL, max_run_cost_usd = NULL, max_day_cost_usd = NULL, max_connections = NULL,"
-            " max_thread_messages = NULL, max_waits = 1000, max_threads = NULL"
+            " max_day_tokens = NULL, max_day_cost_usd = NULL, max_connections = NULL, max_thread_messages = NULL,"
+            " max_waits = 1000, max_threads = NULL"
         )
     finally:
         await connection.close()

@@ -11,7 +11,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.abuse import Account, Attack, limited
 from tests.e2e.conftest import RunningStack
-from tests.e2e.following import eventually
+from tests.e2e.following import next_frame, subscribed
 from tests.e2e.threads import cancelled, ended_run, new_thread, start_run, stored_messages
 from tests.mutants import Mutant
 from tests.mutants.security import MUTANTS
@@ -120,14 +120,10 @@ async def stop_before_the_bill(stack: RunningStack) -> bool:
     account = Account(stack)
     async with account.http() as http:
         thread_id = await new_thread(http)
-        run = await start_run(http, thread_id, _ENDLESS)
-
-        async def status() -> str:
-            return (await http.get(f"/threads/{thread_id}/runs/{run['run_id']}")).json()["status"]
-
-        await eventually(status, lambda found: found == "running")
-        # Some of it has come.
-        await asyncio.sleep(1)
+        async with subscribed(account.client, thread_id) as socket:
+            run = await start_run(http, thread_id, _ENDLESS)
+            while (await next_frame(socket))["params"]["data"].get("event") != "content-block-delta":
+                pass
         await cancelled(http, run)
         return not (await _usage(http, run)).get("output_tokens")
 
@@ -135,7 +131,8 @@ async def stop_before_the_bill(stack: RunningStack) -> bool:
 async def use_a_model_without_a_price(stack: RunningStack) -> bool:
     account = await limited(stack, max_run_cost_usd=1)
     async with account.http() as http:
-        run = await start_run(http, await new_thread(http), "[[say for nothing]]")
+        config = {"configurable": {"model": "openai/second"}}
+        run = await start_run(http, await new_thread(http), "[[say for nothing]]", config=config)
         return (await ended_run(http, run))["status"] == "success"
 
 

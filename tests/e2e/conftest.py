@@ -108,11 +108,9 @@ async def make_room(stack: RunningStack, *, max_unfinished_runs: int = 1000) -> 
 
 
 async def give_plan(stack: RunningStack, account_id: str, **limits: Any) -> None:
-    """Put the account on a plan of its own; what ``limits`` does not say is as in the default plan, but money: the
-    scripted model has no price.
-    """
+    """Put the account on a plan of its own; what ``limits`` does not say is as in the default plan."""
     plan = f"test-{uuid.uuid4()}"
-    limits = {"max_unfinished_runs": 1000, "max_run_cost_usd": None, "max_day_cost_usd": None} | limits
+    limits = {"max_unfinished_runs": 1000} | limits
     names = ", ".join(limits)
     values = ", ".join(f"${place}" for place in range(2, 2 + len(limits)))
     connection = await asyncpg.connect(stack.fields["database_url"])

@@ -55,7 +55,7 @@ async def test_a_model_without_a_price_answers_only_where_no_money_is_bounded(
 ) -> None:
     unpriced: dict[str, Any] = {"config": {"configurable": {"fallback_models": ["openai/second"]}}}
 
-    await give_plan(stack, account_id, max_day_cost_usd=50)
+    await give_plan(stack, account_id, max_run_cost_usd=None)
     ended = await ended_run(http, await start_run(http, await new_thread(http), "hello", **unpriced))
     assert ended["error"]["code"] == "model_without_price"
     assert "'openai/second'" in ended["error"]["message"]
