@@ -3,7 +3,6 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -23,30 +22,23 @@ from shared.stream import audience, delivery, log, subscriptions
 from shared.stream.delivery import Delivery
 from shared.stream.filters import Filter
 from shared.stream.subscriptions import ConnectionRecord
-from tests.integration import opened
 from tests.integration.databases import Database
-from tests.integration.gateway import Gateway, gateway
-from tests.integration.queues import Queues
+from tests.integration.gateway import Gateway
 from tests.integration.test_publicity import OWNER, _claimed, _ended, _publish
 from tests.integration.test_sender import appended, watching
 from tests.integration.waiting import until
 
-pytestmark = pytest.mark.usefixtures("subscriptions_table")
+pytestmark = pytest.mark.usefixtures("subscriptions_table", "queues")
 
 SECRET = "said in private"
 
 
-@pytest.fixture
-async def posts(monkeypatch: pytest.MonkeyPatch, queues: Queues) -> AsyncIterator[Gateway]:
-    async with gateway() as found:
-        monkeypatch.setenv("CONNECTIONS_URL", found.url)
-        opened.forget_settings()
-        # It is asked often, and an answer holds for half a second.
-        monkeypatch.setattr(audience, "PUBLIC_S", 0.5)
-        monkeypatch.setattr(delivery, "REFRESH_S", 0.1)
-        monkeypatch.setattr(sender_main, "_ASK_AGAIN_S", 0.1)
-        yield found
-    await opened.close_redis()
+@pytest.fixture(autouse=True)
+def asked_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer holds for half a second."""
+    monkeypatch.setattr(audience, "PUBLIC_S", 0.5)
+    monkeypatch.setattr(delivery, "REFRESH_S", 0.1)
+    monkeypatch.setattr(sender_main, "_ASK_AGAIN_S", 0.1)
 
 
 async def _make_private(thread_id: UUID) -> None:
@@ -97,6 +89,28 @@ async def test_who_reads_slowly_gets_no_state_from_afterwards(database: Database
     await asyncio.wait_for(serving, timeout=20)
     posts.open.set()
     assert SECRET not in json.dumps(posts.sent[reader])
+
+
+async def test_who_cannot_be_asked_for_is_not_served_on_and_why_is_told(
+    database: Database, posts: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thread_id = await database.new_thread(OWNER)
+    await _publish(thread_id)
+    claim = await _claimed(database, thread_id)
+    await appended(claim, 1, 3)
+    await _ended(claim, last_seq=3)
+    reader = await _reader(thread_id)
+    posts.closes_at = 1
+    serving = asyncio.create_task(_serve(thread_id, account_id=OWNER, limit_s=60, function="the-sender"))
+    await until(lambda: posts.sent.get(reader))
+
+    async def broken(*_: Any, **__: Any) -> Any:
+        raise RuntimeError
+
+    monkeypatch.setattr(sender_main, "other_audience", broken)
+    with pytest.raises(RuntimeError):
+        await asyncio.wait_for(serving, timeout=20)
+    posts.open.set()
 
 
 async def test_what_is_logged_after_it_was_asked_is_not_for_others(

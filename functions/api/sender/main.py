@@ -109,19 +109,24 @@ async def _close(connection_ids: Sequence[str]) -> None:
 
 async def _keep_asking(reading: dict[Sender, asyncio.Task[bool]], thread_log: ThreadLog, account_id: str) -> None:
     """Serve readers of other accounts for no longer than the thread is public."""
-    while not all(task.done() for task in reading.values()):
-        await asyncio.sleep(_ASK_AGAIN_S)
-        try:
-            found = {one.connection_id: one for one in await other_audience(thread_log, account_id=account_id)}
-        except SunaError:
-            # They wait for an answer.
-            logger.warning("who watches the thread could not be read", exc_info=True)
-            continue
-        for sender, task in reading.items():
-            if (seen := found.get(sender.connection_id)) is not None:
-                sender.change(seen)
-            else:
-                task.cancel()
+    try:
+        while not all(task.done() for task in reading.values()):
+            await asyncio.sleep(_ASK_AGAIN_S)
+            try:
+                found = {one.connection_id: one for one in await other_audience(thread_log, account_id=account_id)}
+            except SunaError:
+                # They wait for an answer.
+                logger.warning("who watches the thread could not be read", exc_info=True)
+                continue
+            for sender, task in reading.items():
+                if (seen := found.get(sender.connection_id)) is not None:
+                    sender.change(seen)
+                else:
+                    task.cancel()
+    finally:
+        # Nobody asks for them any more.
+        for task in reading.values():
+            task.cancel()
 
 
 async def _serve(thread_id: UUID, *, account_id: str, limit_s: float, function: str) -> None:
@@ -197,7 +202,8 @@ async def _serve_thread(thread_id: UUID, *, account_id: str, limit_s: float) -> 
         task.cancel()
     await asyncio.gather(asking, *late, return_exceptions=True)
     await dismissed(timeout_s=_SPARE_S / 2)
-    failed += [error for task in done if not task.cancelled() and (error := task.exception()) is not None]
+    ended = [task for task in (asking, *done) if not task.cancelled()]
+    failed += [error for task in ended if (error := task.exception()) is not None]
     logger.info("served", extra={"subscribers": len(tasks), "late": len(late), "failed": len(failed)})
     if late:
         # Slow, or far behind: the next one goes on from their cursors.
