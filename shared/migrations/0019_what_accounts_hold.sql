@@ -15,14 +15,15 @@ ALTER TABLE plans
     -- Of one answer of a model; what it calls beyond them is answered with an error that it can read.
     ADD COLUMN max_answer_tool_calls int NOT NULL DEFAULT 64 CHECK (max_answer_tool_calls BETWEEN 1 AND 10000);
 
--- Places of requests that wait: so many an account, and each is free again when its time is over, whatever died.
+-- Places of what waits, by its kind: so many an account, and each is free again when its time is over, whatever died.
 -- Unlogged: after a crash nobody waits any more.
 CREATE UNLOGGED TABLE waits (
     account_id text NOT NULL,
+    kind text NOT NULL,
     place int NOT NULL,
     wait_id uuid NOT NULL,
     expires_at timestamptz NOT NULL,
-    PRIMARY KEY (account_id, place)
+    PRIMARY KEY (account_id, kind, place)
 );
 
 CREATE INDEX files_of_account ON files (account_id) INCLUDE (size);

@@ -3,11 +3,6 @@
 
 ALTER TABLE plans ADD COLUMN max_senders int NOT NULL DEFAULT 2 CHECK (max_senders BETWEEN 1 AND 1000);
 
-ALTER TABLE waits
-    ADD COLUMN kind text NOT NULL DEFAULT 'request',
-    DROP CONSTRAINT waits_pkey,
-    ADD PRIMARY KEY (account_id, kind, place);
-
 CREATE TABLE sender_calls (
     account_id text NOT NULL,
     thread_id uuid PRIMARY KEY REFERENCES threads ON DELETE CASCADE,

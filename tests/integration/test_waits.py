@@ -105,8 +105,8 @@ async def test_every_request_that_waits_is_refused_while_the_places_are_taken(
     run_id = made.body["run_id"]
     database = deployed.database.connection
     await database.execute(
-        "INSERT INTO waits (account_id, place, wait_id, expires_at)"
-        " SELECT $1, place, gen_random_uuid(), clock_timestamp() + interval '50 s'"
+        "INSERT INTO waits (account_id, kind, place, wait_id, expires_at)"
+        " SELECT $1, 'request', place, gen_random_uuid(), clock_timestamp() + interval '50 s'"
         " FROM generate_series(1, 1000) AS place",
         account_id,
     )

@@ -34,3 +34,11 @@ def test_every_file_of_the_project_loads(name: str) -> None:
     statements = loader.queries(name)
     assert statements
     assert all(statements.values()), "a name without a statement"
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in FOLDER.glob("*.sql")))
+def test_which_plan_an_account_has_is_asked_in_one_way(name: str) -> None:
+    # What a deleted account had from its operator counts before it begins anew: `plan_of` knows that.
+    text = (FOLDER / f"{name}.sql").read_text(encoding="utf-8")
+    assert "SELECT plan_id FROM accounts" not in text
+    assert "'default'" not in text

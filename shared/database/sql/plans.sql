@@ -36,7 +36,7 @@ WHERE plan_id = plan_of($1)
 
 -- name: answer_tool_calls
 SELECT max_answer_tool_calls FROM plans
-WHERE plan_id = coalesce((SELECT plan_id FROM accounts WHERE account_id = $1), 'default')
+WHERE plan_id = plan_of($1)
 
 -- name: file_limits
 SELECT max_file_bytes, max_thread_files, file_types FROM plans

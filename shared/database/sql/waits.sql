@@ -3,7 +3,7 @@
 -- ever held twice, and so never one too many. Any free place: those who come at once rarely want the same.
 WITH plan AS (
     SELECT plan_id, CASE $4 WHEN 'sender' THEN max_senders ELSE max_waits END AS most FROM plans
-    WHERE plan_id = coalesce((SELECT plan_id FROM accounts WHERE account_id = $1), 'default')
+    WHERE plan_id = plan_of($1)
 ),
 held AS (
     SELECT place, expires_at FROM waits WHERE account_id = $1 AND kind = $4 AND expires_at > clock_timestamp()
