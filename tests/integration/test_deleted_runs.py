@@ -1,6 +1,5 @@
 """What a deleted run has said is removed from its thread's log, and whoever reads that is told."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -19,23 +18,13 @@ from shared.errors import EventLogUnavailableError, QueueUnavailableError
 from shared.runs.settle import Done, LookAgain
 from shared.stream import log, log_hold
 from shared.stream.appender import Appender
-from tests.integration import opened
 from tests.integration.databases import Database
-from tests.integration.gateway import Gateway, gateway
+from tests.integration.gateway import Gateway
 from tests.integration.queues import Queues
 from tests.integration.test_publicity import OWNER, _claimed, _ended
 from tests.integration.test_sender import watching
 
-pytestmark = pytest.mark.usefixtures("subscriptions_table")
-
-
-@pytest.fixture
-async def posts(monkeypatch: pytest.MonkeyPatch, queues: Queues) -> AsyncIterator[Gateway]:
-    async with gateway() as found:
-        monkeypatch.setenv("CONNECTIONS_URL", found.url)
-        opened.forget_settings()
-        yield found
-    await opened.close_redis()
+pytestmark = pytest.mark.usefixtures("subscriptions_table", "queues")
 
 
 async def _said(claim: Claim, text: str, *, count: int = 3) -> int:
@@ -124,6 +113,15 @@ async def test_its_events_go_when_the_next_runs_holder_has_told_so(database: Dat
     assert [(entry.seq, entry.channel) for entry in told] == [(6, events.TO_ALL), (7, events.TO_ALL)]
     assert await look_after_deleted_events(message, age_s=0) == Done()
     assert "to be deleted" not in str(await log.read(second, after_seq=0, limit=100))
+
+
+async def test_of_a_run_that_has_said_nothing_nothing_is_told(database: Database, posts: Gateway) -> None:
+    thread_id = await database.new_thread(OWNER)
+    claim = await _claimed(database, thread_id)
+    await database.set_run(claim.agent_run_id, status="'stopped'", ended_at="now()", lease_expires_at="NULL")
+    await _delete(claim)
+    assert await database.count("deleted_events") == 0
+    assert not await facts.has_unlogged(thread_id=thread_id)
 
 
 @pytest.mark.parametrize("at", ["drain", "remove_run", "remove"])

@@ -46,6 +46,8 @@ WITH gone AS (
     SELECT followed.agent_run_id, t.thread_id, followed.begins_after + 1,
         coalesce(followed.next_begins_after, t.last_seq)
     FROM followed JOIN threads t USING (thread_id)
+    -- One that has said nothing leaves nothing.
+    WHERE coalesce(followed.next_begins_after, t.last_seq) > followed.begins_after
     RETURNING agent_run_id, first_seq, last_seq
 )
 SELECT gone.agent_run_id, noted.first_seq, noted.last_seq FROM gone LEFT JOIN noted USING (agent_run_id)
