@@ -10,13 +10,11 @@ import random
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Protocol
 from uuid import uuid4
 
 import aiohttp
 
 from shared import events
-from shared.domain import ThreadLog
 from shared.errors import DatabaseUnavailableError, EventLogUnavailableError, SubscriptionsUnavailableError
 from shared.events import Logged, is_state
 from shared.stream import connections, log, sender_lease, subscriptions
@@ -25,6 +23,7 @@ from shared.stream.connections import GoneError, ThrottledError, UndeliverableEr
 from shared.stream.filters import wanted
 from shared.stream.sender_lease import SENDER_LEASE_S
 from shared.stream.snapshot import snapshot
+from shared.stream.source import Source
 from shared.stream.subscriptions import Subscription
 from shared.telemetry import logger
 
@@ -43,32 +42,6 @@ _BACKOFF_S = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
 # A client that has taken nothing for so long is not slow, but dead: it would hold a sender for as long as that lives,
 # and the next one after it. One that is alive connects again, and goes on from what it has.
 _PATIENCE_S = 30.0
-
-
-class Source(Protocol):
-    """Where a sender's events come from: ``log``, and what is at hand.
-
-    It calls :meth:`Sender.look` when it has more, or is closing.
-    """
-
-    log: ThreadLog
-
-    async def newest_after(self, cursor: int) -> int | None:
-        """The newest event's number, if there is one after ``cursor``."""
-        ...
-
-    def reaches(self, cursor: int) -> bool:
-        """Whether the tail begins right after ``cursor``, so that the log need not be asked."""
-        ...
-
-    def tail_after(self, cursor: int) -> list[Logged]:
-        """The events after ``cursor`` that are at hand."""
-        ...
-
-    @property
-    def closing(self) -> bool:
-        """Whether there will be no more events, so that no later append declares what the log lacks now."""
-        ...
 
 
 class Sender:

@@ -17,6 +17,7 @@ from tests.integration import opened
 from tests.integration.databases import LEASE_S, Database, DatabaseServer
 from tests.integration.deployed import AUDIENCE, HS256_SECRET, ISSUER, Deployed
 from tests.integration.function_process import FunctionProcess, function_process
+from tests.integration.gateway import Gateway, gateway
 from tests.integration.owned import Owned, own
 from tests.integration.queues import QueueName, Queues
 from tests.integration.servers import Servers, servers
@@ -167,6 +168,16 @@ async def queues(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Queues]:
     client: Any = await sqs()
     for url in urls.values():
         await client.delete_queue(QueueUrl=url)
+
+
+@pytest.fixture
+async def posts(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Gateway]:
+    """Where posts go; what is opened of Redis is closed after the test."""
+    async with gateway() as found:
+        monkeypatch.setenv("CONNECTIONS_URL", found.url)
+        opened.forget_settings()
+        yield found
+    await opened.close_redis()
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
@@ -23,24 +23,14 @@ from shared.stream.connections import ThrottledError
 from shared.stream.delivery import Delivery
 from shared.stream.filters import Filter
 from shared.stream.subscriptions import ConnectionRecord, Subscription
-from tests.integration import opened
 from tests.integration.databases import Database
-from tests.integration.gateway import Gateway, gateway
+from tests.integration.gateway import Gateway
 from tests.integration.test_generations import OWNER, made
 from tests.integration.test_sender import appended, watching
 from tests.integration.test_since import claimed
 from tests.integration.waiting import until
 
 pytestmark = pytest.mark.usefixtures("subscriptions_table", "queues")
-
-
-@pytest.fixture
-async def posts(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Gateway]:
-    async with gateway() as found:
-        monkeypatch.setenv("CONNECTIONS_URL", found.url)
-        opened.forget_settings()
-        yield found
-    await opened.close_redis()
 
 
 async def set_public(thread_id: UUID, *, is_public: bool) -> None:

@@ -1,7 +1,6 @@
 """Which events of a public thread are everybody's: none from before it was public, none of what was hidden since."""
 
 import time
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
@@ -22,24 +21,14 @@ from shared.stream.delivery import NoDelivery
 from shared.stream.filters import Filter
 from shared.stream.publisher import Publisher
 from shared.stream.subscriptions import ConnectionRecord
-from tests.integration import opened
 from tests.integration.databases import Database
-from tests.integration.gateway import Gateway, gateway
+from tests.integration.gateway import Gateway
 from tests.integration.queues import Queues
 from tests.integration.test_sender import appended, watching
 
-pytestmark = pytest.mark.usefixtures("subscriptions_table")
+pytestmark = pytest.mark.usefixtures("subscriptions_table", "queues")
 
 OWNER = "the owner"
-
-
-@pytest.fixture
-async def posts(monkeypatch: pytest.MonkeyPatch, queues: Queues) -> AsyncIterator[Gateway]:
-    async with gateway() as found:
-        monkeypatch.setenv("CONNECTIONS_URL", found.url)
-        opened.forget_settings()
-        yield found
-    await opened.close_redis()
 
 
 async def _publish(thread_id: UUID) -> None:

@@ -17,7 +17,7 @@ from shared.stream import subscriptions, wake
 from shared.stream.delivery import Delivery
 from tests.integration import opened
 from tests.integration.databases import Database
-from tests.integration.gateway import Gateway, gateway
+from tests.integration.gateway import Gateway
 from tests.integration.queues import Queues
 from tests.integration.test_generations import OWNER, deleted, made, opened_on
 from tests.integration.test_sender import appended
@@ -34,14 +34,6 @@ def nobody_is_woken(monkeypatch: pytest.MonkeyPatch) -> None:
         pass
 
     monkeypatch.setattr(wake, "sender", sender)
-
-
-@pytest.fixture
-async def posts(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Gateway]:
-    async with gateway() as found:
-        monkeypatch.setenv("CONNECTIONS_URL", found.url)
-        opened.forget_settings()
-        yield found
 
 
 @pytest.fixture(autouse=True)

@@ -164,7 +164,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "shared/database/sql/waits.sql",
         "CASE $4 WHEN 'sender' THEN max_senders ELSE max_waits END",
         "CASE $4 WHEN 'sender' THEN 1000 ELSE max_waits END",
-        "tests/integration/test_sender.py::test_an_account_has_its_share_of_the_sender_and_what_waits_is_served_by_whoever_has_it",
+        "tests/integration/test_sender_share.py::test_an_account_has_its_share_of_the_sender_and_what_waits_is_served_by_whoever_has_it",
     ),
     Mutant(
         "loop: logins that block are served",
