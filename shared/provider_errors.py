@@ -80,7 +80,6 @@ _LONGEST_TEXT = 500
 _REQUEST_ID_HEADERS = ("x-request-id", "request-id", "apim-request-id", "x-amzn-requestid", "cf-ray")
 _REQUEST_ID = re.compile(r"[\w.:-]{1,100}")
 
-_SAID_BEFORE_KEYS = "bearer|basic|keys?(?: provided)?|token|secret|password"
 _SCRUBBED: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\s*Traceback \(most recent call last\).*", re.DOTALL), ""),
     # User and password of an address, and its query.

@@ -77,7 +77,6 @@ async def look_after_deletion(message: AccountMessage, *, age_s: float, round_s:
         return LookAgain(0.0)
     async with transaction() as taken:
         deleted = await accounts.delete(taken, account_id=account_id)
-        await accounts.forget_past_days(taken)
     if not deleted:
         return LookAgain(_PAUSE_S)
     logger.info("an account was deleted")
