@@ -66,3 +66,17 @@ def test_github_runs_what_ci_runs_and_writes_nothing() -> None:
 def test_relative_links_lead_somewhere(file: Path) -> None:
     targets = [link.partition("#")[0] for link in LINK.findall(file.read_text(encoding="utf-8")) if "://" not in link]
     assert [target for target in targets if target and not (file.parent / target).exists()] == []
+
+
+def test_each_threat_is_named_once_with_tests_that_there_are() -> None:
+    text = (ROOT / "SECURITY.md").read_text()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:2] == "| "]
+    _, *threats = rows
+    assert all(len(row) == 4 for row in threats), [row for row in threats if len(row) != 4]
+    what = [row[0] for row in threats if row[0]]
+    assert len(set(what)) == len(what)
+    assert len({row[1] for row in threats}) == len(threats)
+    files = {path.name for path in (ROOT / "tests").rglob("*.py")} | {path.name for path in _tracked("*.test.ts")}
+    named = set(re.findall(r"`(?:[\w/]+/)?(test_\w+\.py|\w+\.test\.ts)`", "".join(row[3] for row in threats)))
+    assert named, "the search finds something"
+    assert named <= files
