@@ -23,13 +23,12 @@ async def sender(*, thread_id: UUID, account_id: str, function: str | None = Non
     await _try({"thread_id": str(thread_id), "account_id": account_id}, function)
 
 
-async def close(connection_ids: Sequence[str]) -> None:
-    """Have connections closed, soon, that are forgotten already.
+async def close(connection_ids: Sequence[str], *, last_frame: str | None = None) -> bool:
+    """Have connections closed, soon, that are forgotten already; ``last_frame`` is posted to each before.
 
-    That nobody can be woken for it is no error: nothing is posted to them, and their commands are refused.
+    False if nobody can be woken for it. It is no error: nothing is posted to them, and their commands are refused.
     """
-    if connection_ids:
-        await _try({"close": list(connection_ids)})
+    return not connection_ids or await _try({"close": list(connection_ids), "last_frame": last_frame})
 
 
 async def close_surely(connection_ids: Sequence[str]) -> None:
@@ -41,11 +40,13 @@ async def close_surely(connection_ids: Sequence[str]) -> None:
         await _invoke({"close": list(some)})
 
 
-async def _try(payload: Json, function: str | None = None) -> None:
+async def _try(payload: Json, function: str | None = None) -> bool:
     try:
         await _invoke(payload, function)
     except FunctionsUnavailableError:
         logger.warning("the sender function could not be woken", exc_info=True)
+        return False
+    return True
 
 
 async def _invoke(payload: Json, function: str | None = None) -> None:

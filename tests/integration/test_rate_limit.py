@@ -13,7 +13,6 @@ from functions.api.command_types import COMMANDS
 from functions.api.limits import limiter as limits
 from functions.api.limits.gcra import Limit, Verdict, take
 from functions.api.limits.limiter import PLAN_LIFE_S, STRIKES, UNKNOWN_PLAN, RateLimiter, key
-from functions.api.websocket import main
 from shared.errors import DatabaseUnavailableError, RateLimitedError
 from shared.migrate import migrate
 from shared.stream import redis_client, subscriptions
@@ -330,23 +329,6 @@ async def test_a_connection_that_goes_on_in_vain_is_closed_and_told_why(
     assert {message.startswith("this account's plan allows") for message in messages[:-1]} == {True}
     assert messages[-1].startswith("this connection is closed: it went on although this account's plan allows")
     assert await subscriptions.get_connection(socket.connection_id) is None
-
-
-async def test_whoever_sends_after_the_end_is_refused_and_hung_up_a_few_times_only(
-    monkeypatch: pytest.MonkeyPatch, redis: Any, subscriptions_table: str
-) -> None:
-    del redis, subscriptions_table
-    hung_up: list[str] = []
-
-    async def hang_up(connection_id: str) -> None:
-        hung_up.append(connection_id)
-
-    monkeypatch.setattr(main, "_hang_up", hang_up)
-    connection_id = f"{uuid4().hex[:15]}="
-    for _ in range(STRIKES.burst + 10):
-        answer = json.loads((await main._message('{"id": 1, "method": "ping"}', connection_id))["body"])
-        assert "connect again" in answer["message"]
-    assert len(hung_up) == STRIKES.burst
 
 
 async def test_while_the_plan_is_not_known_an_open_connection_may_send_a_little(

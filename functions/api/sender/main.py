@@ -84,10 +84,12 @@ async def _last_logged(thread_log: ThreadLog) -> int:
 
 
 def handler(event: dict[str, Any], context: Any) -> None:
-    """Serve one thread, ``{"thread_id", "account_id"}``, or close connections, ``{"close": [connection_id]}``."""
+    """Serve one thread, ``{"thread_id", "account_id"}``, or close connections, ``{"close": [connection_id],
+    "last_frame"}``.
+    """
     if "close" in event:
         with bound(request_id=event.get("request_id")):
-            run(_close(event["close"]))
+            run(_close(event["close"], last_frame=event.get("last_frame")))
         return
     remaining_s = context.get_remaining_time_in_millis() / 1000
     with bound(request_id=event.get("request_id"), thread_id=event["thread_id"]):
@@ -101,9 +103,9 @@ def handler(event: dict[str, Any], context: Any) -> None:
         )
 
 
-async def _close(connection_ids: Sequence[str]) -> None:
+async def _close(connection_ids: Sequence[str], *, last_frame: str | None) -> None:
     """End connections whose credential is good no more. Lambda invokes again if one could not be."""
-    await asyncio.gather(*(hang_up(connection_id) for connection_id in connection_ids))
+    await asyncio.gather(*(hang_up(one, last_frame=last_frame) for one in connection_ids))
     logger.info("closed", extra={"connections": len(connection_ids)})
 
 

@@ -124,29 +124,49 @@ async def _caller(authorization: str | None, api_key: str | None, ticket: str | 
     return await authenticator().authenticate(authorization, api_key)
 
 
+class _EndingError(Exception):
+    """The command is refused, and its connection ends with that."""
+
+    def __init__(self, error: SunaError) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
 async def _admit(record: ConnectionRecord) -> None:
     """See to it that the connection may send something, whatever it is: its API key is good still, and its account does
     not ask too often. Of a client that goes on and on although it is told so the connection is closed.
+
+    Raises:
+        _EndingError: it may not, and the connection is to be closed.
+        SunaError: it may not now.
     """
     if record.key_id is not None:
         try:
             await keys().check(record.key_id, account_id=record.account_id)
-        except UnauthenticatedError:
-            await _hang_up(record.connection_id)
-            raise
+        except UnauthenticatedError as error:
+            raise _EndingError(error) from error
     try:
         await limiter().admit(record.account_id, unknown=UNKNOWN_PLAN)
     except RateLimitedError as error:
         if (await limiter().strike(record.connection_id)).admitted:
             raise
-        await _hang_up(record.connection_id)
-        raise RateLimitedError(f"this connection is closed: it went on although {error.message}") from error
+        closed = RateLimitedError(f"this connection is closed: it went on although {error.message}")
+        raise _EndingError(closed) from error
 
 
-async def _hang_up(connection_id: str) -> None:
-    """End a connection that its credential does not allow any more; the answer to its command goes before."""
-    await _forget(connection_id)
-    await wake.close([connection_id])
+async def _end(connection_id: str, *, answer: Json) -> Json:
+    """Refuse a command with this answer, and end its connection.
+
+    Whoever closes the connection posts the answer first: it could be closed before the gateway has passed on what is
+    returned here, and a client would never learn why.
+    """
+    try:
+        await subscriptions.delete_connection(connection_id)
+    except SubscriptionsUnavailableError:
+        logger.warning("a connection is forgotten by whoever closes it", exc_info=True)
+    if await wake.close([connection_id], last_frame=json.dumps(answer)):
+        return {"statusCode": 200}
+    return _frame(answer)
 
 
 async def _forget(connection_id: str) -> None:
@@ -181,14 +201,17 @@ async def _message(body: str, connection_id: str) -> Json:
     if record is None:
         # Its two hours or its credential's time are over, or $disconnect has overtaken the message.
         expired = "this connection or its credential has expired: connect again, with a valid one"
+        # Under the command's id, so that whoever waits for its answer connects again at once.
+        answer = refuse(body, UnauthenticatedError(expired))
         # Closing takes a moment: whoever sends more meanwhile does not have it closed again and again.
         if (await limiter().strike(connection_id)).admitted:
-            await _hang_up(connection_id)
-        # Under the command's id, so that whoever waits for its answer connects again at once.
-        return _frame(refuse(body, UnauthenticatedError(expired)))
+            return await _end(connection_id, answer=answer)
+        return _frame(answer)
     with bound(thread_id=str(record.thread_id)):
         try:
             await _admit(record)
+        except _EndingError as ending:
+            return await _end(connection_id, answer=refuse(body, ending.error))
         except SunaError as error:
             return _frame(refuse(body, error))
         return _frame(
