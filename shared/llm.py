@@ -266,6 +266,12 @@ def provider_of(model: str) -> str | None:
     return None if listed is None else str(listed.get("litellm_provider"))
 
 
+def canonical(model: str) -> str:
+    """The one name of a model, ``provider/name``, whichever way litellm takes it; as it is, if nobody lists it."""
+    provider = provider_of(model)
+    return model if provider is None or model.startswith(f"{provider}/") else f"{provider}/{model}"
+
+
 def may_use_key(name: str, model: str) -> bool:
     """Whether a key of the provider secret, by its name, is one of the provider that serves the model."""
     provider = provider_of(model)

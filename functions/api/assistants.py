@@ -1,6 +1,7 @@
 """Which agent a run gets: an assistant's configuration, with what the run overrides, checked against the catalogue."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
@@ -8,7 +9,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 from pydantic import ValidationError
 
 from shared.agent_config import DEFAULT_AGENT, DEFAULT_ASSISTANT_ID, AgentConfig
-from shared.database import assistants, connection
+from shared.database import assistants, connection, plans
 from shared.errors import InvalidRequestError, NotFoundError
 
 # A new deployment of the runner may know more; it is asked again after a minute, and at once for an unknown name.
@@ -24,6 +25,8 @@ class Catalogue:
     tools: frozenset[str] | None
     models: frozenset[str] | None
     providers: frozenset[str] | None
+    canonical: Mapping[str, str] | None
+    default_model: str | None
     read_at: float
 
     def problem(self, config: AgentConfig) -> str | None:
@@ -46,6 +49,13 @@ class Catalogue:
         provider, slash, name = model.partition("/")
         return model in self.models or (bool(slash and name) and provider in self.providers)
 
+    def models_of(self, config: AgentConfig) -> list[str]:
+        """The canonical names of the models that may answer for it; none if they are not known here."""
+        if self.canonical is None:
+            return []
+        model = config.model or self.default_model
+        return [self.canonical.get(name, name) for name in ([model] if model else []) + config.fallback_models]
+
 
 def is_default(assistant_id: str) -> bool:
     """Whether it is the assistant that everybody has, by its name or its UUID."""
@@ -59,12 +69,15 @@ async def _catalogue(*, fresh: bool) -> Catalogue:
     if fresh or not _read or time.monotonic() - _read[-1].read_at > _CATALOGUE_LIFE_S:
         async with connection() as taken:
             tools: list[dict[str, Any]] | None = await assistants.catalogue(taken, "tools")
-            models: dict[str, list[str]] | None = await assistants.catalogue(taken, "models")
+            models: dict[str, Any] | None = await assistants.catalogue(taken, "models")
         _read[:] = [
             Catalogue(
                 tools=None if tools is None else frozenset(tool["name"] for tool in tools),
                 models=None if models is None else frozenset(models["models"]),
                 providers=None if models is None else frozenset(models["providers"]),
+                # Not in those that an older runner has written.
+                canonical=None if models is None else models.get("canonical"),
+                default_model=None if models is None else models.get("default"),
                 read_at=time.monotonic(),
             )
         ]
@@ -83,6 +96,24 @@ async def check(config: AgentConfig) -> AgentConfig:
     if problem is not None:
         raise InvalidRequestError(problem)
     return config
+
+
+async def admit(config: AgentConfig, *, account_id: str) -> None:
+    """See to it that an assistant of the account may be like this.
+
+    Raises:
+        InvalidRequestError: as :func:`check`.
+        ForbiddenError: the account's plan does not allow one of its models.
+    """
+    await check(config)
+    async with connection() as taken:
+        allowed = await plans.models(taken, account_id=account_id)
+    plans.admit_models(await models_of(config), allowed)
+
+
+async def models_of(config: AgentConfig) -> list[str]:
+    """The canonical names of the models that may answer for it; none while the runner has not said which there are."""
+    return (await _catalogue(fresh=False)).models_of(config)
 
 
 async def agent_of(*, account_id: str, assistant_id: str, overrides: dict[str, Any]) -> AgentConfig:

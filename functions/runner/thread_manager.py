@@ -5,6 +5,7 @@ exactly there.
 """
 
 import asyncio
+from collections.abc import Sequence
 from uuid import uuid4
 
 from functions.runner.agent import Agent
@@ -21,7 +22,8 @@ from shared.context.charging import Charging
 from shared.context.manager import Context, ContextManager
 from shared.database import budgets, connection, messages, tool_executions
 from shared.domain import Claim, Json
-from shared.llm import Llm, usage_of
+from shared.llm import Llm, canonical, usage_of
+from shared.model_names import refusal
 from shared.prices import Prices
 from shared.stream.publisher import Publisher
 from shared.telemetry import logger
@@ -179,8 +181,15 @@ class ThreadManager:
         if turns - cut >= limits.max_turns:
             message = f"the run has taken {turns} turns, its limit is {limits.max_turns}"
             return Outcome("failed", error={"code": "max_turns", "message": message}), cut
-        error = spending.error or (self._priceless() if spending.bounds_money else None)
+        error = spending.error or self._forbidden(spending.models)
+        error = error or (self._priceless() if spending.bounds_money else None)
         return (None if error is None else Outcome("failed", error=error)), cut
+
+    def _forbidden(self, patterns: Sequence[str] | None) -> Json | None:
+        """The error of a run that a model may answer which the plan does not allow (any more); ``None``: none may."""
+        models = models_of(self._agent.config, default_model=self._llm.default_model)
+        message = refusal(map(canonical, models), patterns)
+        return None if message is None else {"code": "model_not_allowed", "message": message}
 
     def _priceless(self) -> Json | None:
         """The error of a run whose money cannot be counted; ``None``: it can."""

@@ -13,9 +13,11 @@ from shared import events
 from shared.agent_config import AgentConfig, RunConfig
 from shared.context.manager import ContextManager
 from shared.context.summaries import Summary, SummaryFailedError
-from shared.database import connection, context
+from shared.database import connection, context, plans
 from shared.domain import Claim, Json, StopKind
 from shared.errors import LeaseHeldError, LeaseLostError
+from shared.llm import canonical
+from shared.model_names import refusal
 from shared.runs import transitions
 from shared.runs.holding import holding_run
 from shared.runs.lease import LeaseKeeper
@@ -112,6 +114,7 @@ class Summarizing:
         agent = _agent(claim.config)
         outcome: Result = "nothing_to_summarise"
         try:
+            await self._admit(claim.account_id, agent)
             # By force: the run was handed over because its context is full, tools and system prompt included.
             summary = await self._context_manager.summarize(
                 claim,
@@ -131,6 +134,14 @@ class Summarizing:
             handover_no = await transitions.hand_over(claim, wake_by_s=self._wake_by_s, last_seq=last_seq)
         return Summarized(outcome=outcome, next_step="advance", handover_no=handover_no)
 
+    async def _admit(self, account_id: str, agent: AgentConfig) -> None:
+        """See to it that the account's plan allows the model. Raises SummaryFailedError."""
+        model = canonical(agent.model or self._default_model)
+        async with connection() as taken:
+            allowed = await plans.models(taken, account_id=account_id)
+        if (refused := refusal([model], allowed)) is not None:
+            raise SummaryFailedError(refused)
+
     async def _unclaimed(self, step: Step, halt: _Halt) -> Summarized:
         """The run is held, or is not this hand-over's any more, or has ended: then this prepares for the next one."""
         run_id = step.message.agent_run_id
@@ -145,6 +156,7 @@ class Summarizing:
             return Summarized(outcome="refused")
         agent = _agent(ended.config)
         try:
+            await self._admit(step.message.account_id, agent)
             summary = await self._context_manager.prepare(
                 ended,
                 model=agent.model or self._default_model,

@@ -5,6 +5,7 @@ Used is what providers report of their answers, and of those that were not taken
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from uuid import UUID
@@ -85,11 +86,14 @@ class Day:
 
 @dataclass(frozen=True, kw_only=True)
 class Spending:
-    """A run's budget, its account's day, and the calls of one answer that its plan has executed."""
+    """A run's budget, its account's day, and what else its plan says of answers: how many calls of one are executed,
+    and which models may give them (``shared.model_names``).
+    """
 
     run: Budget
     day: Day
     max_answer_tool_calls: int
+    models: Sequence[str] | None
 
     @property
     def bounds_money(self) -> bool:
@@ -146,7 +150,7 @@ async def of_run(connection: Connection, *, account_id: str, thread_id: UUID, ru
         cost_usd=row["run_cost_usd"],
         max_cost_usd=row["max_run_cost_usd"],
     )
-    return Spending(run=run, day=_day(row), max_answer_tool_calls=row["max_answer_tool_calls"])
+    return Spending(run=run, day=_day(row), max_answer_tool_calls=row["max_answer_tool_calls"], models=row["models"])
 
 
 async def charge_unkept(

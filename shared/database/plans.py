@@ -1,12 +1,13 @@
 """What accounts may use: their plans, which are rows of ``plans``, and how much of it they use."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 from shared.database.pool import Connection
 from shared.database.queries import queries
-from shared.errors import ConflictError, LimitExceededError, NotFoundError
+from shared.errors import ConflictError, ForbiddenError, LimitExceededError, NotFoundError
+from shared.model_names import refusal
 
 _SQL = queries("plans")
 
@@ -19,7 +20,7 @@ class Usage:
     """What an account uses of its plan, as a run of one of its threads is about to be recorded.
 
     ``thread_ids``: the threads of the ``unfinished_runs``; ``busy_with``: an unfinished run of the thread itself.
-    ``thread_messages``: of the thread, up to what the plan allows, if that is bounded.
+    ``thread_messages``: of the thread, up to what the plan allows, if that is bounded. ``models``: see :func:`models`.
     """
 
     unfinished_runs: int
@@ -28,6 +29,7 @@ class Usage:
     busy_with: UUID | None
     thread_messages: int
     max_thread_messages: int | None
+    models: Sequence[str] | None
 
     def admit_messages(self, count: int) -> None:
         """See to it that so many more messages are within the plan.
@@ -89,6 +91,23 @@ async def answer_tool_calls(connection: Connection, *, account_id: str) -> int:
     """Calls of one answer of a model that the account's plan has executed."""
     most: int = await connection.fetchval(_SQL["answer_tool_calls"], account_id)
     return most
+
+
+async def models(connection: Connection, *, account_id: str) -> Sequence[str] | None:
+    """Patterns of the models that may answer the account (``shared.model_names``); ``None``: all of the stack's."""
+    patterns: Sequence[str] | None = await connection.fetchval(_SQL["models"], account_id)
+    return patterns
+
+
+def admit_models(names: Iterable[str], patterns: Sequence[str] | None) -> None:
+    """See to it that a plan with these patterns allows all models of these canonical names.
+
+    Raises:
+        ForbiddenError: it does not; message and detail say which it allows.
+    """
+    refused = refusal(names, patterns)
+    if refused is not None:
+        raise ForbiddenError(refused, detail={"limit": "models", "models": list(patterns or ())})
 
 
 @dataclass(frozen=True, kw_only=True)

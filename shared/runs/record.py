@@ -34,6 +34,7 @@ class NewMessage:
 class NewRun:
     """A run to record.
 
+    ``models``: the canonical names of those that may answer, ``model`` among them, as far as they are known.
     ``config`` holds what a run may override (see ``functions.runner``); ``webhook``: the URL that its end is told to;
     ``files``: whose objects are stored; they become the thread's. ``follows``: the number of the thread's newest run
     that this one answers; it is not recorded if another has come in between.
@@ -44,6 +45,7 @@ class NewRun:
     assistant_id: str
     messages: Sequence[NewMessage]
     model: str | None = None
+    models: Sequence[str] = ()
     config: Json = field(default_factory=dict[str, object])
     metadata: Json = field(default_factory=dict[str, object])
     multitask_strategy: MultitaskStrategy = "enqueue"
@@ -68,6 +70,7 @@ async def record_run(new: NewRun, *, once: Once | None = None) -> AgentRun:
         LimitExceededError: the account has as many unfinished runs as its plan allows, besides those that the
             strategy has ended.
         BudgetExceededError: the account has used what its plan allows a day.
+        ForbiddenError: its plan does not allow one of the ``models``.
         NoSuchInterruptError: what it ``follows`` is not the thread's newest run any more.
         ReplayedError: the request of ``once`` was carried out before.
         DatabaseUnavailableError, QueueUnavailableError: nothing was recorded.
@@ -89,6 +92,7 @@ async def record_run(new: NewRun, *, once: Once | None = None) -> AgentRun:
             stopped = None if busy_with is None else await _make_way(connection, new, busy_with)
             if stopped is not None:
                 usage = await plans.usage(connection, account_id=new.account_id, thread_id=new.thread_id)
+            plans.admit_models(new.models, usage.models)
             usage.admit_run()
             usage.admit_messages(len(new.messages))
             (await budgets.of_day(connection, account_id=new.account_id)).admit_run()

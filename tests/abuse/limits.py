@@ -72,6 +72,17 @@ async def call_many_tools(stack: RunningStack) -> bool:
     return sum("not executed" not in json.dumps(result) for result in results) > 3
 
 
+async def use_a_model_of_another_plan(stack: RunningStack) -> bool:
+    account = await limited(stack, models=["openai/second"], max_run_cost_usd=None, max_day_cost_usd=None)
+    async with account.http() as http:
+        thread_id = await new_thread(http)
+        body = {"assistant_id": "agent", "input": {"messages": [{"role": "user", "content": "hello"}]}}
+        started = await http.post(f"/threads/{thread_id}/runs", json=body)
+        if started.status_code == 403:
+            return False
+        return (await ended_run(http, started.raise_for_status().json()))["status"] == "success"
+
+
 async def connect_on_and_on(stack: RunningStack) -> bool:
     account = await limited(stack, requests_per_minute=10, request_burst=5)
     url = account.client.websocket_url(await account.thread())
@@ -149,6 +160,11 @@ ATTACKS = (
     Attack("more keys than the plan allows", make_keys, _without("holdings: keys are not counted")),
     Attack("more files than the plan allows", announce_files, _without("holdings: announced files are not counted")),
     Attack("hundreds of tool calls in one answer", call_many_tools, _without("tools: as many as the model likes")),
+    Attack(
+        "a model that the plan does not pay for",
+        use_a_model_of_another_plan,
+        _without("models: the API takes any", "models: the runner takes any"),
+    ),
     Attack("connecting on and on", connect_on_and_on, _without("websocket: connecting is free")),
     Attack("pinging on and on", ping_on_and_on, _MESSAGES),
     Attack("commands that there are not, on and on", ask_for_what_is_not_there, _MESSAGES),

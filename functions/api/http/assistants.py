@@ -153,7 +153,8 @@ def _check(body: AssistantCreate | AssistantPatch) -> None:
 async def create_assistant(caller: Caller, body: AssistantCreate, idempotency: Idempotency) -> WireAssistant:
     """Create an assistant from the fields of ``config.configurable``."""
     _check(body)
-    config = await agents.check(agents.parse(body.config.configurable if body.config else {}))
+    config = agents.parse(body.config.configurable if body.config else {})
+    await agents.admit(config, account_id=caller.account_id)
     assistant_id = body.assistant_id or uuid4()
     once = idempotency(WireAssistant.of)
     async with transaction() as taken:
@@ -238,7 +239,7 @@ async def update_assistant(caller: Caller, assistant_id: str, body: AssistantPat
     if wanted:
         async with connection() as taken:
             present = await assistants.get(taken, assistant_id=_id(assistant_id), account_id=caller.account_id)
-        await agents.check(agents.parse(wanted, base=present.config))
+        await agents.admit(agents.parse(wanted, base=present.config), account_id=caller.account_id)
     async with transaction() as taken:
         return WireAssistant.of(
             await assistants.add_version(

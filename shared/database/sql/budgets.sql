@@ -2,7 +2,7 @@
 -- What a run and its account's day have used, and what the plan allows.
 SELECT
     p.max_run_tokens, p.max_run_cost_usd::float8, p.max_day_tokens, p.max_day_cost_usd::float8,
-    p.max_answer_tool_calls,
+    p.max_answer_tool_calls, p.models,
     r.tokens AS run_tokens, r.cost_usd AS run_cost_usd,
     coalesce(u.tokens, 0) AS day_tokens, coalesce(u.cost_usd, 0)::float8 AS day_cost_usd,
     today.day + 1 AS resets_on

@@ -77,6 +77,16 @@ async def test_a_handed_over_run_is_summarised_told_and_handed_on(
     assert state["last_seq"] == state["reserved_seq"] == event["seq"]
 
 
+async def test_a_model_that_the_plan_does_not_allow_makes_no_summary(
+    thread: GrowingThread, manager: ContextManager, model: ModelServer
+) -> None:
+    step = await handed_over(thread)
+    await thread.database.connection.execute("UPDATE plans SET models = $1", ["anthropic/*"])
+    done = await summarizing(manager).summarize(step, remaining_s=300)
+    assert (done.outcome, done.next_step) == ("summary_failed", "advance")
+    assert (model.calls(), await thread.summaries()) == ([], [])
+
+
 async def test_a_hand_over_that_is_over_is_refused(thread: GrowingThread, manager: ContextManager) -> None:
     step = await handed_over(thread)
     later = Step(message=step.message, handover_no=step.handover_no + 1)
