@@ -117,8 +117,8 @@ cuts: setup $(NODE_STAMP) ## A run of 500 events, cut off at each, at random, an
 security: setup $(NODE_STAMP) ## Every route and command against every kind of credential, made-up requests, bombs, logs
 	@exec $(DEV) -m pytest -p tests.counted --counted=security tests/security
 
-mutants: setup ## Each defence of AREA=security taken out: a test says so
-	@exec $(UP) with-services -- $(DEV) -m tests.mutants $(AREA)
+mutants: setup web $(NODE_STAMP) ## Each defence of AREA=security taken out: a test says so
+	@PATH="$$(scripts/find-node.sh):$$PATH" && exec $(UP) with-services -- $(DEV) -m tests.mutants $(AREA)
 
 abuse: setup $(NODE_STAMP) ## Attacks that get through without their defence, beside somebody who works
 	@exec $(DEV) -m tests.abuse

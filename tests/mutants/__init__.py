@@ -12,7 +12,7 @@ class Mutant:
 
     name: what the code then does wrong.
     file: where the defence is; ``old``: its text, which is there once; ``new``: what is there in its place.
-    test: what catches it: a file of tests, with ``::test`` of one in it.
+    test: what catches it: a file of tests, with ``::test`` of one in it; of the page also Vitest's, with its title.
     """
 
     name: str

@@ -32,19 +32,34 @@ def copy_sources(folder: Path) -> None:
         if (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
-    for name in (".local", "node_modules"):
+    for name in (".local", "node_modules", "clients/web/node_modules"):
         (folder / name).symlink_to(ROOT / name)
+
+
+def _command(mutant: Mutant, root: Path) -> tuple[list[str], Path, re.Pattern[str]]:
+    """How the mutant's test is executed, where, and how it says which test has failed."""
+    file, _, test = mutant.test.partition("::")
+    if file.endswith(".ts"):
+        folder, name = file.removeprefix("clients/web/"), re.escape(test)
+        return (
+            ["node_modules/.bin/vitest", "run", folder, "--testNamePattern", name],
+            root / "clients/web",
+            re.compile(rf"FAIL +({re.escape(folder)}.*)"),
+        )
+    pytest = [sys.executable, "-m", "pytest", "-x", "-q", "-rf", "-p", "no:cacheprovider", mutant.test]
+    return pytest, root, re.compile(rf"^FAILED ({re.escape(file)}::\S+)", re.MULTILINE)
 
 
 def caught_by(mutant: Mutant, root: Path) -> str | None:
     """The test that fails without the defence, of those that are named for it; ``None`` if none does."""
     kept = (root / mutant.file).read_text(encoding="utf-8")
     mutant.put_into(root)
+    command, folder, failure = _command(mutant, root)
     try:
         run = subprocess.run(
-            [sys.executable, "-m", "pytest", "-x", "-q", "-rf", "-p", "no:cacheprovider", mutant.test],
-            cwd=root,
-            env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
+            command,
+            cwd=folder,
+            env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "NO_COLOR": "1"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -54,7 +69,7 @@ def caught_by(mutant: Mutant, root: Path) -> str | None:
     finally:
         (root / mutant.file).write_text(kept, encoding="utf-8")
     # One that cannot even start has caught nothing.
-    failed = re.search(rf"^FAILED ({re.escape(mutant.test.partition('::')[0])}::\S+)", run.stdout, re.MULTILINE)
+    failed = failure.search(run.stdout + run.stderr)
     if run.returncode == 1 and failed:
         return failed[1]
     if run.returncode:
