@@ -24,10 +24,12 @@ ENDS = {"completed", "failed"}
 IS_LARGE = os.environ.get("CUTS") == "large"
 AT_ONCE = 50 if IS_LARGE else sized(10, 2)
 LEAST_EVENTS = 500 if IS_LARGE else sized(150, 5)
-# Every tenth of a second an event, and of many calls at once many more.
+# Most of the events are of calls: what a model says is merged, the more so the less time a machine has.
 _CALLS = "[[tools parallel" + ' http_fetch {"url": "ftp://no"}' * 12 + "]]"
 ANSWER = (
-    f"{_CALLS * 8} [[tokens 600 rate 30]]" if IS_LARGE else sized("[[tokens 600 rate 30]]", "[[tokens 15 rate 30]]")
+    f"{_CALLS * 10} [[tokens 600 rate 30]]"
+    if IS_LARGE
+    else sized(f"{_CALLS * 3} [[tokens 150 rate 30]]", "[[tokens 15 rate 30]]")
 )
 
 
