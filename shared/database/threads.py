@@ -25,7 +25,7 @@ def _thread(row: asyncpg.Record) -> Thread:
         account_id=row["account_id"],
         metadata=json.loads(row["metadata"]),
         is_public=row["is_public"],
-        last_run_status=row["last_run_status"],
+        last_run_status=row["last_run_status"] or None,
         created_at=row["created_at"],
         updated_at=row["updated_at"],
     )
@@ -110,11 +110,14 @@ async def search(
     descending: bool = True,
 ) -> list[Thread]:
     """The account's threads that contain ``metadata``, newest first; ``None`` among the statuses: never run."""
-    found = (account_id, json.dumps(metadata), thread_ids, _words(last_run_statuses), limit, offset)
-    if sort_by == "created_at" and descending:
-        rows = await connection.fetch(_SQL["search"], *found)
+    found = (account_id, json.dumps(metadata), thread_ids, limit, offset)
+    words = _words(last_run_statuses)
+    if sort_by != "created_at" or not descending:
+        rows = await connection.fetch(_SQL["search_sorted"], *found, words, sort_by, descending)
+    elif words is not None:
+        rows = await connection.fetch(_SQL["search_by_status"], *found, words)
     else:
-        rows = await connection.fetch(_SQL["search_sorted"], *found, sort_by, descending)
+        rows = await connection.fetch(_SQL["search"], *found)
     return [_thread(row) for row in rows]
 
 
@@ -130,7 +133,7 @@ async def count(
 
 
 def _words(statuses: Sequence[RunStatus | None] | None) -> list[str] | None:
-    return None if statuses is None else [status or "" for status in statuses]
+    return None if statuses is None else sorted({status or "" for status in statuses})
 
 
 async def update(

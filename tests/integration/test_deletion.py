@@ -277,9 +277,10 @@ async def _delete(account: Account) -> None:
 
 
 async def _use_today(account: Account, tokens: int) -> None:
-    await account.database.connection.execute(
-        "INSERT INTO account_usage VALUES ($1, (clock_timestamp() AT TIME ZONE 'UTC')::date, $2, 0.5)"
-        " ON CONFLICT (account_id, day) DO UPDATE SET tokens = excluded.tokens, cost_usd = excluded.cost_usd",
+    taken = account.database.connection
+    await taken.execute("DELETE FROM account_usage WHERE account_id = $1", account.account_id)
+    await taken.execute(
+        "INSERT INTO account_usage VALUES ($1, (clock_timestamp() AT TIME ZONE 'UTC')::date, $2, 0.5)",
         *(account.account_id, tokens),
     )
 

@@ -166,6 +166,8 @@ class Model:
                 run.agent_run_id,
             )
             assert ends == (run.status in TERMINAL)
+        thread = await self.database.thread(self.thread_id)
+        assert thread["last_run_status"] == (self.runs[-1].status if self.runs else "")
 
 
 @pytest.fixture

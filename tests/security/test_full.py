@@ -109,7 +109,7 @@ async def full(stack: RunningStack, secrets: Secrets, database: asyncpg.Connecti
     await give_plan(stack, owned.account_id, requests_per_minute=1_000_000, request_burst=1_000_000, **FULL)
     await database.execute(
         "INSERT INTO account_usage AS u VALUES ($1, (clock_timestamp() AT TIME ZONE 'UTC')::date, 10, 0)"
-        " ON CONFLICT (account_id, day) DO UPDATE SET tokens = u.tokens + 10",
+        " ON CONFLICT (account_id, day, stripe) DO UPDATE SET tokens = u.tokens + 10",
         owned.account_id,
     )
     return Account(owned, database, await tables_of_accounts(database))

@@ -4,12 +4,12 @@ SELECT
     p.max_run_tokens, p.max_run_cost_usd::float8, p.max_day_tokens, p.max_day_cost_usd::float8,
     p.max_answer_tool_calls, p.models,
     r.tokens AS run_tokens, r.cost_usd AS run_cost_usd,
-    coalesce(u.tokens, 0) AS day_tokens, coalesce(u.cost_usd, 0)::float8 AS day_cost_usd,
+    u.tokens AS day_tokens, u.cost_usd::float8 AS day_cost_usd,
     today.day + 1 AS resets_on
 FROM (SELECT (clock_timestamp() AT TIME ZONE 'UTC')::date AS day) today
 JOIN accounts a ON a.account_id = $1
 JOIN plans p USING (plan_id)
-LEFT JOIN account_usage u ON u.account_id = a.account_id AND u.day = today.day
+CROSS JOIN LATERAL usage_of_day(a.account_id, today.day) u
 CROSS JOIN LATERAL (
     SELECT coalesce(sum((c.metadata #>> '{usage,total_tokens}')::bigint), 0)::bigint AS tokens,
         coalesce(sum((c.metadata ->> 'price_usd')::numeric), 0)::float8 AS cost_usd
@@ -20,12 +20,12 @@ CROSS JOIN LATERAL (
 -- name: of_day
 SELECT
     p.max_day_tokens, p.max_day_cost_usd::float8,
-    coalesce(u.tokens, 0) AS day_tokens, coalesce(u.cost_usd, 0)::float8 AS day_cost_usd,
+    u.tokens AS day_tokens, u.cost_usd::float8 AS day_cost_usd,
     today.day + 1 AS resets_on
 FROM (SELECT (clock_timestamp() AT TIME ZONE 'UTC')::date AS day) today
 JOIN accounts a ON a.account_id = $1
 JOIN plans p USING (plan_id)
-LEFT JOIN account_usage u ON u.account_id = a.account_id AND u.day = today.day
+CROSS JOIN LATERAL usage_of_day(a.account_id, today.day) u
 
 -- name: charge_unkept
 -- An answer that no message was kept of, as far as anybody knew: the message has the charge, if it is there. Nothing is

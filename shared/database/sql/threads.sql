@@ -8,10 +8,7 @@ ON CONFLICT (thread_id) DO NOTHING
 RETURNING thread_id
 
 -- name: get
-SELECT t.*, r.status AS last_run_status
-FROM threads t
-LEFT JOIN agent_runs r ON r.thread_id = t.thread_id AND r.number = t.last_run_number
-WHERE t.thread_id = $1 AND t.account_id = $2
+SELECT * FROM threads WHERE thread_id = $1 AND account_id = $2
 
 -- name: owner
 -- Whose it is, for whoever may read it.
@@ -21,39 +18,42 @@ SELECT account_id FROM threads WHERE thread_id = $1 AND (is_public OR account_id
 SELECT thread_id, coalesce(generation, thread_id) AS generation FROM threads WHERE thread_id = $1 AND account_id = $2
 
 -- name: search
--- $4: status words of the newest run, NULL for all; the empty word stands for "no run yet".
-SELECT t.*, r.status AS last_run_status
-FROM threads t
-LEFT JOIN agent_runs r ON r.thread_id = t.thread_id AND r.number = t.last_run_number
-WHERE t.account_id = $1 AND t.metadata @> $2::jsonb
-  AND ($3::uuid[] IS NULL OR t.thread_id = ANY ($3))
-  AND ($4::text[] IS NULL OR coalesce(r.status, '') = ANY ($4))
+SELECT t.* FROM threads t
+WHERE t.account_id = $1 AND t.metadata @> $2::jsonb AND ($3::uuid[] IS NULL OR t.thread_id = ANY ($3))
 ORDER BY t.created_at DESC, t.thread_id
-LIMIT $5 OFFSET $6
+LIMIT $4 OFFSET $5
+
+-- name: search_by_status
+-- $6: status words of the newest run; the empty word stands for "no run yet". Of each as many as may be shown, so that
+-- no more is read, however many threads there are.
+SELECT found.* FROM unnest($6::text[]) AS wanted (word) CROSS JOIN LATERAL (
+    SELECT t.* FROM threads t
+    WHERE t.account_id = $1 AND t.last_run_status = wanted.word AND t.metadata @> $2::jsonb
+      AND ($3::uuid[] IS NULL OR t.thread_id = ANY ($3))
+    ORDER BY t.created_at DESC, t.thread_id
+    LIMIT $4::bigint + $5::bigint
+) AS found
+ORDER BY found.created_at DESC, found.thread_id
+LIMIT $4 OFFSET $5
 
 -- name: search_sorted
--- The same in another order: by the column $7, rising or ($8) falling.
-SELECT t.*, r.status AS last_run_status
-FROM threads t
-LEFT JOIN agent_runs r ON r.thread_id = t.thread_id AND r.number = t.last_run_number
-WHERE t.account_id = $1 AND t.metadata @> $2::jsonb
-  AND ($3::uuid[] IS NULL OR t.thread_id = ANY ($3))
-  AND ($4::text[] IS NULL OR coalesce(r.status, '') = ANY ($4))
+-- In another order: by the column $7, rising or ($8) falling; $6 as above, NULL for all.
+SELECT t.* FROM threads t
+WHERE t.account_id = $1 AND t.metadata @> $2::jsonb AND ($3::uuid[] IS NULL OR t.thread_id = ANY ($3))
+  AND ($6::text[] IS NULL OR t.last_run_status = ANY ($6))
 ORDER BY
     CASE WHEN $8 AND $7 = 'thread_id' THEN t.thread_id END DESC,
     CASE WHEN NOT $8 AND $7 = 'thread_id' THEN t.thread_id END,
-    CASE WHEN $8 AND $7 = 'status' THEN coalesce(r.status, '') END DESC,
-    CASE WHEN NOT $8 AND $7 = 'status' THEN coalesce(r.status, '') END,
+    CASE WHEN $8 AND $7 = 'status' THEN t.last_run_status END DESC,
+    CASE WHEN NOT $8 AND $7 = 'status' THEN t.last_run_status END,
     CASE WHEN $8 AND $7 = 'created_at' THEN t.created_at WHEN $8 AND $7 = 'updated_at' THEN t.updated_at END DESC,
     CASE WHEN $7 = 'created_at' THEN t.created_at WHEN $7 = 'updated_at' THEN t.updated_at END,
     t.thread_id
-LIMIT $5 OFFSET $6
+LIMIT $4 OFFSET $5
 
 -- name: count
-SELECT count(*)
-FROM threads t
-LEFT JOIN agent_runs r ON r.thread_id = t.thread_id AND r.number = t.last_run_number
-WHERE t.account_id = $1 AND t.metadata @> $2::jsonb AND ($3::text[] IS NULL OR coalesce(r.status, '') = ANY ($3))
+SELECT count(*) FROM threads t
+WHERE t.account_id = $1 AND t.metadata @> $2::jsonb AND ($3::text[] IS NULL OR t.last_run_status = ANY ($3))
 
 -- name: update
 -- What is too large already may stay, and not grow.
