@@ -3,6 +3,7 @@
 No address reaches litellm or a provider in a block: whoever is sent one may fetch it.
 """
 
+import asyncio
 import base64
 import re
 from collections.abc import Awaitable, Callable, Sequence
@@ -67,14 +68,15 @@ class Images:
 
     async def shown(self, messages: Sequence[Json]) -> list[Json]:
         """The messages as a model takes them. The newest images are shown; one that cannot be shown is named."""
+        # Beside the loop: how much there is to look through is a tenant's choice.
+        naming = await asyncio.to_thread(_naming, messages)
         left = MOST_BYTES
         newest_first: list[Json] = []
-        for message in reversed(messages):
-            blocks: Any = message.get("content")
-            if isinstance(blocks, list) and any(_needs_showing(block) for block in cast("list[Json]", blocks)):
+        for place, message in reversed(list(enumerate(messages))):
+            if place in naming:
                 shown: list[Json] = []
-                for block in reversed(cast("list[Json]", blocks)):
-                    image = await self._shown(block, left)
+                for index, block in reversed(list(enumerate(cast("list[Json]", message["content"])))):
+                    image = await self._shown(block, left) if index in naming[place] else Image(block)
                     left -= image.size
                     shown.append(image.block)
                 newest_first.append({**message, "content": shown[::-1]})
@@ -83,14 +85,13 @@ class Images:
         return newest_first[::-1]
 
     async def _shown(self, block: Json, left: int) -> Image:
+        """A block that has an image, or names an address."""
         if _is_image(block):
             return await self._kept(block["file_id"], block, left, self._look)
         url = _image_url(block)
         if url is not None:
             return await self._kept(url, block, left, self._fetch)
-        if _names_address(block):
-            return _note(block, "only images are fetched from an address")
-        return Image(block)
+        return _note(block, "only images are fetched from an address")
 
     async def _kept(self, name: str, block: Json, left: int, look: Callable[[Json, int], Awaitable[Image]]) -> Image:
         known = self._read.get(name)
@@ -139,6 +140,18 @@ class Images:
 def _data(kind: str, content: bytes) -> Image:
     url = f"data:{kind};base64,{base64.b64encode(content).decode()}"
     return Image({"type": "image_url", "image_url": {"url": url}}, size=len(content))
+
+
+def _naming(messages: Sequence[Json]) -> dict[int, set[int]]:
+    """The places of messages, and of the blocks in them, that have an image of the thread's or name an address."""
+    found: dict[int, set[int]] = {}
+    for place, message in enumerate(messages):
+        blocks: Any = message.get("content")
+        if isinstance(blocks, list):
+            named = {index for index, block in enumerate(cast("list[Any]", blocks)) if _needs_showing(block)}
+            if named:
+                found[place] = named
+    return found
 
 
 def _needs_showing(block: Any) -> bool:

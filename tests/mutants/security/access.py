@@ -200,8 +200,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a block's address reaches litellm",
         "functions/runner/images.py",
-        "if _names_address(block):",
-        "if False:",
+        '(_is_image(cast("Json", block)) or _names_address(cast("Json", block)))',
+        '_is_image(cast("Json", block))',
         "tests/integration/tools/test_remote_images.py::test_no_address_is_passed_on_or_reached_that_is_not_public",
     ),
     Mutant(

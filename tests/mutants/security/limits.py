@@ -166,6 +166,27 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/integration/test_hang_up.py::test_a_refusal_arrives_before_its_connection_closes",
     ),
     Mutant(
+        "context: a block costs little, whatever it holds",
+        "shared/context/counting.py",
+        "return max(LOW_DETAIL_TOKENS if low else BLOCK_TOKENS, _block_words(block, encoding))",
+        "return LOW_DETAIL_TOKENS if low else BLOCK_TOKENS",
+        "tests/unit/context/test_counting.py::test_nothing_enters_a_context_for_less_than_it_takes",
+    ),
+    Mutant(
+        "context: what a text carries with it is free",
+        "shared/context/counting.py",
+        "tokens += _block_words(rest, encoding) if rest else 0",
+        "tokens += 0",
+        "tests/unit/context/test_counting.py::test_nothing_enters_a_context_for_less_than_it_takes",
+    ),
+    Mutant(
+        "images: blocks are walked on the loop",
+        "functions/runner/images.py",
+        "naming = await asyncio.to_thread(_naming, messages)",
+        "naming = _naming(messages)",
+        "tests/unit/test_images.py::test_blocks_are_walked_beside_the_loop",
+    ),
+    Mutant(
         "mcp: references grow without bound",
         "functions/runner/tools/schema.py",
         "        if self._left < 0:",

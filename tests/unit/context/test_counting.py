@@ -1,5 +1,6 @@
 """Counts that are stored once and added up are those of a recount."""
 
+import json
 import socket
 from functools import cache
 from importlib import resources
@@ -147,6 +148,43 @@ def test_images_and_other_blocks_count_by_a_rule() -> None:
     assert with_block({"type": "image_url", "image_url": "https://example.com/a.png"}) == BLOCK_TOKENS
     assert with_block({"type": "image_url", "image_url": {"url": data, "detail": "low"}}) == LOW_DETAIL_TOKENS
     assert with_block({"type": "file", "file": {"file_data": data}}) == BLOCK_TOKENS
+    pdf = "JVBERi0x" * 40_000
+    for block in (
+        {"type": "file", "file": {"file_data": f"data:application/pdf;base64,{pdf}"}},
+        {"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": pdf}},
+        {"type": "file", "base64": pdf, "mime_type": "application/pdf"},
+    ):
+        assert with_block(block) == pytest.approx(len(pdf) / 32, rel=0.01)
+
+
+WORDS = "antidisestablishmentarianism " * 2000
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": WORDS}},
+        {"type": "document", "source": {"type": "text", "data": WORDS.replace(" ", "")}},
+        {"type": "b", "x": WORDS},
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}, "x": WORDS},
+        {"type": "image", "source": {"type": "base64", "data": "AAAA"}, "title": WORDS},
+        {"type": "text", "text": "hello", "x": WORDS},
+        {"text": WORDS},
+        {"type": "b", "x": [[0]] * 4000},
+        {"type": "b", WORDS: 1},
+    ],
+    ids=lambda block: str(block)[:40],
+)
+def test_nothing_enters_a_context_for_less_than_it_takes(block: Json) -> None:
+    """Whatever a block is called: providers read it, and this process walks it on the way."""
+    size = len(json.dumps(block))
+    for encoding in EXACT:
+        assert count_message({"role": "user", "content": [block]}, encoding) > size / 8
+
+
+def test_blocks_that_say_nothing_take_room() -> None:
+    blocks: list[Json] = [{"type": "text", "text": ""}] * 5000
+    assert count_message({"role": "user", "content": blocks}, "o200k") >= 4900
 
 
 def test_the_encodings_differ_where_they_should() -> None:
