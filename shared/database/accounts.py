@@ -9,7 +9,6 @@ from uuid import UUID
 
 import asyncpg
 
-from shared.database import threads
 from shared.database.pool import Connection
 from shared.database.queries import queries
 
@@ -18,7 +17,6 @@ _SQL = queries("accounts")
 
 async def mark(connection: Connection, *, account_id: str) -> None:
     """The account is to be deleted: from now on it records no runs, and its API keys are gone."""
-    await threads.ensure_account(connection, account_id=account_id)
     await connection.execute(_SQL["mark"], account_id)
     await connection.execute(_SQL["delete_api_keys"], account_id)
 
@@ -26,6 +24,18 @@ async def mark(connection: Connection, *, account_id: str) -> None:
 async def is_marked(connection: Connection, *, account_id: str) -> bool:
     """Whether the account is to be deleted, and is not yet."""
     return bool(await connection.fetchval(_SQL["is_marked"], account_id))
+
+
+async def begin_round(connection: Connection, *, account_id: str, for_s: float) -> bool:
+    """Take the account's deletion for so long; False if somebody else has it. One at a time is enough, and however
+    often a deletion is asked for, others' wait for one only.
+    """
+    return await connection.fetchval(_SQL["begin_round"], account_id, for_s) is not None
+
+
+async def end_round(connection: Connection, *, account_id: str) -> None:
+    """Let somebody else go on with the deletion."""
+    await connection.execute(_SQL["end_round"], account_id)
 
 
 async def idle_threads(connection: Connection, *, account_id: str, limit: int) -> Sequence[UUID]:

@@ -68,7 +68,7 @@ async def create(
     The caller holds the account's row lock.
 
     Raises:
-        ConflictError: the account has as many assistants as its plan allows.
+        ConflictError: the account has as many assistants, or bytes, as its plan allows.
     """
     if await connection.fetchval(_SQL["insert"], assistant_id, account_id, json.dumps(metadata)) is None:
         return False
@@ -76,6 +76,7 @@ async def create(
     await connection.execute(
         _SQL["insert_version"], assistant_id, 1, name, description, config.model_dump_json(exclude_unset=True)
     )
+    await holdings.admit_bytes(connection, account_id=account_id)
     return True
 
 
@@ -143,7 +144,7 @@ async def add_version(
     Raises:
         NotFoundError: the account has no such assistant.
         InvalidRequestError: its metadata would be too large with what is merged into it.
-        ConflictError: it has as many versions as the account's plan allows.
+        ConflictError: it has as many versions, or the account as many bytes, as the plan allows.
     """
     if await connection.fetchval(_SQL["lock"], assistant_id, account_id) is None:
         raise _missing(assistant_id)
@@ -158,6 +159,7 @@ async def add_version(
         present.description if description is None else description,
         change(present.config).model_dump_json(exclude_unset=True),
     )
+    await holdings.admit_bytes(connection, account_id=account_id)
     changes = (newest + 1, json.dumps(metadata), LARGEST_METADATA_BYTES)
     if await connection.fetchval(_SQL["set_version"], assistant_id, *changes) is None:
         raise InvalidRequestError("the assistant's metadata would be too large")

@@ -47,6 +47,18 @@ async def admit_files(connection: Connection, *, account_id: str, account_part: 
     _within(row["plan_id"], "max_stored_bytes", most, row["bytes"], f"would have more than {most} bytes of files")
 
 
+async def admit_bytes(connection: Connection, *, account_id: str) -> None:
+    """See to it that the account's messages and configurations are no more bytes than its plan allows.
+
+    Raises as :func:`admit`.
+    """
+    row = await connection.fetchrow(_SQL["bytes"], account_id)
+    assert row is not None, "an account with something has a row"  # noqa: S101
+    most = row["most"]
+    words = f"would have more than {most} bytes of messages and configurations"
+    _within(row["plan_id"], "max_record_bytes", most, row["held"], words)
+
+
 def _within(plan_id: str, limit: str, most: int | None, held: int, words: str) -> int | None:
     if most is not None and held > most:
         raise ConflictError(

@@ -25,7 +25,7 @@ def _thread(row: asyncpg.Record) -> Thread:
         account_id=row["account_id"],
         metadata=json.loads(row["metadata"]),
         is_public=row["is_public"],
-        last_run_status=row["last_run_status"] or None,
+        last_run_status=row["run_status"] or None,
         created_at=row["created_at"],
         updated_at=row["updated_at"],
     )
@@ -34,8 +34,13 @@ def _thread(row: asyncpg.Record) -> Thread:
 async def ensure_account(connection: Connection, *, account_id: str) -> None:
     """Have a row for the account, which begins to exist with the first thing that is its, and take its row lock for the
     rest of the transaction: what the account holds stays what it is.
+
+    Raises:
+        ConflictError: the account is being deleted.
     """
     await connection.execute(_SQL["ensure_account"], account_id)
+    if await connection.fetchval(_SQL["is_being_deleted"], account_id):
+        raise ConflictError("this account is being deleted, with all that it has: begin it anew when that is done")
 
 
 async def create(

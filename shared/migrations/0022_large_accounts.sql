@@ -14,10 +14,10 @@ DROP INDEX events_of_run;
 CREATE INDEX events_of_run ON thread_events (agent_run_id);
 
 -- What threads are searched by stands in the thread: to look for it among the runs took as long as an account has
--- threads. Empty: no run yet, or the newest was deleted.
-ALTER TABLE threads ADD COLUMN last_run_status text NOT NULL DEFAULT '';
-UPDATE threads t SET last_run_status = r.status
-FROM agent_runs r WHERE r.thread_id = t.thread_id AND r.number = t.last_run_number;
+-- threads. Empty: no run yet, or the newest was deleted. Threads that are there have none until their next run: to write
+-- one into each row would hold up every run for as long as that takes.
+ALTER TABLE threads ADD COLUMN last_run_status text;
+ALTER TABLE threads ALTER COLUMN last_run_status SET DEFAULT '';
 CREATE INDEX threads_by_status ON threads (account_id, last_run_status, created_at DESC, thread_id);
 
 -- A trigger, so that nobody who will ever change a run's status can forget it. Whoever does holds the thread's row lock.
@@ -35,11 +35,31 @@ END
 $$;
 CREATE TRIGGER keep_last_run_status AFTER INSERT OR DELETE ON agent_runs
 FOR EACH ROW EXECUTE FUNCTION keep_last_run_status();
+CREATE FUNCTION status_of_thread(thread threads) RETURNS text LANGUAGE sql STABLE AS $$
+    SELECT coalesce(thread.last_run_status, (
+        SELECT status FROM agent_runs WHERE thread_id = thread.thread_id AND number = thread.last_run_number
+    ), '')
+$$;
 CREATE TRIGGER keep_changed_run_status AFTER UPDATE OF status ON agent_runs
 FOR EACH ROW WHEN (NEW.status <> OLD.status) EXECUTE FUNCTION keep_last_run_status();
 
--- All answers of an account's day were added in one row, each waiting for the commit of the one before. Each connection
--- has a row of its own now, one of so many; their sum is what was used.
+-- All answers of an account's day were added in one row, each waiting for the commit of the one before. There are so many
+-- rows now, and their sum is what was used.
+-- Nobody waits for others to count: of so many rows an account has, each transaction takes one that no other has. Were
+-- it one of the connection's, two transactions that count in another order could wait for each other.
+CREATE FUNCTION own_stripe(of_account text) RETURNS int LANGUAGE plpgsql AS $$
+DECLARE
+    first int := pg_backend_pid() % 32;
+BEGIN
+    FOR tried IN 0..31 LOOP
+        IF pg_try_advisory_xact_lock(hashtextextended(of_account, (first + tried) % 32)) THEN
+            RETURN (first + tried) % 32;
+        END IF;
+    END LOOP;
+    RETURN first;
+END
+$$;
+
 ALTER TABLE account_usage
     ADD COLUMN stripe int NOT NULL DEFAULT 0,
     DROP CONSTRAINT account_usage_pkey,
@@ -57,7 +77,7 @@ BEGIN
     IF more_tokens <> 0 OR more_cost <> 0 THEN
         INSERT INTO account_usage AS used (account_id, day, stripe, tokens, cost_usd)
         VALUES (
-            NEW.account_id, (clock_timestamp() AT TIME ZONE 'UTC')::date, pg_backend_pid() % 32, more_tokens, more_cost
+            NEW.account_id, (clock_timestamp() AT TIME ZONE 'UTC')::date, own_stripe(NEW.account_id), more_tokens, more_cost
         )
         ON CONFLICT (account_id, day, stripe) DO UPDATE SET
             tokens = used.tokens + excluded.tokens, cost_usd = used.cost_usd + excluded.cost_usd;

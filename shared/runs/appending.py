@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from shared.database import messages, plans, threads, transaction
+from shared.database import holdings, messages, plans, threads, transaction
 from shared.database.idempotency import Once
 from shared.errors import ConflictError
 from shared.runs.record import NewMessage
@@ -39,6 +39,7 @@ async def append_while_idle(
                 content=item.content,
             )
             last = message.message_id
+        await holdings.admit_bytes(connection, account_id=account_id)
         if once is not None:
             await once.keep(connection, last)
     return last

@@ -9,7 +9,19 @@ from uuid import UUID, uuid4
 from shared import events
 from shared.aws import queue
 from shared.aws.queue import RunMessage
-from shared.database import Connection, budgets, facts, files, messages, plans, runs, threads, transaction, webhooks
+from shared.database import (
+    Connection,
+    budgets,
+    facts,
+    files,
+    holdings,
+    messages,
+    plans,
+    runs,
+    threads,
+    transaction,
+    webhooks,
+)
 from shared.database.files import File
 from shared.database.idempotency import Once
 from shared.domain import AgentRun, Json, MessageType, MultitaskStrategy, Thread
@@ -129,6 +141,7 @@ async def record_run(new: NewRun, *, once: Once | None = None) -> AgentRun:
                     content=item.content,
                     agent_run_id=new.agent_run_id,
                 )
+            await holdings.admit_bytes(connection, account_id=new.account_id)
             if once is not None:
                 await once.keep(connection, run)
             await watch
@@ -195,6 +208,7 @@ async def append_message(*, account_id: str, thread_id: UUID, new: NewMessage, o
             type=new.type,
             content=new.content,
         )
+        await holdings.admit_bytes(connection, account_id=account_id)
         if once is not None:
             await once.keep(connection, message.message_id)
     return message.message_id

@@ -28,8 +28,8 @@ from shared.database import (
     waits,
     webhooks,
 )
-from shared.errors import NotFoundError
-from shared.runs.record import NewMessage, NewRun, append_message, record_run
+from shared.errors import ConflictError, NotFoundError
+from shared.runs.record import NewMessage, NewRun, append_message, create_thread, record_run
 from shared.runs.settle import Done, LookAgain
 from shared.stream import control, subscriptions
 from shared.stream.filters import Filter
@@ -387,3 +387,22 @@ async def test_the_functions_delete_an_account(
     await until(asked)
     assert watch.invoke({"Records": records[:1]}) == {"batchItemFailures": []}
     assert await traces(deployed.database.connection, account_id, thread_id) == {}
+
+
+async def test_however_often_it_is_asked_for_one_round_is_under_way(account: Account, database: Database) -> None:
+    await request_deletion(account.account_id)
+    async with connection() as taken:
+        assert await accounts.begin_round(taken, account_id=account.account_id, for_s=60)
+    before = await account.left()
+    for _ in range(3):
+        assert isinstance(await look_after_deletion(account.message, age_s=0), LookAgain)
+    assert await account.left() == before
+    # WHEN who had it is dead THEN somebody else goes on
+    await database.connection.execute("UPDATE accounts SET deleting_until = now() - interval '1 s'")
+    assert await look_after_deletion(account.message, age_s=0) == Done()
+
+
+async def test_an_account_that_is_being_deleted_gets_nothing_more(account: Account) -> None:
+    await request_deletion(account.account_id)
+    with pytest.raises(ConflictError, match="is being deleted"):
+        await create_thread(account_id=account.account_id, thread_id=uuid4(), metadata={}, exist_ok=False)

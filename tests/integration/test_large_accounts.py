@@ -62,6 +62,10 @@ async def test_a_search_by_status_finds_what_the_runs_say(database: Database, ac
         for left in reversed(range(chance.randrange(3))):
             status = chance.choice(STATUSES[2:] if left else STATUSES)
             await database.new_run(thread_id, status=f"'{status}'")
+    # Every third is of before its status was noted.
+    await database.connection.execute(
+        "UPDATE threads SET last_run_status = NULL WHERE get_byte(uuid_send(thread_id), 0) % 3 = 0"
+    )
     # ... of another account, and one whose newest run is deleted.
     await database.new_run(await database.new_thread("another"), status="'completed'", ended_at="now()")
     async with connection() as taken:

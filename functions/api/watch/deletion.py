@@ -22,6 +22,8 @@ from shared.telemetry import logger
 
 # Of the rounds of one invocation, within the function's time.
 ROUND_S = 20.0
+# What one step may take beyond it, before somebody else takes the round for dead.
+_SPARE_S = 30.0
 _RUNS = 100
 _THREADS = 100
 _MESSAGES = 2000
@@ -46,10 +48,20 @@ async def look_after_deletion(message: AccountMessage, *, age_s: float, round_s:
         round_s: how long the round may last; it does one thread at least.
     """
     account_id = message.account_id
-    ends_at = time.monotonic() + round_s
     async with connection() as taken:
         if not await accounts.is_marked(taken, account_id=account_id):
             return Done() if age_s > _MARKED_WITHIN_S else LookAgain(patience_s())
+        if not await accounts.begin_round(taken, account_id=account_id, for_s=round_s + _SPARE_S):
+            return LookAgain(patience_s())
+    try:
+        return await _round(account_id, ends_at=time.monotonic() + round_s)
+    finally:
+        async with connection() as taken:
+            await accounts.end_round(taken, account_id=account_id)
+
+
+async def _round(account_id: str, *, ends_at: float) -> Done | LookAgain:
+    async with connection() as taken:
         unfinished = await runs.unfinished(
             taken,
             account_id=account_id,

@@ -1,8 +1,19 @@
 -- name: mark
-UPDATE accounts SET deleting_at = coalesce(deleting_at, clock_timestamp()) WHERE account_id = $1
+-- One that has nothing yet may have something before it is looked for.
+INSERT INTO accounts AS a (account_id, deleting_at) VALUES ($1, clock_timestamp())
+ON CONFLICT (account_id) DO UPDATE SET deleting_at = coalesce(a.deleting_at, excluded.deleting_at)
 
 -- name: is_marked
 SELECT deleting_at IS NOT NULL FROM accounts WHERE account_id = $1
+
+-- name: begin_round
+UPDATE accounts SET deleting_until = clock_timestamp() + make_interval(secs => $2)
+WHERE account_id = $1 AND deleting_at IS NOT NULL
+  AND (deleting_until IS NULL OR deleting_until < clock_timestamp())
+RETURNING account_id
+
+-- name: end_round
+UPDATE accounts SET deleting_until = NULL WHERE account_id = $1
 
 -- name: idle_threads
 SELECT t.thread_id FROM threads t

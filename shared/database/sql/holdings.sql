@@ -23,6 +23,12 @@ SELECT p.plan_id, p.max_api_keys AS most, (
 ) AS held
 FROM accounts JOIN plans p USING (plan_id) WHERE account_id = $1
 
+-- name: bytes
+SELECT p.plan_id, p.max_record_bytes AS most, (
+    SELECT coalesce(sum(b.bytes), 0)::bigint FROM account_bytes b WHERE b.account_id = a.account_id
+) AS held
+FROM accounts a JOIN plans p USING (plan_id) WHERE a.account_id = $1
+
 -- name: files
 -- $2: what stands for the account in names of objects, of those that are about to be files.
 SELECT p.plan_id, p.max_files, p.max_stored_bytes, found.count + expected.count AS held,

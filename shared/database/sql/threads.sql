@@ -2,13 +2,16 @@
 -- Its row is locked either way, and not changed.
 INSERT INTO accounts AS a (account_id) VALUES ($1) ON CONFLICT (account_id) DO UPDATE SET plan_id = a.plan_id WHERE false
 
+-- name: is_being_deleted
+SELECT deleting_at IS NOT NULL FROM accounts WHERE account_id = $1
+
 -- name: create
 INSERT INTO threads (thread_id, account_id, metadata, is_public) VALUES ($1, $2, $3::jsonb, $4)
 ON CONFLICT (thread_id) DO NOTHING
 RETURNING thread_id
 
 -- name: get
-SELECT * FROM threads WHERE thread_id = $1 AND account_id = $2
+SELECT t.*, status_of_thread(t) AS run_status FROM threads t WHERE t.thread_id = $1 AND t.account_id = $2
 
 -- name: owner
 -- Whose it is, for whoever may read it.
@@ -18,34 +21,42 @@ SELECT account_id FROM threads WHERE thread_id = $1 AND (is_public OR account_id
 SELECT thread_id, coalesce(generation, thread_id) AS generation FROM threads WHERE thread_id = $1 AND account_id = $2
 
 -- name: search
-SELECT t.* FROM threads t
+SELECT t.*, status_of_thread(t) AS run_status FROM threads t
 WHERE t.account_id = $1 AND t.metadata @> $2::jsonb AND ($3::uuid[] IS NULL OR t.thread_id = ANY ($3))
 ORDER BY t.created_at DESC, t.thread_id
 LIMIT $4 OFFSET $5
 
 -- name: search_by_status
 -- $6: status words of the newest run; the empty word stands for "no run yet". Of each as many as may be shown, so that
--- no more is read, however many threads there are.
-SELECT found.* FROM unnest($6::text[]) AS wanted (word) CROSS JOIN LATERAL (
-    SELECT t.* FROM threads t
-    WHERE t.account_id = $1 AND t.last_run_status = wanted.word AND t.metadata @> $2::jsonb
-      AND ($3::uuid[] IS NULL OR t.thread_id = ANY ($3))
-    ORDER BY t.created_at DESC, t.thread_id
-    LIMIT $4::bigint + $5::bigint
-) AS found
-ORDER BY found.created_at DESC, found.thread_id
+-- no more is read, however many threads there are; and all that have none noted, which are older.
+WITH noted AS (
+    SELECT found.thread_id FROM unnest($6::text[]) AS wanted (word) CROSS JOIN LATERAL (
+        SELECT t.thread_id FROM threads t
+        WHERE t.account_id = $1 AND t.last_run_status = wanted.word AND t.metadata @> $2::jsonb
+          AND ($3::uuid[] IS NULL OR t.thread_id = ANY ($3))
+        ORDER BY t.created_at DESC, t.thread_id
+        LIMIT $4::bigint + $5::bigint
+    ) AS found
+), older AS (
+    SELECT t.thread_id FROM threads t
+    WHERE t.account_id = $1 AND t.last_run_status IS NULL AND t.metadata @> $2::jsonb
+      AND ($3::uuid[] IS NULL OR t.thread_id = ANY ($3)) AND status_of_thread(t) = ANY ($6)
+)
+SELECT t.*, status_of_thread(t) AS run_status
+FROM (SELECT thread_id FROM noted UNION ALL SELECT thread_id FROM older) AS found JOIN threads t USING (thread_id)
+ORDER BY t.created_at DESC, t.thread_id
 LIMIT $4 OFFSET $5
 
 -- name: search_sorted
 -- In another order: by the column $7, rising or ($8) falling; $6 as above, NULL for all.
-SELECT t.* FROM threads t
+SELECT t.*, status_of_thread(t) AS run_status FROM threads t
 WHERE t.account_id = $1 AND t.metadata @> $2::jsonb AND ($3::uuid[] IS NULL OR t.thread_id = ANY ($3))
-  AND ($6::text[] IS NULL OR t.last_run_status = ANY ($6))
+  AND ($6::text[] IS NULL OR status_of_thread(t) = ANY ($6))
 ORDER BY
     CASE WHEN $8 AND $7 = 'thread_id' THEN t.thread_id END DESC,
     CASE WHEN NOT $8 AND $7 = 'thread_id' THEN t.thread_id END,
-    CASE WHEN $8 AND $7 = 'status' THEN t.last_run_status END DESC,
-    CASE WHEN NOT $8 AND $7 = 'status' THEN t.last_run_status END,
+    CASE WHEN $8 AND $7 = 'status' THEN status_of_thread(t) END DESC,
+    CASE WHEN NOT $8 AND $7 = 'status' THEN status_of_thread(t) END,
     CASE WHEN $8 AND $7 = 'created_at' THEN t.created_at WHEN $8 AND $7 = 'updated_at' THEN t.updated_at END DESC,
     CASE WHEN $7 = 'created_at' THEN t.created_at WHEN $7 = 'updated_at' THEN t.updated_at END,
     t.thread_id
@@ -53,7 +64,7 @@ LIMIT $4 OFFSET $5
 
 -- name: count
 SELECT count(*) FROM threads t
-WHERE t.account_id = $1 AND t.metadata @> $2::jsonb AND ($3::text[] IS NULL OR t.last_run_status = ANY ($3))
+WHERE t.account_id = $1 AND t.metadata @> $2::jsonb AND ($3::text[] IS NULL OR status_of_thread(t) = ANY ($3))
 
 -- name: update
 -- What is too large already may stay, and not grow.

@@ -187,6 +187,27 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/unit/test_images.py::test_blocks_are_walked_beside_the_loop",
     ),
     Mutant(
+        "holdings: bytes of messages are not counted",
+        "shared/database/holdings.py",
+        '    _within(row["plan_id"], "max_record_bytes", most, row["held"], words)\n',
+        "",
+        "tests/integration/test_bytes_of_accounts.py::test_nobody_has_more_bytes_than_the_plan_allows",
+    ),
+    Mutant(
+        "deletion: as many rounds at a time as it is asked for",
+        "functions/api/watch/deletion.py",
+        "if not await accounts.begin_round(taken, account_id=account_id, for_s=round_s + _SPARE_S):",
+        "if False:",
+        "tests/integration/test_deletion.py::test_however_often_it_is_asked_for_one_round_is_under_way",
+    ),
+    Mutant(
+        "deletion: it goes on as long as there is more",
+        "shared/database/threads.py",
+        '    if await connection.fetchval(_SQL["is_being_deleted"], account_id):',
+        "    if False:",
+        "tests/integration/test_deletion.py::test_an_account_that_is_being_deleted_gets_nothing_more",
+    ),
+    Mutant(
         "mcp: references grow without bound",
         "functions/runner/tools/schema.py",
         "        if self._left < 0:",
