@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 
 from shared.domain import AgentRun, Json, Message, MessageType, MultitaskStrategy, RunStatus, Thread
 from shared.runs.record import NewMessage
+from shared.storable import LONGEST_NUMBER, is_storable_number
 
 WireRunStatus = Literal["pending", "running", "success", "error", "timeout", "interrupted"]
 WireThreadStatus = Literal["idle", "busy", "interrupted", "error"]
@@ -88,29 +89,53 @@ class ErrorBody(BaseModel):
     detail: Any = None
 
 
+# How a value is reached: the place of what holds it, and its key or index there.
+type _Place = tuple[_Place, str | int] | None
+_SHOWN_STEPS = 8
+_SHOWN_CHARACTERS = 40
+
+
 def storable(value: Any) -> Any:
     """What is accepted can be stored, and answered again.
 
-    PostgreSQL holds neither U+0000 nor half a surrogate pair, JSON has no number that is not one, and whoever
-    writes JSON gives up on what is nested deeper than any document is.
+    PostgreSQL holds neither U+0000 nor half a surrogate pair and writes numbers without exponents, JSON has no number
+    that is not one, and whoever writes JSON gives up on what is nested deeper than any document is.
+
+    Raises:
+        ValueError: it holds something of that; the message says what, and where.
     """
-    rest: list[tuple[Any, int]] = [(value, 1)]
+    rest: list[tuple[Any, int, _Place]] = [(value, 1, None)]
     while rest:
-        item, depth = rest.pop()
+        item, depth, place = rest.pop()
         if depth > DEEPEST_JSON:
             raise ValueError(f"JSON must not be nested more than {DEEPEST_JSON} deep")
         if isinstance(item, str):
             if "\0" in item:
-                raise ValueError("text must not contain the character U+0000")
+                raise ValueError(f"text must not contain the character U+0000{_at(place)}")
             item.encode()
         elif isinstance(item, float) and not math.isfinite(item):
             raise ValueError("NaN and Infinity are not JSON")
+        elif isinstance(item, int | float) and not is_storable_number(item):
+            raise ValueError(
+                f"a number must not have more than {LONGEST_NUMBER} characters when it is written without an"
+                f" exponent{_at(place)}: send it as text"
+            )
         elif isinstance(item, dict):
             fields = cast("dict[Any, Any]", item)
-            rest += ((inner, depth + 1) for inner in (*fields.keys(), *fields.values()))
+            for key, inner in fields.items():
+                rest += ((key, depth + 1, (place, key)), (inner, depth + 1, (place, key)))
         elif isinstance(item, list):
-            rest += ((inner, depth + 1) for inner in cast("list[Any]", item))
+            rest += ((inner, depth + 1, (place, at)) for at, inner in enumerate(cast("list[Any]", item)))
     return value
+
+
+def _at(place: _Place) -> str:
+    """Where in a value that is, for people: the last few of the keys and indexes that lead there."""
+    steps: list[str] = []
+    while place is not None:
+        place, step = place
+        steps.append(str(step)[:_SHOWN_CHARACTERS].replace("\0", "\ufffd"))
+    return f" (at {'.'.join(reversed(steps[:_SHOWN_STEPS]))})" if steps else ""
 
 
 class Body(BaseModel):

@@ -8,10 +8,10 @@ from uuid import UUID
 from functions.runner.calls.model import ToolCall
 from functions.runner.calls.native import NativeCalls
 from functions.runner.calls.xml import XmlCalls
-from functions.runner.tools.output import storable
 from shared import events
 from shared.agent_config import ProcessorConfig
 from shared.domain import Json
+from shared.storable import storable_text
 from shared.stream.publisher import DeltaKind, Publisher
 
 # Characters of a malformed call that clients are shown; the model is told what is wrong with it.
@@ -104,14 +104,14 @@ class ResponseProcessor:
 
     async def _reasoning(self, text: str | None) -> None:
         if text:
-            text = storable(text)
+            text = storable_text(text)
             self.response.reasoning += text
             await self._show("reasoning", text)
 
     async def _text(self, text: str | None) -> None:
         if not text:
             return
-        text = storable(text)
+        text = storable_text(text)
         self.response.text += text
         if self._xml is None:
             await self._show("text", text)

@@ -15,6 +15,7 @@ from shared.database.pool import Connection
 from shared.database.queries import queries
 from shared.domain import LARGEST_METADATA_BYTES, Json
 from shared.errors import InvalidRequestError, NotFoundError
+from shared.storable import jsonb
 
 _SQL = queries("assistants")
 
@@ -70,11 +71,16 @@ async def create(
     Raises:
         ConflictError: the account has as many assistants, or bytes, as its plan allows.
     """
-    if await connection.fetchval(_SQL["insert"], assistant_id, account_id, json.dumps(metadata)) is None:
+    if await connection.fetchval(_SQL["insert"], assistant_id, account_id, jsonb(metadata)) is None:
         return False
     await holdings.admit(connection, "assistants", account_id=account_id)
     await connection.execute(
-        _SQL["insert_version"], assistant_id, 1, name, description, config.model_dump_json(exclude_unset=True)
+        _SQL["insert_version"],
+        assistant_id,
+        1,
+        name,
+        description,
+        jsonb(config.model_dump(mode="json", exclude_unset=True)),
     )
     await holdings.admit_bytes(connection, account_id=account_id)
     return True
@@ -104,7 +110,7 @@ async def search(
     descending: bool = True,
 ) -> list[Assistant]:
     """The account's assistants that contain ``metadata`` and have ``name`` in theirs, newest first."""
-    found = (account_id, json.dumps(metadata), name, limit, offset)
+    found = (account_id, jsonb(metadata), name, limit, offset)
     if sort_by == "created_at" and descending:
         rows = await connection.fetch(_SQL["search"], *found)
     else:
@@ -114,7 +120,7 @@ async def search(
 
 async def count(connection: Connection, *, account_id: str, metadata: Json, name: str | None) -> int:
     """How many assistants :func:`search` would find, had it no limit."""
-    return await connection.fetchval(_SQL["count"], account_id, json.dumps(metadata), name)
+    return await connection.fetchval(_SQL["count"], account_id, jsonb(metadata), name)
 
 
 async def versions(
@@ -122,7 +128,7 @@ async def versions(
 ) -> list[Assistant]:
     """All versions of an assistant, newest first; none if its metadata, which all of them share, lacks ``metadata``."""
     rows: Sequence[asyncpg.Record] = await connection.fetch(
-        _SQL["versions"], assistant_id, account_id, limit, offset, json.dumps(metadata)
+        _SQL["versions"], assistant_id, account_id, limit, offset, jsonb(metadata)
     )
     return [_assistant(row) for row in rows]
 
@@ -157,10 +163,10 @@ async def add_version(
         newest + 1,
         name or present.name,
         present.description if description is None else description,
-        change(present.config).model_dump_json(exclude_unset=True),
+        jsonb(change(present.config).model_dump(mode="json", exclude_unset=True)),
     )
     await holdings.admit_bytes(connection, account_id=account_id)
-    changes = (newest + 1, json.dumps(metadata), LARGEST_METADATA_BYTES)
+    changes = (newest + 1, jsonb(metadata), LARGEST_METADATA_BYTES)
     if await connection.fetchval(_SQL["set_version"], assistant_id, *changes) is None:
         raise InvalidRequestError("the assistant's metadata would be too large")
     return await get(connection, assistant_id=assistant_id, account_id=account_id)
@@ -192,4 +198,4 @@ async def catalogue(connection: Connection, kind: CatalogueKind) -> Any:
 
 async def write_catalogue(connection: Connection, kind: CatalogueKind, content: Any) -> None:
     """Say what the runner can do."""
-    await connection.execute(_SQL["write_catalogue"], kind, json.dumps(content))
+    await connection.execute(_SQL["write_catalogue"], kind, jsonb(content))

@@ -4,7 +4,6 @@ Used is what providers report of their answers, and of those that were not taken
 (``shared.context.charging``). A budget is looked at between answers, so that the last one may exceed it.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
@@ -16,6 +15,7 @@ from shared.database.pool import Connection
 from shared.database.queries import queries
 from shared.domain import Json
 from shared.errors import BudgetExceededError, NotFoundError
+from shared.storable import jsonb
 
 _SQL = queries("budgets")
 
@@ -160,4 +160,4 @@ async def charge_unkept(
 
     ``answer_id``: the message's that it would have been. Not fenced: whoever holds the run by now, this was spent.
     """
-    await connection.execute(_SQL["charge_unkept"], answer_id, thread_id, account_id, run_number, json.dumps(charge))
+    await connection.execute(_SQL["charge_unkept"], answer_id, thread_id, account_id, run_number, jsonb(charge))

@@ -10,6 +10,7 @@ import asyncpg
 from shared.database.pool import Connection
 from shared.database.queries import queries
 from shared.domain import Claim, Json, MessageType
+from shared.storable import jsonb
 
 _SQL = queries("context")
 
@@ -200,7 +201,7 @@ async def keep_counts(connection: Connection, counter: Counter, counted: Sequenc
         [one.message_id for one in counted],
         [one.full for one in counted],
         [one.compressed for one in counted],
-        [None if one.form is None else json.dumps(one.form) for one in counted],
+        [None if one.form is None else jsonb(one.form) for one in counted],
         counter.encoding,
         counter.version,
     )
@@ -225,8 +226,8 @@ async def insert_summary(connection: Connection, scope: Scope, summary: NewSumma
         scope.account_id,
         scope.number,
         scope.agent_run_id,
-        json.dumps(summary.content),
-        json.dumps(summary.metadata),
+        jsonb(summary.content),
+        jsonb(summary.metadata),
         *summary.covers,
         summary.follows,
     )

@@ -18,6 +18,7 @@ from shared.database.queries import queries
 from shared.domain import LogHold, ThreadLog
 from shared.errors import LeaseLostError
 from shared.events import Channel, Event, Logged
+from shared.storable import jsonb
 
 _SQL = queries("facts")
 
@@ -37,7 +38,7 @@ async def add(connection: Connection, *, thread_id: UUID, facts: Sequence[Event]
         thread_id,
         [fact.run_id for fact in facts],
         [fact.channel for fact in facts],
-        [json.dumps(fact.data) for fact in facts],
+        [jsonb(fact.data) for fact in facts],
         [fact.timestamp_ms for fact in facts],
     )
 

@@ -13,6 +13,7 @@ from shared.database.pool import Connection
 from shared.database.queries import queries
 from shared.domain import Json
 from shared.errors import InvalidRequestError
+from shared.storable import jsonb
 
 _SQL = queries("idempotency")
 
@@ -62,5 +63,5 @@ class Once:
 
     async def keep(self, connection: Connection, recorded: object) -> None:
         """Keep the answer, as the last statement of that transaction."""
-        answer = json.dumps(self.answer(recorded))
+        answer = jsonb(self.answer(recorded))
         await connection.execute(_SQL["keep"], self.account_id, self.route, self.key, answer)

@@ -10,6 +10,7 @@ from shared.database.pool import Connection
 from shared.database.queries import queries
 from shared.domain import Json, Message, MessageType
 from shared.errors import ConflictError
+from shared.storable import jsonb
 
 _SQL = queries("messages")
 
@@ -68,8 +69,8 @@ async def insert(
             thread_run_id,
             type,
             is_llm_message,
-            json.dumps(content),
-            json.dumps(metadata or {}),
+            jsonb(content),
+            jsonb(metadata or {}),
             *(covers or (None, None)),
         )
     except asyncpg.UniqueViolationError as error:
@@ -82,12 +83,12 @@ async def insert(
 
 async def replace(connection: Connection, *, message_id: UUID, content: Json, metadata: Json) -> None:
     """Write what an open message of the caller's run has become."""
-    await connection.execute(_SQL["replace"], message_id, json.dumps(content), json.dumps(metadata))
+    await connection.execute(_SQL["replace"], message_id, jsonb(content), jsonb(metadata))
 
 
 async def charge(connection: Connection, *, message_id: UUID, charge: Json) -> None:
     """Write what an open message of the caller's run is charged with."""
-    await connection.execute(_SQL["charge"], message_id, json.dumps(charge))
+    await connection.execute(_SQL["charge"], message_id, jsonb(charge))
 
 
 async def content(connection: Connection, *, message_id: UUID, thread_id: UUID, account_id: str) -> Json | None:

@@ -11,6 +11,7 @@ from shared.database.pool import Connection
 from shared.database.queries import queries
 from shared.domain import AgentRun, Json, MultitaskStrategy, RunStatus
 from shared.errors import ConflictError, NotFoundError
+from shared.storable import jsonb
 
 _SQL = queries("runs")
 
@@ -86,8 +87,8 @@ async def insert(
         number,
         assistant_id,
         model,
-        json.dumps(config),
-        json.dumps(metadata),
+        jsonb(config),
+        jsonb(metadata),
         multitask_strategy,
         after_s,
     )

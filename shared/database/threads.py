@@ -13,6 +13,7 @@ from shared.database.pool import Connection
 from shared.database.queries import queries
 from shared.domain import LARGEST_METADATA_BYTES, Json, RunStatus, Thread, ThreadLog
 from shared.errors import ConflictError, InvalidRequestError, NotFoundError
+from shared.storable import jsonb
 
 _SQL = queries("threads")
 
@@ -53,7 +54,7 @@ async def create(
     Raises:
         ConflictError: the account has as many threads as its plan allows.
     """
-    created = await connection.fetchval(_SQL["create"], thread_id, account_id, json.dumps(metadata), is_public)
+    created = await connection.fetchval(_SQL["create"], thread_id, account_id, jsonb(metadata), is_public)
     if created is not None:
         await holdings.admit(connection, "threads", account_id=account_id)
     return created is not None
@@ -115,7 +116,7 @@ async def search(
     descending: bool = True,
 ) -> list[Thread]:
     """The account's threads that contain ``metadata``, newest first; ``None`` among the statuses: never run."""
-    found = (account_id, json.dumps(metadata), thread_ids, limit, offset)
+    found = (account_id, jsonb(metadata), thread_ids, limit, offset)
     words = _words(last_run_statuses)
     if sort_by != "created_at" or not descending:
         rows = await connection.fetch(_SQL["search_sorted"], *found, words, sort_by, descending)
@@ -134,7 +135,7 @@ async def count(
     last_run_statuses: Sequence[RunStatus | None] | None,
 ) -> int:
     """How many threads :func:`search` would find, had it no limit."""
-    return await connection.fetchval(_SQL["count"], account_id, json.dumps(metadata), _words(last_run_statuses))
+    return await connection.fetchval(_SQL["count"], account_id, jsonb(metadata), _words(last_run_statuses))
 
 
 def _words(statuses: Sequence[RunStatus | None] | None) -> list[str] | None:
@@ -150,7 +151,7 @@ async def update(
         NotFoundError: there is none of that id in the account.
         InvalidRequestError: its metadata would be too large with them.
     """
-    changes = (json.dumps(metadata), is_public, LARGEST_METADATA_BYTES)
+    changes = (jsonb(metadata), is_public, LARGEST_METADATA_BYTES)
     if await connection.fetchval(_SQL["update"], thread_id, account_id, *changes) is None:
         await get(connection, thread_id=thread_id, account_id=account_id)
         raise InvalidRequestError("the thread's metadata would be too large: say it in a message or a file")

@@ -10,6 +10,7 @@ import asyncpg
 from shared.database.pool import Connection
 from shared.database.queries import queries
 from shared.domain import Json
+from shared.storable import jsonb
 
 _SQL = queries("tool_executions")
 
@@ -52,7 +53,7 @@ async def begin(connection: Connection, execution: ToolExecution, *, thread_id: 
         execution.assistant_message_id,
         execution.call_index,
         execution.name,
-        json.dumps(execution.arguments),
+        jsonb(execution.arguments),
         execution.form,
         execution.status,
     )
@@ -65,7 +66,7 @@ async def start(connection: Connection, *, assistant_message_id: UUID, call_id: 
 
 async def finish(connection: Connection, *, assistant_message_id: UUID, call_id: str, result: Json) -> bool:
     """Record a call's result; False if it has one already, which stands."""
-    recorded = await connection.fetchval(_SQL["finish"], assistant_message_id, call_id, json.dumps(result))
+    recorded = await connection.fetchval(_SQL["finish"], assistant_message_id, call_id, jsonb(result))
     return recorded is not None
 
 

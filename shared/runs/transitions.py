@@ -25,6 +25,7 @@ from shared.database.queries import queries
 from shared.domain import Claim, Executor, Json, RunStatus
 from shared.errors import LeaseLostError
 from shared.events import Event
+from shared.storable import jsonb
 from shared.stream import log_hold
 from shared.stream.log_hold import SEQ_BLOCK
 
@@ -115,7 +116,7 @@ async def finish(
             held.agent_run_id,
             held.attempt,
             status,
-            None if error is None else json.dumps(error),
+            None if error is None else jsonb(error),
         )
         if ended is None:
             raise LeaseLostError

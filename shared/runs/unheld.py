@@ -11,6 +11,7 @@ from shared.database import Connection, facts, runs, threads, tool_executions, t
 from shared.database.queries import queries
 from shared.database.tool_results import UNKNOWN_OUTCOME
 from shared.domain import AgentRun, Executor, Json, RunStatus
+from shared.storable import jsonb
 from shared.stream import log_hold
 
 _SQL = queries("runs")
@@ -38,7 +39,7 @@ async def end_unheld(
         executor: only if it is this kind's to execute.
         handover_no: only if this is its last hand-over.
     """
-    row = await connection.fetchrow(_SQL["end_unheld"], agent_run_id, status, json.dumps(error), executor, handover_no)
+    row = await connection.fetchrow(_SQL["end_unheld"], agent_run_id, status, jsonb(error), executor, handover_no)
     if row is None:
         return None
     run = runs.agent_run(row)

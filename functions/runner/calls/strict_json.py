@@ -1,14 +1,12 @@
 """JSON that a model wrote, read strictly: what passes can be stored, sent on and written again."""
 
 import json
-import math
-import re
 from typing import Any, NoReturn, cast
+
+from shared.storable import LONGEST_NUMBER, UNSTORABLE_TEXT, is_storable_number
 
 MAX_DEPTH = 100
 _EXCERPT = 60
-# PostgreSQL's jsonb has no U+0000, and UTF-8 no half of a surrogate pair.
-_NOT_STORABLE = re.compile(r"[\x00\ud800-\udfff]")
 
 
 def parse(text: str) -> Any:
@@ -32,7 +30,8 @@ def require_storable(value: Any) -> None:
     """Refuse what JSON in Python can hold and a database or a provider cannot.
 
     Raises:
-        ValueError: a number that is not finite, U+0000, half of a surrogate pair, or more than ``MAX_DEPTH`` levels.
+        ValueError: a number that PostgreSQL writes at length, U+0000, half of a surrogate pair, or more than
+            ``MAX_DEPTH`` levels.
     """
     left: list[tuple[Any, int]] = [(value, 1)]
     while left:
@@ -40,11 +39,11 @@ def require_storable(value: Any) -> None:
         if depth > MAX_DEPTH:
             raise ValueError(f"it is nested deeper than {MAX_DEPTH} levels")
         if isinstance(item, str):
-            if _NOT_STORABLE.search(item):
+            if UNSTORABLE_TEXT.search(item):
                 raise ValueError("it contains U+0000 or half of a surrogate pair")
-        elif isinstance(item, float):
-            if not math.isfinite(item):
-                raise ValueError("it contains a number that is too large")
+        elif isinstance(item, int | float):
+            if not is_storable_number(item):
+                raise ValueError(f"it contains a number that is too large or longer than {LONGEST_NUMBER} digits")
         elif isinstance(item, dict):
             for key, member in cast("dict[str, Any]", item).items():
                 left += [(key, depth), (member, depth + 1)]
@@ -55,7 +54,7 @@ def require_storable(value: Any) -> None:
 def excerpt(text: str) -> str:
     """``text`` in quotes, as short as a message needs it."""
     shown = text if len(text) <= _EXCERPT else f"{text[:_EXCERPT]}…"
-    return json.dumps(shown, ensure_ascii=bool(_NOT_STORABLE.search(shown)))
+    return json.dumps(shown, ensure_ascii=bool(UNSTORABLE_TEXT.search(shown)))
 
 
 def _located(error: json.JSONDecodeError) -> str:

@@ -5,10 +5,11 @@ import math
 
 from functions.runner.tools.errors import InvalidArgumentsError
 from functions.runner.tools.function import ToolContext, ToolFunction
-from functions.runner.tools.output import UnusableOutputError, storable, usable
+from functions.runner.tools.output import UnusableOutputError, usable
 from functions.runner.tools.result import ToolResult
 from shared.domain import Json
 from shared.errors import SunaError
+from shared.storable import storable_text
 from shared.telemetry import logger
 
 # How long a function that was cancelled may take to clean up before it is left behind.
@@ -54,7 +55,7 @@ async def _call(function: ToolFunction, arguments: Json, context: ToolContext) -
             raise
         return _failed(function, "it was cancelled from within")
     except InvalidArgumentsError as error:
-        return ToolResult(False, storable(error.message))
+        return ToolResult(False, storable_text(error.message))
     except UnusableOutputError as error:
         logger.warning("a tool's output is of no use", extra={"tool": function.name})
         return ToolResult(
@@ -70,7 +71,7 @@ async def _call(function: ToolFunction, arguments: Json, context: ToolContext) -
 
 
 def _failed(function: ToolFunction, why: str) -> ToolResult:
-    return ToolResult(False, storable(f"The tool {function.name!r} failed: {why[:_MAX_ERROR]}"))
+    return ToolResult(False, storable_text(f"The tool {function.name!r} failed: {why[:_MAX_ERROR]}"))
 
 
 async def _end(task: asyncio.Task[ToolResult], function: ToolFunction) -> None:

@@ -4,22 +4,30 @@ SELECT run_number, position FROM messages
 WHERE message_id = $1 AND thread_id = $2 AND account_id = $3 AND NOT hidden
 
 -- name: until
--- The last $6 visible messages up to a place, newest first: at most $7 bytes of content, but one message at least.
--- $5 NULL: up to the end of the run number $4; both NULL: of the whole thread.
-SELECT * FROM (
-    SELECT *, octet_length(content::text) AS bytes,
-        sum(octet_length(content::text)) OVER (ORDER BY run_number DESC, position DESC) AS bytes_to_here
-    FROM (
-        SELECT * FROM messages
+-- The last $6 visible messages up to a place, newest first: at most $7 bytes of content, but one message at least; read
+-- as for `list` of messages. $5 NULL: up to the end of the run number $4; both NULL: of the whole thread.
+WITH RECURSIVE page AS (
+    (
+        SELECT *, octet_length(content::text)::bigint AS bytes_to_here, 1 AS number FROM messages
         WHERE thread_id = $1 AND account_id = $2 AND NOT hidden
           AND ($4::int IS NULL OR run_number < $4 OR (run_number = $4 AND ($5::int IS NULL OR position <= $5)))
           AND ($3::uuid IS NULL OR agent_run_id = $3)
         ORDER BY run_number DESC, position DESC
-        LIMIT $6
-    ) page
-) sized
-WHERE bytes_to_here <= $7 OR bytes_to_here = bytes
-ORDER BY run_number DESC, position DESC
+        LIMIT 1
+    )
+    UNION ALL
+    SELECT next.*, page.bytes_to_here + octet_length(next.content::text), page.number + 1
+    FROM page, LATERAL (
+        SELECT * FROM messages
+        WHERE thread_id = $1 AND account_id = $2 AND NOT hidden
+          AND (run_number, position) < (page.run_number, page.position)
+          AND ($3::uuid IS NULL OR agent_run_id = $3)
+        ORDER BY run_number DESC, position DESC
+        LIMIT 1
+    ) next
+    WHERE page.number < $6 AND page.bytes_to_here < $7
+)
+SELECT * FROM page WHERE number = 1 OR bytes_to_here <= $7 ORDER BY number
 
 -- name: last_input
 -- The place of the last message that a run was started with: those before its first answer.

@@ -59,4 +59,32 @@ MUTANTS: tuple[Mutant, ...] = (
         "",
         "tests/integration/loop/test_regressions.py::test_an_error_that_would_come_again_ends_the_run_at_once",
     ),
+    Mutant(
+        "a client's numbers are as long as PostgreSQL writes them",
+        "functions/api/wire.py",
+        "elif isinstance(item, int | float) and not is_storable_number(item):",
+        "elif False:",
+        "tests/unit/test_storable.py::test_a_client_is_told_which_number_is_too_long_and_what_to_do",
+    ),
+    Mutant(
+        "what goes into a statement grows in it",
+        "shared/storable.py",
+        "return json.dumps(storable(value))",
+        "return json.dumps(value)",
+        "tests/integration/test_jsonb.py",
+    ),
+    Mutant(
+        "a statement's JSON is written without the one function for it",
+        "shared/database/facts.py",
+        "[jsonb(fact.data) for fact in facts],",
+        "[__import__('json').dumps(fact.data) for fact in facts],",
+        "tests/unit/test_storable.py::test_every_statements_json_is_made_storable",
+    ),
+    Mutant(
+        "a page of messages is rendered whole",
+        "shared/database/sql/messages.sql",
+        "WHERE page.number < $3 AND page.bytes_to_here < $5",
+        "WHERE page.number < $3",
+        "tests/integration/test_jsonb.py::test_a_page_renders_no_more_than_is_answered",
+    ),
 )

@@ -4,10 +4,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from hypothesis import strategies as st
+
 from functions.runner.calls.model import ToolCall
 from functions.runner.calls.native import NativeCalls
 from functions.runner.calls.xml import XmlCalls
 from shared.domain import Json
+from shared.storable import LONGEST_NUMBER
+
+# Longer ones are refused.
+FLOATS = st.just(0.0) | st.floats(1e-15, 1e15) | st.floats(-1e15, -1e-15)
+INTEGERS = st.integers(1 - 10 ** (LONGEST_NUMBER - 1), 10**LONGEST_NUMBER - 1)
+NUMBERS = INTEGERS | FLOATS
 
 MESSAGE_ID = UUID("00000000-0000-4000-8000-000000000001")
 

@@ -8,12 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.domain import Json
-from tests.unit.calls.cutting import cut, delta, parse_native
+from tests.unit.calls.cutting import NUMBERS, cut, delta, parse_native
 
 CHARACTERS = st.characters(exclude_categories=["Cs"], exclude_characters="\x00")
-LEAVES = (
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(CHARACTERS)
-)
+LEAVES = st.none() | st.booleans() | NUMBERS | st.text(CHARACTERS)
 VALUES = st.recursive(
     LEAVES,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(CHARACTERS, max_size=5), inner, max_size=3),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from functions.runner.calls.tags import MAX_TAG
 from functions.runner.calls.xml import XmlCalls
 from shared.domain import Json
-from tests.unit.calls.cutting import MESSAGE_ID, Parsed, cut, parse_xml
+from tests.unit.calls.cutting import FLOATS, INTEGERS, MESSAGE_ID, NUMBERS, Parsed, cut, parse_xml
 
 HELD_BACK = len("<function_calls>") - 1
 PIECES = [
@@ -102,9 +102,7 @@ CHARACTERS = st.characters(exclude_categories=["Cs"], exclude_characters="\x00")
 ATTRIBUTES = st.text(CHARACTERS, min_size=1, max_size=20).filter(lambda name: name == name.strip())
 SPACES = st.sampled_from(["", " ", "\n", "\n\t  "])
 TEXTS = (st.text(CHARACTERS) | SOUP).filter(lambda text: "\x00" not in text and not re.search(r"</parameter\s*>", text))
-LEAVES = (
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(CHARACTERS)
-)
+LEAVES = st.none() | st.booleans() | NUMBERS | st.text(CHARACTERS)
 VALUES = st.recursive(
     LEAVES,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(CHARACTERS, max_size=5), inner, max_size=4),
@@ -121,8 +119,8 @@ def _value(draw: st.DrawFn) -> tuple[str, Any, str]:
         return kind, text, text
     value = draw(
         {
-            "integer": st.integers(),
-            "number": st.floats(allow_nan=False, allow_infinity=False),
+            "integer": INTEGERS,
+            "number": FLOATS,
             "boolean": st.booleans(),
             "array": st.lists(VALUES, max_size=4),
             "object": st.dictionaries(st.text(CHARACTERS, max_size=5), VALUES, max_size=4),
