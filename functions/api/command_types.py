@@ -14,7 +14,7 @@ from pydantic import (
 )
 
 from functions.api.stops import CancelAction
-from functions.api.wire import Body, RunCreate, WireRunStatus
+from functions.api.wire import Body, Fields, RunCreate, WireRunStatus
 from shared.domain import LONGEST_CALL_ID, Scope
 from shared.events import CHANNELS
 
@@ -34,7 +34,7 @@ class Command(BaseModel):
 
     id: int = Field(ge=0)
     method: str = Field(max_length=100)
-    params: dict[str, Any] = Field(default_factory=dict[str, Any])
+    params: Fields = Field(default_factory=dict[str, Any])
 
 
 class SubscribeParams(Body):
@@ -113,8 +113,8 @@ class CancelParams(Body):
 class StateGetParams(Body):
     """``params`` of ``state.get``. ``keys``: of ``values``; without it, all."""
 
-    namespace: list[str] = Field(default_factory=list[str], max_length=32)
-    keys: list[str] | None = Field(default=None, max_length=32)
+    namespace: list[Annotated[str, Field(max_length=_LONGEST_NAME)]] = Field(default_factory=list[str], max_length=32)
+    keys: list[Annotated[str, Field(max_length=_LONGEST_NAME)]] | None = Field(default=None, max_length=32)
 
 
 class NoParams(BaseModel):

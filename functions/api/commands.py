@@ -24,6 +24,7 @@ from functions.api.errors import appearance
 from functions.api.idempotency import NewOnce, without_key
 from functions.api.runs import respond, start_run
 from functions.api.stops import cancel
+from functions.api.values import require_few_values
 from functions.api.wire import RunCreate, WireRun
 from shared.database import Connection, connection, threads
 from shared.database.idempotency import ReplayedError
@@ -121,6 +122,7 @@ def _id(fields: Json) -> int | None:
 
 
 def _parse(body: str) -> Json:
+    require_few_values(body.encode(errors="replace"))
     try:
         parsed: Any = json.loads(body)
     except (ValueError, RecursionError) as error:  # also a number of too many digits

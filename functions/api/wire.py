@@ -81,6 +81,12 @@ DEEPEST_JSON = 64
 LARGEST_METADATA_BYTES = 64 * 1024
 
 
+# Of what clients send. The body's values are bounded altogether, too (functions.api.values).
+MOST_KEYS = 1000
+MOST_ITEMS = 1000
+MOST_MESSAGE_VALUES = 20_000
+
+
 class ErrorBody(BaseModel):
     """What every error answers: a stable ``code``, a ``message`` that says what to do, ``detail`` if there is more."""
 
@@ -159,7 +165,11 @@ def _small(metadata: dict[str, Any]) -> dict[str, Any]:
     return metadata
 
 
-Metadata = Annotated[dict[str, Any], AfterValidator(_small)]
+Fields = Annotated[dict[str, Any], Field(max_length=MOST_KEYS)]
+"""An object of which a client chooses the names."""
+Words = Annotated[list[Annotated[str, Field(max_length=200)]], Field(max_length=64)]
+"""Names of what there is: fields to select, modes of a stream."""
+Metadata = Annotated[Fields, AfterValidator(_small)]
 """What clients note about what is theirs. It comes with every item of a list, so it is bounded."""
 
 
@@ -190,14 +200,14 @@ class ThreadPatch(Body):
 class ThreadSearch(Body):
     """Body of ``POST /threads/search``."""
 
-    ids: list[UUID] | None = None
+    ids: list[UUID] | None = Field(default=None, max_length=MOST_ITEMS)
     metadata: Metadata | None = None
     status: WireThreadStatus | None = None
     limit: int = Field(default=10, ge=1, le=1000)
     offset: int = Field(default=0, ge=0, lt=2**63)
     sort_by: ThreadSortBy = "created_at"
     sort_order: Literal["asc", "desc"] = "desc"
-    select: list[str] | None = None
+    select: Words | None = None
     values: Any = None
     extract: Any = None
 
@@ -207,12 +217,28 @@ class ThreadSearch(Body):
         return cls.model_fields[info.field_name].get_default() if value is None else value
 
 
+def _few(content: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    rest: list[Any] = [content]
+    count = 0
+    while rest:
+        item = rest.pop()
+        inner = list(cast("dict[str, Any]", item).values()) if isinstance(item, dict) else item
+        if isinstance(inner, list):
+            count += len(cast("list[Any]", inner))
+            rest += inner
+        if count > MOST_MESSAGE_VALUES:
+            raise ValueError(
+                f"a message has at most {MOST_MESSAGE_VALUES:,} values: send the rest as a file, or as text"
+            )
+    return content
+
+
 class InputMessage(Body):
     """A message as OpenAI (``role``) or LangChain (``type``) writes it; ``content`` is text or content blocks."""
 
     role: str | None = None
     type: str | None = None
-    content: str | list[dict[str, Any]]
+    content: str | Annotated[list[Fields], Field(max_length=MOST_ITEMS), AfterValidator(_few)]
     id: UUID | None = None
     tool_call_id: str | None = None
 
@@ -235,7 +261,7 @@ class InputMessage(Body):
 class RunInput(Body):
     """``input`` of a run: the messages to append to the thread. A string is one message of the user."""
 
-    messages: list[InputMessage] = Field(default_factory=list[InputMessage])
+    messages: list[InputMessage] = Field(default_factory=list[InputMessage], max_length=MOST_ITEMS)
 
     @field_validator("messages", mode="before")
     @classmethod
@@ -251,7 +277,7 @@ class RunConfig(Body):
     :class:`shared.agent_config.RunOptions`; what is neither is ignored, for clients put ids of their own there.
     """
 
-    configurable: dict[str, Any] = Field(default_factory=dict[str, Any])
+    configurable: Fields = Field(default_factory=dict[str, Any])
 
 
 class RunCommand(Body):
@@ -271,7 +297,7 @@ class RunCreate(Body):
     multitask_strategy: MultitaskStrategy = "enqueue"
     if_not_exists: Literal["create", "reject"] = "reject"
     after_seconds: float = Field(default=0, ge=0, le=7 * 24 * 3600)
-    stream_mode: list[str] | None = None
+    stream_mode: Words | None = None
     webhook: str | None = None
     interrupt_before: Any = None
     interrupt_after: Any = None

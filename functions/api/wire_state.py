@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field, model_validator
 
-from functions.api.wire import Body, RunInput, wire_run_error
+from functions.api.wire import Body, Fields, RunInput, Words, wire_run_error
 from shared.database.checkpoints import Interrupt
 from shared.domain import UNFINISHED, Json, Message, Thread
 from shared.errors import InvalidRequestError
@@ -66,7 +66,7 @@ class StateAtCheckpoint(Body):
     """Body of ``POST /threads/{thread_id}/state/checkpoint``."""
 
     checkpoint: CheckpointBody = Field(default_factory=CheckpointBody)
-    select: list[str] | None = None
+    select: Words | None = None
 
 
 class StateUpdate(Body):
@@ -95,9 +95,9 @@ class HistorySearch(Body):
 
     limit: int = Field(default=10, ge=1, le=1000)
     before: UUID | BeforeConfig | CheckpointBody | None = None
-    metadata: dict[str, Any] | None = None
+    metadata: Fields | None = None
     checkpoint: CheckpointBody | None = None
-    select: list[str] | None = None
+    select: Words | None = None
 
     @property
     def before_id(self) -> UUID | None:

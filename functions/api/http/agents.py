@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from functions.api.http.assistants import DEFAULT_ASSISTANT, WireAssistant, get_assistant
 from functions.api.http.identity import Caller
-from functions.api.wire import Body, RunInput
+from functions.api.wire import Body, Fields, RunInput
 from shared.agent_config import AgentConfig, RunOptions
 from shared.database import assistants, connection
 from shared.domain import Json
@@ -22,7 +22,7 @@ class AgentSearch(Body):
     """Body of ``POST /agents/search``."""
 
     name: str | None = None
-    metadata: dict[str, Any] | None = None
+    metadata: Fields | None = None
     limit: int = Field(default=10, ge=1, le=1000)
     offset: int = Field(default=0, ge=0, lt=2**63)
 

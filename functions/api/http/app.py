@@ -33,6 +33,9 @@ from shared.database.idempotency import ReplayedError
 from shared.errors import SunaError
 from shared.telemetry import logger
 
+# More of them tell nobody more.
+_MOST_PROBLEMS = 100
+
 
 def build_app() -> FastAPI:
     """The application, with nothing opened yet."""
@@ -109,7 +112,7 @@ async def _validation_error(_request: Request, error: Exception) -> JSONResponse
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class only
     problems = [
         {"field": ".".join(str(part) for part in problem["loc"]), "problem": problem["msg"]}
-        for problem in error.errors()
+        for problem in error.errors()[:_MOST_PROBLEMS]
     ]
     first = problems[0]
     return _answer(422, "invalid_argument", f"{first['field']}: {first['problem']}", problems)

@@ -12,7 +12,7 @@ from functions.api import assistants as agents
 from functions.api.http.idempotency import Idempotency
 from functions.api.http.identity import Caller
 from functions.api.http.pages import page_of
-from functions.api.wire import Body, Metadata
+from functions.api.wire import Body, Fields, Metadata, Words
 from functions.api.wire_state import selected
 from shared.agent_config import DEFAULT_AGENT, DEFAULT_ASSISTANT_ID, MASKED, AgentConfig
 from shared.database import assistants, connection, threads, transaction
@@ -28,7 +28,7 @@ GRAPH_ID = "agent"
 class Config(Body):
     """``configurable``: the fields of :class:`shared.agent_config.AgentConfig`."""
 
-    configurable: dict[str, Any] = Field(default_factory=dict[str, Any])
+    configurable: Fields = Field(default_factory=dict[str, Any])
 
 
 class AssistantCreate(Body):
@@ -65,7 +65,7 @@ class AssistantSearch(Body):
     offset: int = Field(default=0, ge=0, lt=2**63)
     sort_by: Literal["assistant_id", "graph_id", "name", "created_at", "updated_at"] | None = None
     sort_order: Literal["asc", "desc"] | None = None
-    select: list[str] | None = None
+    select: Words | None = None
 
 
 class VersionsSearch(Body):

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from functions.api.errors import appearance
 from functions.api.request_log import path_of, request_fields
+from functions.api.values import require_few_values
 from functions.api.wire import ErrorBody
 from shared.errors import BodyTooLargeError, InvalidRequestError, SunaError
 from shared.telemetry import bound, logger
@@ -18,6 +19,8 @@ from shared.telemetry import bound, logger
 # Where a request's state holds what the answer says of the account's rate, whatever the answer is.
 RATE_HEADERS = "rate_headers"
 LARGEST_BODY_BYTES = 4 * 1024 * 1024
+# As many as Starlette takes of a form in parts.
+_MOST_FORM_FIELDS = 1000
 # A function's answer is 6 MB of JSON at most, with the body as a string in it.
 LARGEST_ANSWER_BYTES = 5_900_000
 # An answer is data for a program: no browser is to guess that it is a page, frame it, or keep it for somebody else.
@@ -82,8 +85,10 @@ class RequestMiddleware:
 
         query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         with bound(request_id=request_id, **request_fields(_event(scope), query)):
-            if len(first.get("body", b"")) > LARGEST_BODY_BYTES:
-                await _refusal(BodyTooLargeError())(scope, receive_again, send_noting)
+            try:
+                _check(scope, first.get("body", b""))
+            except SunaError as error:
+                await _refusal(error)(scope, receive_again, send_noting)
             else:
                 await self._app(scope, receive_again, send_noting)
             logger.info(
@@ -95,6 +100,19 @@ class RequestMiddleware:
                     "duration_ms": round((time.perf_counter() - begun) * 1000, 1),
                 },
             )
+
+
+def _check(scope: Scope, body: bytes) -> None:
+    """Refuse a body that is too much before anybody reads it."""
+    if len(body) > LARGEST_BODY_BYTES:
+        raise BodyTooLargeError
+    content_type = next((value for name, value in scope["headers"] if name == b"content-type"), b"").lower()
+    if content_type.startswith(b"application/x-www-form-urlencoded"):
+        if body.count(b"&") + body.count(b";") > _MOST_FORM_FIELDS:
+            raise InvalidRequestError(f"a form has at most {_MOST_FORM_FIELDS:,} fields")
+    elif not content_type.startswith(b"multipart/form-data"):
+        # Starlette counts the parts of such a form; its files are any bytes.
+        require_few_values(body)
 
 
 def _event(scope: Scope) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from functions.api.limits.waits import waiting
 from functions.api.runs import start_run
 from functions.api.slices import SLICE_S, Slice
 from functions.api.stream_modes import STREAM_MODES
-from functions.api.wire import RunCreate, WireRun
+from functions.api.wire import RunCreate, WireRun, Words
 from shared.database import connection, runs, threads
 from shared.database.idempotency import ReplayedError
 from shared.domain import TERMINAL, AgentRun, Json, ThreadLog
@@ -50,7 +50,7 @@ async def stream_new_run(caller: Caller, thread_id: UUID, body: RunCreate, idemp
 class StreamQuery(BaseModel):
     """The query of a stream. Without ``stream_mode``: values, messages-tuple, updates, custom."""
 
-    stream_mode: list[str] = Field(default_factory=list[str])
+    stream_mode: Words = Field(default_factory=list[str])
     cancel_on_disconnect: bool = False
 
 

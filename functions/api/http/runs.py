@@ -13,7 +13,7 @@ from functions.api.http.identity import Caller
 from functions.api.limits.waits import waiting
 from functions.api.runs import start_run
 from functions.api.stops import CancelAction
-from functions.api.wire import RunCreate, RunsCancel, WireRun, WireRunStatus, run_statuses
+from functions.api.wire import RunCreate, RunsCancel, WireRun, WireRunStatus, Words, run_statuses
 from functions.api.wire_state import selected
 from shared.database import connection, runs, threads
 
@@ -40,7 +40,7 @@ async def list_runs(
     offset: Annotated[int, Query(ge=0, lt=2**63)] = 0,
     status: WireRunStatus | None = None,
     *,
-    select: Annotated[list[str] | None, Query()] = None,
+    select: Annotated[Words | None, Query()] = None,
 ) -> Any:
     """The thread's runs, newest first; with ``select`` only these fields of them."""
     async with connection() as taken:

@@ -39,7 +39,7 @@ async def initiate_agent(
     prompt: Annotated[str, AfterValidator(storable), Form(min_length=1)],
     asked: Annotated[AgentStart, Form()],
     idempotency: Idempotency,
-    files: Annotated[list[UploadFile] | None, File()] = None,
+    files: Annotated[list[UploadFile] | None, File(max_length=64)] = None,
 ) -> AgentInitiated:
     """Create a thread with ``prompt`` and the files, and start a run on it. Larger files: ``/threads/{id}/files``."""
     thread_id = uuid4()

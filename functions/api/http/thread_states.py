@@ -11,6 +11,7 @@ from functions.api.attachments import attach
 from functions.api.http.idempotency import Idempotency
 from functions.api.http.identity import Caller
 from functions.api.http.reading import reading
+from functions.api.wire import Words
 from functions.api.wire_state import (
     HistorySearch,
     StateAtCheckpoint,
@@ -26,7 +27,7 @@ from shared.runs.appending import append_while_idle
 
 router = APIRouter(prefix="/threads/{thread_id}", tags=["states"])
 
-Select = Annotated[list[str] | None, Query()]
+Select = Annotated[Words | None, Query()]
 
 
 @router.get("/state", response_model=ThreadState)

@@ -278,4 +278,25 @@ MUTANTS: tuple[Mutant, ...] = (
         '{line} {inner.f_code.co_name} {inner.f_locals}"',
         "tests/unit/test_watchdog.py::test_what_stands_is_named_without_its_values_and_counted",
     ),
+    Mutant(
+        "a body has as many values as fit into it",
+        "functions/api/http/middleware.py",
+        "        require_few_values(body)",
+        "        pass",
+        "tests/unit/test_values.py::test_a_body_of_very_many_values_is_refused_before_it_is_read",
+    ),
+    Mutant(
+        "of two million errors each is told",
+        "functions/api/http/app.py",
+        "error.errors()[:_MOST_PROBLEMS]",
+        "error.errors()",
+        "tests/unit/test_values.py::test_of_very_many_errors_a_hundred_are_told",
+    ),
+    Mutant(
+        "a list of ids is as long as the body",
+        "functions/api/wire.py",
+        "    ids: list[UUID] | None = Field(default=None, max_length=MOST_ITEMS)",
+        "    ids: list[UUID] | None = None",
+        "tests/unit/test_values.py::test_every_list_and_every_open_object_that_is_taken_says_how_many_it_takes",
+    ),
 )
