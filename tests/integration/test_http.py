@@ -343,3 +343,25 @@ def test_a_body_that_is_no_json_is_refused_under_an_idempotency_key_too(
     for body in ("not JSON", "[" * 20_000):
         answer = http.request("POST", "/threads", body, account_id=account_id, headers=headers)
         assert answer.status in {400, 422}
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"headers": {"x-foo": "\udcff"}},
+        {"headers": {"x-\udcff": "1"}},
+        {"headers": {"host": "a:b:c"}},
+        {"headers": {"host": "a:port"}},
+        {"query": "a=\udcff"},
+    ],
+    ids=["header", "header's name", "host", "port", "query"],
+)
+def test_bytes_that_are_no_text_are_the_clients_mistake(http: HttpApi, odd: dict[str, Any]) -> None:
+    _refused(http.request("GET", "/nowhere", **odd), 400, "invalid_argument")
+    _refused(http.request("GET", "/ok\udcff"), 400, "invalid_argument")
+    _refused(http.request("POST", "/nowhere", "\udcff"), 400, "invalid_argument")
+
+
+def test_a_path_of_bytes_is_not_there(http: HttpApi, account_id: str) -> None:
+    _refused(http.request("GET", "/threads/%FF", account_id=account_id), 422, "invalid_argument")
+    _refused(http.request("GET", "/%FF", account_id=account_id), 404, "not_found")

@@ -87,4 +87,11 @@ MUTANTS: tuple[Mutant, ...] = (
         "WHERE page.number < $3",
         "tests/integration/test_jsonb.py::test_a_page_renders_no_more_than_is_answered",
     ),
+    Mutant(
+        "bytes that are no text stop the function",
+        "functions/api/http/main.py",
+        "    if not _is_readable(event):",
+        "    if False:",
+        "tests/integration/test_http.py::test_bytes_that_are_no_text_are_the_clients_mistake",
+    ),
 )
