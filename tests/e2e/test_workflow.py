@@ -64,14 +64,15 @@ def set_time_limit(functions: Any, name: str, seconds: int) -> None:
 
 
 async def finished_execution(stack: RunningStack, run_id: str) -> dict[str, Any]:
-    """The output of the run's execution, which succeeded."""
+    """The output of the run's last execution, which succeeded. One that nobody woke up for is followed by another."""
     workflows = stack.aws("stepfunctions")
     arn = workflows.list_state_machines()["stateMachines"][0]["stateMachineArn"]
 
     async def ask() -> list[dict[str, Any]]:
         found = workflows.list_executions(stateMachineArn=arn)["executions"]
-        return [execution for execution in found if execution["name"] == f"{run_id}-1"]
+        return [execution for execution in found if execution["name"].startswith(f"{run_id}-")]
 
-    (execution,) = await eventually(ask, lambda found: bool(found) and found[0]["status"] != "RUNNING")
+    found = await eventually(ask, lambda found: bool(found) and all(one["status"] != "RUNNING" for one in found))
+    execution = max(found, key=lambda one: int(one["name"].removeprefix(f"{run_id}-")))
     assert execution["status"] == "SUCCEEDED"
     return json.loads(workflows.describe_execution(executionArn=execution["executionArn"])["output"])

@@ -198,6 +198,7 @@ INSERTS = {
     (plans, "file_limits"),
     (plans, "connection_limits"),
     (plans, "answer_tool_calls"),
+    (plans, "models"),
     (api_keys, "create"),
     (assistants, "create"),
     (tool_executions, "begin"),
