@@ -255,7 +255,7 @@ class InputMessage(Body):
         content: Json = {"role": message_type, "content": self.content}
         if self.tool_call_id is not None:
             content["tool_call_id"] = self.tool_call_id
-        return NewMessage(type=message_type, content=content, message_id=self.id or uuid4())
+        return NewMessage(type=message_type, content=content, message_id=self.id)
 
 
 class RunInput(Body):

@@ -258,26 +258,11 @@ class Execution:
             manager = ThreadManager(
                 claim, agent=agent, llm=self._llm, context_manager=self._context_manager, publisher=publisher
             )
-            task = asyncio.create_task(manager.advance(budget.at_most(capped_s)))
-            interruption.guard(task)
             try:
-                outcome = await task
-            except asyncio.CancelledError:
-                if interruption.lost:
-                    await manager.lose()
-                    raise LeaseLostError from None
-                if interruption.stop is None:
-                    if not interruption.drained:
-                        raise
-                    await manager.abandon()
-                    return Outcome("out_of_time")
-                await manager.cut_off("stopped")
-                outcome = Outcome("stopped", error=stop_error(interruption.stop))
+                outcome = await _interruptible(manager, interruption, budget.at_most(capped_s))
             except DEFECTS as error:
                 await manager.abandon(error_of_defect(error))
                 raise
-            finally:
-                task.cancel()
             return replace(outcome, near_budget=manager.near_budget)
 
     async def _after(self, claim: Claim, outcome: Outcome) -> Executed:
@@ -304,6 +289,27 @@ def _wrong(error: ValidationError) -> str:
     """What is wrong where, without what stands there: that may be somebody's credential."""
     found = error.errors(include_url=False, include_context=False, include_input=False)
     return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in found)[:2000]
+
+
+async def _interruptible(manager: ThreadManager, interruption: Interruption, budget: Budget) -> Outcome:
+    """Advance until the run ends, ``budget`` does, or something interrupts; what has begun is then closed."""
+    task = asyncio.create_task(manager.advance(budget))
+    interruption.guard(task)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        if interruption.lost:
+            await manager.lose()
+            raise LeaseLostError from None
+        if interruption.stop is not None:
+            await manager.cut_off("stopped")
+            return Outcome("stopped", error=stop_error(interruption.stop))
+        if not interruption.drained:
+            raise
+        await manager.abandon()
+        return Outcome("out_of_time")
+    finally:
+        task.cancel()
 
 
 async def _start_workflow(claim: Claim, *, handover_no: int, next_step: NextStep) -> None:

@@ -23,6 +23,7 @@ from shared.context.manager import Context, ContextManager
 from shared.database import budgets, connection, messages, tool_executions
 from shared.domain import Claim, Json
 from shared.llm import Llm, canonical, usage_of
+from shared.message_ids import new_message_id
 from shared.model_names import refusal
 from shared.prices import Prices
 from shared.stream.publisher import Publisher
@@ -243,7 +244,7 @@ class ThreadManager:
             self._claim,
             agent=self._agent,
             model=attempt.model,
-            message_id=uuid4(),
+            message_id=new_message_id(),
             thread_run_id=uuid4(),
             publisher=self._publisher,
             transcript=self._transcript,

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from functools import partial
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from shared import provider_errors
 from shared.context import charging, summary_text
@@ -21,6 +21,7 @@ from shared.database.context import NewSummary, Row, Scope
 from shared.domain import Json
 from shared.errors import SunaError
 from shared.llm import Completion, Llm, ModelError, is_passing
+from shared.message_ids import new_message_id
 from shared.prices import Prices
 from shared.telemetry import logger
 
@@ -71,7 +72,7 @@ class _Task:
     chunk_limit: int
     tail: Tail
     covered: Sequence[Sequence[Row]]
-    summary_id: UUID = field(default_factory=uuid4)
+    summary_id: UUID = field(default_factory=new_message_id)
     charges: list[Json] = field(default_factory=list[Json])
     """What the model's answers are charged with, so far."""
 

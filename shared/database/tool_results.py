@@ -1,6 +1,6 @@
 """Results of tool calls in PostgreSQL: in the call's row, among the messages, and as a fact for subscribers."""
 
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from shared import events
 from shared.agent_config import XmlAddingStrategy
@@ -9,6 +9,7 @@ from shared.database.pool import Connection
 from shared.database.tool_executions import ToolExecution
 from shared.domain import Json
 from shared.events import Event
+from shared.message_ids import new_message_id
 
 UNKNOWN_OUTCOME = (
     "The outcome of this call is unknown: the process that executed it died. It may have had its effects; "
@@ -50,7 +51,7 @@ async def put_among_messages(
     """Put a recorded result among the thread's messages, as ``text``, where the model sees it."""
     await messages.insert(
         connection,
-        message_id=uuid4(),
+        message_id=new_message_id(),
         thread_id=thread_id,
         account_id=account_id,
         # Behind the call's own message, also when a later run answers it.

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from shared.database import holdings, messages, plans, threads, transaction
+from shared.database import holdings, plans, threads, transaction
 from shared.database.idempotency import Once
 from shared.errors import ConflictError
-from shared.runs.record import NewMessage
+from shared.runs.record import NewMessage, insert_message
 
 
 async def append_while_idle(
@@ -17,6 +17,7 @@ async def append_while_idle(
     Raises:
         NotFoundError: the thread does not exist in the account.
         ConflictError: a run of it is unfinished; the id of a message is taken; it would have too many messages.
+        InvalidRequestError: the id of a message is not the client's to choose.
         ReplayedError: the request of ``once`` was carried out before.
     """
     last: UUID | None = None
@@ -29,16 +30,7 @@ async def append_while_idle(
             raise ConflictError(f"the thread is busy with run {str(usage.busy_with)!r}: wait for its end, or cancel it")
         usage.admit_messages(len(new))
         for item in new:
-            message = await messages.insert(
-                connection,
-                message_id=item.message_id,
-                thread_id=thread_id,
-                account_id=account_id,
-                run_number=number,
-                type=item.type,
-                content=item.content,
-            )
-            last = message.message_id
+            last = await insert_message(connection, item, thread_id=thread_id, account_id=account_id, run_number=number)
         await holdings.admit_bytes(connection, account_id=account_id)
         if once is not None:
             await once.keep(connection, last)

@@ -25,7 +25,8 @@ from shared.database import (
 from shared.database.files import File
 from shared.database.idempotency import Once
 from shared.domain import AgentRun, Json, MessageType, MultitaskStrategy, Thread
-from shared.errors import ConflictError, NoSuchInterruptError, NotFoundError, QueueUnavailableError
+from shared.errors import ConflictError, InvalidRequestError, NoSuchInterruptError, NotFoundError, QueueUnavailableError
+from shared.message_ids import is_made_here, new_message_id
 from shared.runs.patience import patience_s
 from shared.telemetry import logger
 
@@ -35,11 +36,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class NewMessage:
-    """A message to append: ``content`` as the model is given it, with its ``role``."""
+    """A message to append: ``content`` as the model is given it, with its ``role``.
+
+    ``message_id``: the one that the client has chosen; ``None``: it gets one.
+    """
 
     type: MessageType
     content: Json
-    message_id: UUID = field(default_factory=uuid4)
+    message_id: UUID | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +87,7 @@ async def record_run(new: NewRun, *, once: Once | None = None) -> AgentRun:
             strategy has ended.
         BudgetExceededError: the account has used what its plan allows a day.
         ForbiddenError: its plan does not allow one of the ``models``.
+        InvalidRequestError: a message's id is not the client's to choose.
         NoSuchInterruptError: what it ``follows`` is not the thread's newest run any more.
         ReplayedError: the request of ``once`` was carried out before.
         DatabaseUnavailableError, QueueUnavailableError: nothing was recorded.
@@ -131,14 +136,12 @@ async def record_run(new: NewRun, *, once: Once | None = None) -> AgentRun:
             for file in new.files:
                 await files.insert(connection, file)
             for item in new.messages:
-                await messages.insert(
+                await insert_message(
                     connection,
-                    message_id=item.message_id,
+                    item,
                     thread_id=new.thread_id,
                     account_id=new.account_id,
                     run_number=number,
-                    type=item.type,
-                    content=item.content,
                     agent_run_id=new.agent_run_id,
                 )
             await holdings.admit_bytes(connection, account_id=new.account_id)
@@ -186,12 +189,52 @@ def _taken(thread_id: UUID) -> ConflictError:
     return ConflictError(f"the id {str(thread_id)!r} is taken: choose another one for a new thread")
 
 
+async def insert_message(
+    connection: Connection,
+    new: NewMessage,
+    *,
+    thread_id: UUID,
+    account_id: str,
+    run_number: int,
+    agent_run_id: UUID | None = None,
+) -> UUID:
+    """Append what a client says, at the next position of ``run_number``; returns its id.
+
+    The caller holds the thread's row lock.
+
+    Raises:
+        InvalidRequestError: the client has chosen an id of those that are made here, for a message that is not there:
+            it may be that of an answer which is about to be kept.
+        ConflictError: the id is taken.
+    """
+    chosen = new.message_id
+    if chosen is not None and is_made_here(chosen):
+        there = await messages.content(connection, message_id=chosen, thread_id=thread_id, account_id=account_id)
+        if there is None:
+            raise InvalidRequestError(
+                f"the id {str(chosen)!r} is of those that are made by the service (version 8): leave a new message's id"
+                " out, or choose a random UUID (version 4)"
+            )
+    message = await messages.insert(
+        connection,
+        message_id=chosen or new_message_id(),
+        thread_id=thread_id,
+        account_id=account_id,
+        run_number=run_number,
+        type=new.type,
+        content=new.content,
+        agent_run_id=agent_run_id,
+    )
+    return message.message_id
+
+
 async def append_message(*, account_id: str, thread_id: UUID, new: NewMessage, once: Once | None = None) -> UUID:
     """Append a message without a run; it belongs to the thread's next one.
 
     Raises:
         NotFoundError: the thread does not exist in the account.
         ConflictError: it has as many messages as the account's plan allows; the message's id is taken.
+        InvalidRequestError: it is not the client's to choose.
     """
     async with transaction() as connection:
         if once is not None:
@@ -199,19 +242,13 @@ async def append_message(*, account_id: str, thread_id: UUID, new: NewMessage, o
         number = 1 + await threads.lock(connection, thread_id=thread_id, account_id=account_id)
         usage = await plans.usage(connection, account_id=account_id, thread_id=thread_id)
         usage.admit_messages(1)
-        message = await messages.insert(
-            connection,
-            message_id=new.message_id,
-            thread_id=thread_id,
-            account_id=account_id,
-            run_number=number,
-            type=new.type,
-            content=new.content,
+        message_id = await insert_message(
+            connection, new, thread_id=thread_id, account_id=account_id, run_number=number
         )
         await holdings.admit_bytes(connection, account_id=account_id)
         if once is not None:
-            await once.keep(connection, message.message_id)
-    return message.message_id
+            await once.keep(connection, message_id)
+    return message_id
 
 
 async def create_thread(

@@ -71,6 +71,8 @@ async def test_the_default_assistant_is_there_and_cannot_be_changed(http: httpx.
     assert default.json()["config"]["configurable"]["tools"] == ["ask", "expand_message", "http_fetch"]
     assert (await http.get(f"/assistants/{default.json()['assistant_id']}")).json() == default.json()
     assert (await http.patch("/assistants/agent", json={"name": "mine"})).status_code == 409
+    taken = await http.post("/assistants", json={"assistant_id": default.json()["assistant_id"]})
+    assert taken.status_code == 409
 
 
 async def test_what_is_wrong_with_an_assistant_is_named(http: httpx.AsyncClient) -> None:

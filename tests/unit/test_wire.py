@@ -126,9 +126,8 @@ def test_a_message_keeps_its_blocks_its_id_and_the_call_it_answers() -> None:
     assert new.content == {"role": "tool", "content": blocks, "tool_call_id": "call-1"}
 
 
-def test_messages_without_an_id_get_one_each() -> None:
-    message = InputMessage(role="user", content="hello")
-    assert message.new_message().message_id != message.new_message().message_id
+def test_messages_without_an_id_have_none_until_they_are_kept() -> None:
+    assert InputMessage(role="user", content="hello").new_message().message_id is None
 
 
 @pytest.mark.parametrize("content", [None, 7, [1], {"text": "x"}])

@@ -155,7 +155,7 @@ async def create_assistant(caller: Caller, body: AssistantCreate, idempotency: I
     _check(body)
     config = agents.parse(body.config.configurable if body.config else {})
     await agents.admit(config, account_id=caller.account_id)
-    assistant_id = body.assistant_id or uuid4()
+    assistant_id = uuid4() if body.assistant_id is None else _id(str(body.assistant_id))
     once = idempotency(WireAssistant.of)
     async with transaction() as taken:
         if once is not None:

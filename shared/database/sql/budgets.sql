@@ -32,5 +32,7 @@ CROSS JOIN LATERAL usage_of_day(a.account_id, today.day) u
 -- charged to a thread that is gone.
 INSERT INTO unkept_answers (answer_id, thread_id, account_id, run_number, metadata)
 SELECT $1, t.thread_id, t.account_id, $4, $5::jsonb FROM threads t
-WHERE t.thread_id = $2 AND t.account_id = $3 AND NOT EXISTS (SELECT FROM messages WHERE message_id = $1)
+WHERE t.thread_id = $2 AND t.account_id = $3 AND NOT EXISTS (
+    SELECT FROM messages m WHERE m.message_id = $1 AND m.thread_id = t.thread_id AND m.account_id = t.account_id
+)
 ON CONFLICT (answer_id) DO NOTHING

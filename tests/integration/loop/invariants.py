@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from shared.domain import TERMINAL, Json
+from shared.message_ids import is_made_here
 from tests.integration.loop import wellformed
 from tests.integration.loop.history import History
 from tests.integration.loop.script import IDEMPOTENT, NEED_APPROVAL, Call, Given
@@ -57,6 +58,8 @@ async def check(history: History) -> None:
             if isinstance(row.get(column), str):
                 row[column] = json.loads(row[column])
     _check_ends(history, [await history.row(ended.run) for ended in history.ended])
+    # A client could take any other before it is kept.
+    assert all(is_made_here(message["message_id"]) for message in messages)
     contents = [message["content"] for message in messages]
     assert not wellformed.problems(contents), wellformed.problems(contents)
     groups = _groups(messages)

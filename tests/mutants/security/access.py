@@ -182,6 +182,13 @@ MUTANTS: tuple[Mutant, ...] = (
         "False",
         "tests/integration/test_publicity.py::test_a_reader_gets_the_state_as_it_is_and_not_as_it_was_said",
     ),
+    Mutant(
+        "a client takes the id of an answer that streams",
+        "shared/runs/record.py",
+        "if chosen is not None and is_made_here(chosen):",
+        "if False:",
+        "tests/integration/loop/test_message_ids.py::test_nobody_takes_the_id_of_an_answer_that_streams",
+    ),
     # What a provider gets.
     Mutant(
         "any entry of the secret is sent to any provider",

@@ -4,6 +4,13 @@ from tests.mutants import Mutant
 
 MUTANTS: tuple[Mutant, ...] = (
     Mutant(
+        "an answer whose id is taken is tried until it is poison",
+        "functions/runner/defects.py",
+        "    ConflictError,\n)",
+        ")",
+        "tests/integration/loop/test_message_ids.py",
+    ),
+    Mutant(
         "an MCP tool asks nobody",
         "functions/runner/tools/builtin/mcp.py",
         "needs_approval=server.asks_for(tool.name),",

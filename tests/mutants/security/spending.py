@@ -20,9 +20,16 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "who loses the lease charges nothing",
         "functions/runner/execution.py",
-        "                    await manager.lose()\n",
+        "            await manager.lose()\n",
         "",
         "tests/integration/loop/test_charges.py",
+    ),
+    Mutant(
+        "an answer is not charged if anybody's message has its id",
+        "shared/database/sql/budgets.sql",
+        "WHERE m.message_id = $1 AND m.thread_id = t.thread_id AND m.account_id = t.account_id",
+        "WHERE m.message_id = $1",
+        "tests/integration/loop/test_message_ids.py::test_an_answer_that_is_given_up_is_charged_whoever_has_its_id",
     ),
     Mutant(
         "a summary that is dropped is not charged",
