@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -75,12 +76,13 @@ async def test_whatever_comes_and_goes_the_count_is_true(database: Database, acc
     )
     assert await _counted(database, account_id) > 1500
     config = {"agent": {"system_prompt": "z" * 300}}
-    said = [_said(10), _said(20)]
+    message_id = uuid4()
+    said = [replace(_said(10), message_id=message_id), _said(20)]
     run = await record_run(
         NewRun(account_id=account_id, thread_id=thread_ids[0], assistant_id="agent", messages=said, config=config)
     )
     async with connection() as taken:
-        await messages.replace(taken, message_id=said[0].message_id, content={"a": "b" * 500}, metadata={"c": 1})
+        await messages.replace(taken, message_id=message_id, content={"a": "b" * 500}, metadata={"c": 1})
     before = await _counted(database, account_id)
     await database.set_run(run.agent_run_id, status="'completed'", ended_at="now()")
     async with transaction() as taken:
