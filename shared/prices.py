@@ -1,27 +1,32 @@
 """What answers cost in US dollars: by the operator's prices, else by litellm's list."""
 
 from collections.abc import Mapping
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
-from shared.domain import Json
-from shared.llm import litellm, provider_of
+from shared.llm import BLOCKING, canonical, litellm, provider_of
 from shared.settings import Price
 
 _cost_per_token: Any = litellm.cost_per_token  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-_model_cost: Any = litellm.model_cost  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
 _Usage: Any = litellm.Usage
 
 _MILLION = 1_000_000
-# What models of these cost: litellm would ask a server, on the loop, after each answer. Nobody knows, or nothing.
-_ASKED_FOR_PRICES = {"huggingface": None, "ollama": 0.0, "ollama_chat": 0.0}
+# litellm would ask a server, or begin to log in, on the loop.
+_ASKS_FOR_PRICES = BLOCKING | {"huggingface"}
+# Nobody sends a bill: the operator has listed the provider, and has its machine. What Ollama passes on to its makers'
+# machines is not of these.
+_OWN_MACHINES = frozenset({"lemonade", "ollama", "ollama_chat"})
+_ELSEWHERE = ("-cloud", ":cloud")
+
+_SENT = _Usage(prompt_tokens=1000, completion_tokens=0, total_tokens=1000)
+_ANSWERED = _Usage(prompt_tokens=0, completion_tokens=1000, total_tokens=1000)
 
 
 class Prices:
-    """``own``: the operator's, by the models' names; they take the place of litellm's."""
+    """``own``: the operator's, by the models' names; they take the place of litellm's, however a run names them."""
 
     def __init__(self, own: Mapping[str, Price]) -> None:
-        self._own = own
+        self._own = {canonical(name): price for name, price in own.items()}
 
     def of(self, model: str, usage: Any) -> float | None:
         """What an answer costs; ``None`` for a model whose price nobody knows.
@@ -29,32 +34,35 @@ class Prices:
         ``usage``: as the answer's last chunk has it, cached tokens included, which the operator's prices do not tell
         from others.
         """
-        own = self._own.get(model)
+        own = self._own.get(canonical(model))
         if own is not None:
             return (usage.prompt_tokens * own.input + usage.completion_tokens * own.output) / _MILLION
-        return _listed(model, usage) if _is_listed(model) else None
+        if provider_of(model) in _OWN_MACHINES:
+            return None if model.endswith(_ELSEWHERE) else 0.0
+        if not _has_list_price(model):
+            return None
+        price = _listed(model, usage)
+        # Whatever else a provider tells of its tokens may be what litellm does not understand.
+        return _listed(model, _plain(usage)) if price is None else price
 
     def know(self, model: str) -> bool:
-        """Whether it is known what the model's answers cost."""
-        return model in self._own or _is_listed(model)
+        """Whether it is known what the model's answers cost: then each has a price."""
+        return self.of(model, _SENT) is not None
 
 
-@cache
-def _is_listed(model: str) -> bool:
-    """litellm lists models without a price, too, whose answers would cost nothing: that is not known to be so."""
-    provider = provider_of(model)
-    if provider in _ASKED_FOR_PRICES:
-        return _ASKED_FOR_PRICES[provider] is not None
-    if _listed(model, _Usage(prompt_tokens=1000, completion_tokens=1000, total_tokens=2000)):
-        return True
-    listed: Json = _model_cost.get(model) or _model_cost.get(model.partition("/")[2]) or {}
-    return listed.get("input_cost_per_token") is not None
+@lru_cache(maxsize=1000)
+def _has_list_price(model: str) -> bool:
+    """Whether both what a model is sent and what it answers cost something.
+
+    litellm also lists models without a price, with nothing, or with a half of it, and passes prices on from other
+    providers' models of the name: that an answer costs nothing is for the operator to say.
+    """
+    return bool(_listed(model, _SENT)) and bool(_listed(model, _ANSWERED))
 
 
 def _listed(model: str, usage: Any) -> float | None:
-    provider = provider_of(model)
-    if provider in _ASKED_FOR_PRICES:
-        return _ASKED_FOR_PRICES[provider]
+    if provider_of(model) in _ASKS_FOR_PRICES:
+        return None
     try:
         prices: tuple[float, float] = _cost_per_token(
             model=model,
@@ -65,3 +73,8 @@ def _listed(model: str, usage: Any) -> float | None:
     except Exception:  # litellm has no class of its own for a model that it does not know
         return None
     return sum(prices)
+
+
+def _plain(usage: Any) -> Any:
+    sent, answered = usage.prompt_tokens, usage.completion_tokens
+    return _Usage(prompt_tokens=sent, completion_tokens=answered, total_tokens=sent + answered)

@@ -260,8 +260,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "loop: prices are asked for on it",
         "shared/prices.py",
-        '_ASKED_FOR_PRICES = {"huggingface": None, "ollama": 0.0, "ollama_chat": 0.0}',
-        "_ASKED_FOR_PRICES: dict[str, float | None] = {}",
+        '_ASKS_FOR_PRICES = BLOCKING | {"huggingface"}',
+        "_ASKS_FOR_PRICES = frozenset[str]()",
         "tests/unit/test_loop_blockers.py",
     ),
     Mutant(

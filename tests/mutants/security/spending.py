@@ -48,9 +48,23 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a model that is listed without a price has one",
         "shared/prices.py",
-        '    return listed.get("input_cost_per_token") is not None',
-        "    return listed is not None",
-        "tests/unit/test_price.py",
+        "        if not _has_list_price(model):",
+        "        if False:",
+        "tests/unit/test_price.py::test_which_models_have_a_price",
+    ),
+    Mutant(
+        "a model is known by what litellm's list has of the name",
+        "shared/prices.py",
+        "return self.of(model, _SENT) is not None",
+        "return self.of(model, _SENT) is not None or model in litellm.model_cost",
+        "tests/unit/test_price.py::test_no_model_is_known_whose_answers_cost_nothing",
+    ),
+    Mutant(
+        "the operator's price is of one way to name a model",
+        "shared/prices.py",
+        "self._own.get(canonical(model))",
+        "self._own.get(model)",
+        "tests/unit/test_price.py::test_the_operators_price_counts_whichever_way_the_model_is_named",
     ),
     Mutant(
         "a deleted account gets another day",
