@@ -5,7 +5,6 @@ exactly there.
 """
 
 import asyncio
-from collections.abc import Sequence
 from uuid import uuid4
 
 from functions.runner.agent import Agent
@@ -18,13 +17,13 @@ from functions.runner.tool_execution import ToolExecutor
 from functions.runner.transcript import Transcript
 from functions.runner.turn import Turn, TurnEnd
 from shared import events, provider_errors
+from shared.context import admission
 from shared.context.charging import Charging
 from shared.context.manager import Context, ContextManager
 from shared.database import budgets, connection, messages, tool_executions
 from shared.domain import Claim, Json
-from shared.llm import Llm, canonical, usage_of
+from shared.llm import Llm, usage_of
 from shared.message_ids import new_message_id
-from shared.model_names import refusal
 from shared.prices import Prices
 from shared.stream.publisher import Publisher
 from shared.telemetry import logger
@@ -182,26 +181,9 @@ class ThreadManager:
         if turns - cut >= limits.max_turns:
             message = f"the run has taken {turns} turns, its limit is {limits.max_turns}"
             return Outcome("failed", error={"code": "max_turns", "message": message}), cut
-        error = spending.error or self._forbidden(spending.models)
-        error = error or (self._priceless() if spending.bounds_money else None)
-        return (None if error is None else Outcome("failed", error=error)), cut
-
-    def _forbidden(self, patterns: Sequence[str] | None) -> Json | None:
-        """The error of a run that a model may answer which the plan does not allow (any more); ``None``: none may."""
         models = models_of(self._agent.config, default_model=self._llm.default_model)
-        message = refusal(map(canonical, models), patterns)
-        return None if message is None else {"code": "model_not_allowed", "message": message}
-
-    def _priceless(self) -> Json | None:
-        """The error of a run whose money cannot be counted; ``None``: it can."""
-        for model in models_of(self._agent.config, default_model=self._llm.default_model):
-            if not self._prices.know(model):
-                message = (
-                    f"nobody knows what {model!r} costs, and the account's plan bounds money: choose a model with a"
-                    " price, or have whoever runs this stack give it one (ModelPrices)"
-                )
-                return {"code": "model_without_price", "message": message}
-        return None
+        error = admission.problem(spending, models, prices=self._prices)
+        return (None if error is None else Outcome("failed", error=error)), cut
 
     async def _context(self) -> Context:
         model = self._agent.config.model or self._llm.default_model

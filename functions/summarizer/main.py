@@ -7,6 +7,7 @@ from functions.summarizer.summarizing import Summarizing
 from shared.context.manager import ContextManager
 from shared.domain import Json
 from shared.llm import Llm
+from shared.prices import Prices
 from shared.process import run, run_watched
 from shared.runs.lease import LeaseKeeper
 from shared.runs.step import Step
@@ -29,6 +30,7 @@ def _summarizing() -> Summarizing:
     return Summarizing(
         context_manager=_context_manager(),
         default_model=_llm().default_model,
+        prices=Prices(_llm().model_prices),
         keeper=LeaseKeeper(lease_s=settings().lease_s),
         lease_s=settings().lease_s,
         wake_by_s=settings().wake_by_s,

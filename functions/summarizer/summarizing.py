@@ -11,13 +11,14 @@ from typing import Literal
 
 from shared import events
 from shared.agent_config import AgentConfig, RunConfig
+from shared.context import admission
 from shared.context.manager import ContextManager
 from shared.context.summaries import Summary, SummaryFailedError
-from shared.database import connection, context, plans
+from shared.database import budgets, connection, context
+from shared.database.context import Scope
 from shared.domain import Claim, Json, StopKind
 from shared.errors import LeaseHeldError, LeaseLostError
-from shared.llm import canonical
-from shared.model_names import refusal
+from shared.prices import Prices
 from shared.runs import transitions
 from shared.runs.holding import holding_run
 from shared.runs.lease import LeaseKeeper
@@ -74,12 +75,14 @@ class Summarizing:
         *,
         context_manager: ContextManager,
         default_model: str,
+        prices: Prices,
         keeper: LeaseKeeper,
         lease_s: float,
         wake_by_s: float,
     ) -> None:
         self._context_manager = context_manager
         self._default_model = default_model
+        self._prices = prices
         self._keeper = keeper
         self._lease_s = lease_s
         self._wake_by_s = wake_by_s
@@ -114,7 +117,7 @@ class Summarizing:
         agent = _agent(claim.config)
         outcome: Result = "nothing_to_summarise"
         try:
-            await self._admit(claim.account_id, agent)
+            await self._admit(Scope.of(claim), agent)
             # By force: the run was handed over because its context is full, tools and system prompt included.
             summary = await self._context_manager.summarize(
                 claim,
@@ -134,13 +137,15 @@ class Summarizing:
             handover_no = await transitions.hand_over(claim, wake_by_s=self._wake_by_s, last_seq=last_seq)
         return Summarized(outcome=outcome, next_step="advance", handover_no=handover_no)
 
-    async def _admit(self, account_id: str, agent: AgentConfig) -> None:
-        """See to it that the account's plan allows the model. Raises SummaryFailedError."""
-        model = canonical(agent.model or self._default_model)
+    async def _admit(self, scope: Scope, agent: AgentConfig) -> None:
+        """See to it that the model may be asked for the run, as before its answers. Raises SummaryFailedError."""
         async with connection() as taken:
-            allowed = await plans.models(taken, account_id=account_id)
-        if (refused := refusal([model], allowed)) is not None:
-            raise SummaryFailedError(refused)
+            spending = await budgets.of_run(
+                taken, account_id=scope.account_id, thread_id=scope.thread_id, run_number=scope.number
+            )
+        problem = admission.problem(spending, [agent.model or self._default_model], prices=self._prices)
+        if problem is not None:
+            raise SummaryFailedError(problem["message"])
 
     async def _unclaimed(self, step: Step, halt: _Halt) -> Summarized:
         """The run is held, or is not this hand-over's any more, or has ended: then this prepares for the next one."""
@@ -156,7 +161,7 @@ class Summarizing:
             return Summarized(outcome="refused")
         agent = _agent(ended.config)
         try:
-            await self._admit(step.message.account_id, agent)
+            await self._admit(ended.scope, agent)
             summary = await self._context_manager.prepare(
                 ended,
                 model=agent.model or self._default_model,

@@ -105,6 +105,9 @@ class LeaseKeeper:
             # On this very thread, which has nothing else to do: one of a pool would be joined at the process's end.
             self._wait_for_work()
             await asyncio.sleep(self._interval_s)
+            if self._loop is None or self._loop.is_closed():
+                # Nobody is left to be told anything.
+                return
             if not self._ticks():
                 logger.warning("the event loop has not ticked for a whole interval: leases are not renewed")
                 continue

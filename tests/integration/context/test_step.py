@@ -11,9 +11,11 @@ from shared.aws.queue import RunMessage
 from shared.context import summaries as summaries_module
 from shared.context.manager import ContextManager
 from shared.errors import LeaseHeldError
+from shared.prices import Prices
 from shared.runs import transitions
 from shared.runs.lease import LeaseKeeper
 from shared.runs.step import Step
+from shared.settings import Price
 from shared.stream import log
 from tests.integration.context.conftest import MODEL
 from tests.integration.context.growing import GrowingThread
@@ -24,11 +26,14 @@ from tests.thread_logs import log_in_database
 pytestmark = pytest.mark.usefixtures("subscriptions_table", "model")
 
 
-def summarizing(manager: ContextManager, *, lease_s: float = 30.0) -> Summarizing:
+def summarizing(
+    manager: ContextManager, *, lease_s: float = 30.0, prices: dict[str, Price] | None = None
+) -> Summarizing:
     """The function's composition, but for its settings."""
     return Summarizing(
         context_manager=manager,
         default_model=MODEL,
+        prices=Prices({MODEL: Price(input=1, output=1)} if prices is None else prices),
         keeper=LeaseKeeper(lease_s=lease_s),
         lease_s=lease_s,
         wake_by_s=60,
@@ -84,6 +89,33 @@ async def test_a_model_that_the_plan_does_not_allow_makes_no_summary(
     await thread.database.connection.execute("UPDATE plans SET models = $1", ["anthropic/*"])
     done = await summarizing(manager).summarize(step, remaining_s=300)
     assert (done.outcome, done.next_step) == ("summary_failed", "advance")
+    assert (model.calls(), await thread.summaries()) == ([], [])
+
+
+@pytest.mark.parametrize("has_ended", [False, True], ids=["handed over", "ended"])
+@pytest.mark.parametrize("bound", ["max_run_tokens = 1", "max_day_tokens = 1", "max_run_cost_usd = 1"])
+async def test_a_spent_account_or_a_model_without_a_price_makes_no_summary(
+    thread: GrowingThread, manager: ContextManager, model: ModelServer, bound: str, *, has_ended: bool
+) -> None:
+    step = await handed_over(thread)
+    await thread.database.connection.execute(
+        "INSERT INTO unkept_answers (answer_id, thread_id, account_id, run_number, metadata)"
+        """ VALUES (gen_random_uuid(), $1, $2, $3, '{"usage": {"total_tokens": 5}}')""",
+        thread.thread_id,
+        thread.account_id,
+        thread.claim.number,
+    )
+    if has_ended:
+        ended = "status = 'completed', ended_at = now(), lease_expires_at = NULL, wake_by = NULL"
+        await thread.database.connection.execute(
+            f"UPDATE agent_runs SET {ended} WHERE agent_run_id = $1",  # noqa: S608
+            thread.claim.agent_run_id,
+        )
+    plans = thread.database.connection
+    await plans.execute("UPDATE plans SET max_run_tokens = NULL, max_run_cost_usd = NULL, max_day_cost_usd = NULL")
+    await plans.execute(f"UPDATE plans SET {bound}")  # noqa: S608
+    done = await summarizing(manager, prices={}).summarize(step, remaining_s=300)
+    assert (done.outcome, done.next_step) == ("summary_failed", "end" if has_ended else "advance")
     assert (model.calls(), await thread.summaries()) == ([], [])
 
 

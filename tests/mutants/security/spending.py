@@ -32,6 +32,13 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/integration/loop/test_message_ids.py::test_an_answer_that_is_given_up_is_charged_whoever_has_its_id",
     ),
     Mutant(
+        "a summary is made on a spent account",
+        "functions/summarizer/summarizing.py",
+        "        if problem is not None:",
+        '        if problem is not None and problem["code"] == "model_not_allowed":',
+        "tests/integration/context/test_step.py::test_a_spent_account_or_a_model_without_a_price_makes_no_summary",
+    ),
+    Mutant(
         "a summary that is dropped is not charged",
         "shared/context/summaries.py",
         "            if written is None:",
@@ -40,9 +47,9 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "a model without a price is had for nothing",
-        "functions/runner/thread_manager.py",
-        "(self._priceless() if spending.bounds_money else None)",
-        "None",
+        "shared/context/admission.py",
+        "if spending.bounds_money else []",
+        "if False else []",
         "tests/integration/loop/test_charges.py::test_a_model_without_a_price_answers_only_where_no_money_is_bounded",
     ),
     Mutant(
