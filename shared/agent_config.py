@@ -7,14 +7,16 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from shared.model_names import is_model_name
+
 ToolExecutionStrategy = Literal["sequential", "parallel"]
 XmlAddingStrategy = Literal["assistant_message", "user_message"]
 
 
-def _no_address(model: str) -> str:
-    # Some of litellm's providers take an address for a model's name, and would call it.
-    if "://" in model:
-        raise ValueError("a model is named by provider and name, not by an address")
+def _is_name(model: str) -> str:
+    # Some of litellm's providers take an address for a model's name, and would call it; some put it into one.
+    if not is_model_name(model):
+        raise ValueError("a model is named as provider/name, of letters, digits and ._:@+~- between slashes")
     return model
 
 
@@ -55,7 +57,7 @@ def _servers_once(servers: "list[McpServer]") -> "list[McpServer]":
 MASKED = "***"
 """What a credential is shown as; sent back it stands for what is there."""
 
-ModelName = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_no_address)]
+ModelName = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_is_name)]
 ToolName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 ToolPattern = Annotated[str, Field(pattern=r"^[A-Za-z0-9_./*?-]{1,128}$")]
 HeaderName = Annotated[str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,200}$")]

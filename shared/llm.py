@@ -14,6 +14,7 @@ import aiohttp
 
 from shared.aws.secrets import forget, secret
 from shared.domain import Json
+from shared.model_names import is_model_name
 from shared.provider_keys import is_key_of, keyed
 from shared.settings import ModelSettings, Price
 from shared.telemetry import quiet
@@ -201,7 +202,9 @@ class Llm:
         """
         allowed = await self.providers()
         for model in models:
-            if model != self._settings.default_model and provider_of(model) not in allowed:
+            if model == self._settings.default_model:
+                continue
+            if not is_model_name(model) or provider_of(model) not in allowed:
                 raise ModelNotAllowedError(
                     f"this stack does not serve {model!r}: its providers are {', '.join(sorted(allowed)) or 'none'}; a"
                     " provider is added by its key in the provider secret"
@@ -251,7 +254,8 @@ def usage_of(reported: Any) -> Json:
 
 def known_models(providers: Collection[str]) -> list[str]:
     """The models that litellm lists by name and that one of ``providers`` serves."""
-    return sorted({model for model in map(str, _model_list) if provider_of(model) in providers})
+    named = filter(is_model_name, map(str, _model_list))
+    return sorted({model for model in named if provider_of(model) in providers})
 
 
 def provider_of(model: str) -> str | None:

@@ -1,9 +1,12 @@
 """Names of models: one each, and patterns of them."""
 
 import pytest
+from pydantic import ValidationError
 
-from shared.llm import canonical
-from shared.model_names import refusal
+from shared.agent_config import AgentConfig
+from shared.llm import Llm, ModelNotAllowedError, canonical, litellm
+from shared.model_names import is_model_name, refusal
+from shared.settings import ModelSettings
 
 
 @pytest.mark.parametrize(
@@ -32,10 +35,46 @@ def test_a_model_has_one_name(name: str, one: str) -> None:
         ("openai/GPT-4o", ["openai/gpt-4o"], False),
         ("azure/openai/gpt-4o", ["openai/*"], False),
         ("gpt-4o", ["openai/*"], False),
+        ("azure/gpt-4o-mini/../gpt-5-pro", ["azure/gpt-4o-mini*"], False),
+        ("openrouter/deepseek/deepseek-chat", ["openrouter/*"], False),
+        ("openrouter/deepseek/deepseek-chat", ["openrouter/**"], True),
+        ("openrouter/deepseek/deepseek-chat", ["openrouter/*/deepseek-?hat"], True),
+        ("openai/gptX4o", ["openai/gpt.4o"], False),
     ],
 )
 def test_a_pattern_is_of_the_whole_name(name: str, patterns: list[str] | None, is_allowed: bool) -> None:
     assert (refusal([name], patterns) is None) is is_allowed
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "azure/gpt-4o-mini/../gpt-5-pro",
+        "gemini/gemini-2.0-flash/../../cachedContents?x=",
+        *("openai/a?b", "openai/a#b", "openai/a%2e%2e", "openai/a\\b", "openai/a b", "openai/a\n", "openai/a\0"),
+        *("openai//a", "/a", "a/", "./a", "../a", "openai/./a", "openai/..", "..", "https://a/b", "openai/\u2025"),
+    ],
+)
+def test_a_name_is_nothing_more_in_an_address(name: str) -> None:
+    assert not is_model_name(name)
+    with pytest.raises(ValidationError):
+        AgentConfig(model=name)
+    with pytest.raises(ValidationError):
+        AgentConfig(fallback_models=[name])
+
+
+def test_whatever_is_listed_is_named_so() -> None:
+    refused = {name for name in map(str, litellm.model_list) if not is_model_name(name)}
+    # No names of models: a commitment of months, and the beginning of a path.
+    assert all("-month-commitment" in name or name.endswith("/") for name in refused), refused
+    assert is_model_name("bedrock/arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/a1b2c3d4e5f6")
+    assert is_model_name("huggingface/meta-llama/Llama-3.3-70B-Instruct:fastest")
+
+
+async def test_the_runner_calls_no_other_name() -> None:
+    llm = Llm(ModelSettings(default_model="azure/one"))
+    with pytest.raises(ModelNotAllowedError):
+        await llm.check_models(["azure/one/../another"])
 
 
 def test_each_name_has_to_be_allowed() -> None:

@@ -208,6 +208,20 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/integration/test_deletion.py::test_an_account_that_is_being_deleted_gets_nothing_more",
     ),
     Mutant(
+        "models: a name is a path",
+        "shared/model_names.py",
+        '_NO_PART = frozenset({"", ".", ".."})',
+        "_NO_PART = frozenset[str]()",
+        "tests/unit/test_model_names.py::test_a_name_is_nothing_more_in_an_address",
+    ),
+    Mutant(
+        "models: a pattern crosses slashes",
+        "shared/model_names.py",
+        '"*": "[^/]*"',
+        '"*": ".*"',
+        "tests/unit/test_model_names.py::test_a_pattern_is_of_the_whole_name",
+    ),
+    Mutant(
         "mcp: references grow without bound",
         "functions/runner/tools/schema.py",
         "        if self._left < 0:",
