@@ -113,10 +113,6 @@ WAYS: dict[str, Callable[[str, UUID], Awaitable[Any]]] = {
     "a message": lambda account, thread: append_message(account_id=account, thread_id=thread, new=_said(2000)),
     "a state": lambda account, thread: append_while_idle(account_id=account, thread_id=thread, new=[_said(2000)]),
     "an assistant": lambda account, _: _assistant(account, 2000),
-    # Seven characters here, 301 as PostgreSQL writes them.
-    "numbers": lambda account, thread: append_message(
-        account_id=account, thread_id=thread, new=NewMessage(type="user", content={"content": 1e300})
-    ),
 }
 
 

@@ -93,5 +93,5 @@ async def test_what_postgresql_refuses_ends_the_run_at_once(
     history = await play(Scenario((Answer((Call("post"),), ids=ids),), processor=processor, defective=True))
     assert _statuses(history) == ["failed", "completed"]
     assert [len(ended.attempts) for ended in history.ended] == [1, 1]
-    refusal = {"endless": "ProgramLimitExceededError", "nul": "UntranslatableCharacterError"}[ids]
+    refusal = {"endless": "ProgramLimitExceededError", "nul": "CharacterNotInRepertoireError"}[ids]
     assert refusal in history.ended[0].row["error"]
