@@ -4,6 +4,7 @@ Whatever is asked: no fault, and answers as described.
 """
 
 import uuid
+from http import HTTPStatus
 from typing import Any, cast
 
 import pytest
@@ -26,6 +27,8 @@ WAITING = r"/(wait|join)$"
 ENDING = r"^/account$"
 # "Not served here" and "later, please" are answers.
 NO_FAULTS = frozenset({501, 503, 504})
+# Bytes, of which some are headers.
+LONGEST_ADDRESS = 4096
 
 STRANGER = str(uuid.uuid4())
 api = (
@@ -65,4 +68,8 @@ def test_any_request_has_a_described_answer(
     if len(str(case.body)) % 2 and case.operation.method not in {"delete"}:
         case.path_parameters |= {name: owned.values[name] for name in case.path_parameters if name in owned.values}
     response = case.call(base_url=stack.base_url, headers={"authorization": f"Bearer {token}"}, timeout=40)
+    if response.status_code == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE:
+        # The gateway's word, before anybody is asked: its documentation is AWS's.
+        assert len(str(response.request.url)) > LONGEST_ADDRESS
+        return
     case.validate_response(response, checks=[_no_fault, *CONFORMANCE])
