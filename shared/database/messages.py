@@ -134,9 +134,3 @@ async def page(
         message_of(row)
         for row in await connection.fetch(_SQL["list"], thread_id, account_id, limit, offset, LARGEST_PAGE_BYTES)
     ]
-
-
-async def newest(connection: Connection, *, thread_id: UUID, account_id: str, limit: int) -> list[Message]:
-    """The thread's last ``limit`` messages, oldest of them first."""
-    rows = await connection.fetch(_SQL["newest"], thread_id, account_id, limit, LARGEST_PAGE_BYTES)
-    return [message_of(row) for row in reversed(rows)]

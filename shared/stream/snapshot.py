@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from shared.database import connection, messages
+from shared.database import checkpoints, connection
 from shared.domain import Json, Message, MessageType
 
 WIRE_TYPES: dict[MessageType, str] = {
@@ -30,5 +30,5 @@ def wire_message(message: Message) -> Json:
 async def snapshot(*, thread_id: UUID, account_id: str) -> list[Json]:
     """The thread's newest messages, oldest of them first."""
     async with connection() as taken:
-        newest = await messages.newest(taken, thread_id=thread_id, account_id=account_id, limit=_MOST_MESSAGES)
+        newest = await checkpoints.until(taken, thread_id=thread_id, account_id=account_id, limit=_MOST_MESSAGES)
     return [wire_message(message) for message in newest]

@@ -106,20 +106,18 @@ async def test_a_page_renders_no_more_than_is_answered(database: Database, owned
             )
     scope = {"thread_id": owned.thread_id, "account_id": owned.account_id}
     async with connection() as taken:
-        for of in ("messages.list", "messages.newest", "checkpoints.until"):
+        for of in ("messages.list", "checkpoints.until"):
             assert 7 <= await _rendered(taken, of, owned) <= 10
         page = await messages.page(taken, **scope, limit=1000)
-        newest = await messages.newest(taken, **scope, limit=1000)
-        until = await checkpoints.until(taken, **scope, limit=1000)
+        newest = await checkpoints.until(taken, **scope, limit=1000)
         rest = await messages.page(taken, **scope, limit=1000, offset=len(page))
     # The first is the fixture's, and small.
     assert [_number(message.content) for message in page[1:]] == list(range(7))
     assert [_number(message.content) for message in newest] == list(range(33, 40))
-    assert until == newest
     assert _number(rest[0].content) == 7
     async with connection() as taken:
         assert len(await messages.page(taken, **scope, limit=3)) == 3
-        assert len(await messages.newest(taken, **scope, limit=3)) == 3
+        assert len(await checkpoints.until(taken, **scope, limit=3)) == 3
 
 
 async def _rendered(taken: Connection, of: str, owned: Owned) -> int:
@@ -128,7 +126,6 @@ async def _rendered(taken: Connection, of: str, owned: Owned) -> int:
     statement = {"messages": messages, "checkpoints": checkpoints}[module]._SQL[name]
     values: dict[str, tuple[Any, ...]] = {
         "list": (1000, 0, messages.LARGEST_PAGE_BYTES),
-        "newest": (1000, messages.LARGEST_PAGE_BYTES),
         "until": (None, None, None, 1000, messages.LARGEST_PAGE_BYTES),
     }
     plan = json.loads(

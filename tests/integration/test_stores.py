@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from shared.database import connection, messages, runs, threads
+from shared.database import checkpoints, connection, messages, runs, threads
 from shared.domain import Message
 from shared.errors import ConflictError, InvalidRequestError, NotFoundError
 from tests.integration.databases import Database
@@ -120,7 +120,7 @@ async def test_a_messages_place_is_its_runs_number_and_its_position(owned: Owned
     # THEN it does not come between
     async with connection() as taken:
         found = await messages.page(taken, thread_id=owned.thread_id, account_id=owned.account_id, limit=10)
-        newest = await messages.newest(taken, thread_id=owned.thread_id, account_id=owned.account_id, limit=2)
+        newest = await checkpoints.until(taken, thread_id=owned.thread_id, account_id=owned.account_id, limit=2)
     assert [(message.run_number, message.position) for message in found] == [(1, 0), (1, 1), (2, 0)]
     assert _texts(found) == ["hello", "answer", "sent meanwhile"]
     assert _texts(newest) == ["answer", "sent meanwhile"]

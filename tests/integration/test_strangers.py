@@ -113,9 +113,6 @@ STRANGERS: dict[tuple[Any, str], Callable[[Any, Owned, str], Awaitable[object]]]
     ),
     (checkpoints, "interrupts"): lambda taken, own, who: _interrupts(taken, own, who),  # noqa: PLW0108 - defined below
     (messages, "page"): lambda taken, own, who: messages.page(taken, thread_id=own.thread_id, account_id=who, limit=10),
-    (messages, "newest"): lambda taken, own, who: messages.newest(
-        taken, thread_id=own.thread_id, account_id=who, limit=10
-    ),
     (messages, "content"): lambda taken, own, who: _as_list(
         messages.content(taken, message_id=own.message_id, thread_id=own.thread_id, account_id=who)
     ),

@@ -59,25 +59,3 @@ WITH RECURSIVE page AS (
     WHERE page.number < $3 AND page.bytes_to_here < $5
 )
 SELECT * FROM page WHERE number = 1 OR bytes_to_here <= $5 ORDER BY number
-
--- name: newest
--- The last $3 messages, newest first: at most $4 bytes of content, but one message at least; read as for `list`.
-WITH RECURSIVE page AS (
-    (
-        SELECT *, octet_length(content::text)::bigint AS bytes_to_here, 1 AS number FROM messages
-        WHERE thread_id = $1 AND account_id = $2 AND NOT hidden
-        ORDER BY run_number DESC, position DESC
-        LIMIT 1
-    )
-    UNION ALL
-    SELECT next.*, page.bytes_to_here + octet_length(next.content::text), page.number + 1
-    FROM page, LATERAL (
-        SELECT * FROM messages
-        WHERE thread_id = $1 AND account_id = $2 AND NOT hidden
-          AND (run_number, position) < (page.run_number, page.position)
-        ORDER BY run_number DESC, position DESC
-        LIMIT 1
-    ) next
-    WHERE page.number < $3 AND page.bytes_to_here < $4
-)
-SELECT * FROM page WHERE number = 1 OR bytes_to_here <= $4 ORDER BY number
