@@ -204,7 +204,9 @@ class Llm:
         for model in models:
             if model == self._settings.default_model:
                 continue
-            if not is_model_name(model) or provider_of(model) not in allowed:
+            if not is_model_name(model):
+                raise ModelNotAllowedError(f"{model!r} is no model's name: name one as provider/name")
+            if provider_of(model) not in allowed:
                 raise ModelNotAllowedError(
                     f"this stack does not serve {model!r}: its providers are {', '.join(sorted(allowed)) or 'none'}; a"
                     " provider is added by its key in the provider secret"

@@ -43,10 +43,9 @@ $$;
 CREATE TRIGGER keep_changed_run_status AFTER UPDATE OF status ON agent_runs
 FOR EACH ROW WHEN (NEW.status <> OLD.status) EXECUTE FUNCTION keep_last_run_status();
 
--- All answers of an account's day were added in one row, each waiting for the commit of the one before. There are so many
--- rows now, and their sum is what was used.
--- Nobody waits for others to count: of so many rows an account has, each transaction takes one that no other has. Were
--- it one of the connection's, two transactions that count in another order could wait for each other.
+-- All answers of an account's day were added in one row, each waiting for the commit of the one before. A day has up to
+-- 32 rows now, and their sum is what was used. A transaction adds to a row that no other transaction has, so nobody waits;
+-- were the row its connection's, two transactions that count in another order could wait for each other.
 CREATE FUNCTION own_stripe(of_account text) RETURNS int LANGUAGE plpgsql AS $$
 DECLARE
     first int := pg_backend_pid() % 32;

@@ -1,5 +1,5 @@
 -- name: mark
--- One that has nothing yet may have something before it is looked for.
+-- Also of an account that has no row yet: what it would begin meanwhile is refused.
 INSERT INTO accounts AS a (account_id, deleting_at) VALUES ($1, clock_timestamp())
 ON CONFLICT (account_id) DO UPDATE SET deleting_at = coalesce(a.deleting_at, excluded.deleting_at)
 
