@@ -13,8 +13,9 @@ from pydantic import (
     field_validator,
 )
 
+from functions.api.body import Body, Fields
 from functions.api.stops import CancelAction
-from functions.api.wire import Body, Fields, RunCreate, WireRunStatus
+from functions.api.wire import RunCreate, WireRunStatus
 from shared.domain import LONGEST_CALL_ID, Scope
 from shared.events import CHANNELS
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, Field
 
-from functions.api.wire import Body
+from functions.api.body import Body
 from shared.aws.objects import DOWNLOAD_S, UPLOAD_S, Upload
 from shared.database.files import File
 

@@ -8,7 +8,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field, model_validator
 
-from functions.api.wire import Body, Fields, RunInput, Words, wire_run_error
+from functions.api.body import Body, Fields, Words
+from functions.api.wire import RunInput, wire_run_error
 from shared.database.checkpoints import Interrupt
 from shared.domain import UNFINISHED, Json, Message, Thread
 from shared.errors import InvalidRequestError

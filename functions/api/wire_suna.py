@@ -6,7 +6,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from functions.api.wire import Body, RunConfig, RunCreate, RunInput, SunaStatus, suna_status, wire_run_error
+from functions.api.body import Body
+from functions.api.wire import RunConfig, RunCreate, RunInput, SunaStatus, suna_status, wire_run_error
 from shared.agent_config import DEFAULT_ASSISTANT_ID
 from shared.domain import AgentRun
 

@@ -152,7 +152,7 @@ async def name_a_tool_twice(stack: RunningStack) -> bool:
 
 
 _PUBLIC = without("shared/network/addresses.py", "        if not is_public(address):", "        if False:")
-_DEPTH = without("functions/api/wire.py", "if depth > DEEPEST_JSON:", "if False:")
+_DEPTH = without("functions/api/body.py", "if depth > DEEPEST_JSON:", "if False:")
 
 ATTACKS = (
     Attack(
@@ -173,7 +173,7 @@ ATTACKS = (
         "a list that is too large to be answered",
         break_lists_by_size,
         (
-            without("functions/api/wire.py", "if size > LARGEST_METADATA_BYTES:", "if False:"),
+            without("functions/api/body.py", "if size > LARGEST_METADATA_BYTES:", "if False:"),
             without("functions/api/http/middleware.py", 'if not _fits(message.get("body", b"")):', "if False:"),
         ),
     ),

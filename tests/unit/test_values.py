@@ -16,12 +16,13 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 from starlette.types import Message, Receive, Scope, Send
 
+from functions.api.body import MOST_MESSAGE_VALUES
 from functions.api.command_types import COMMANDS, Command
 from functions.api.commands import Caller, execute
 from functions.api.http.app import build_app
 from functions.api.http.identity import authenticates
 from functions.api.values import MOST_VALUES, require_few_values
-from functions.api.wire import MOST_MESSAGE_VALUES, InputMessage
+from functions.api.wire import InputMessage
 from shared.agent_config import AgentConfig, RunOptions
 from shared.errors import InvalidRequestError
 

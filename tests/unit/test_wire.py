@@ -8,6 +8,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from functions.api import wire
+from functions.api.body import DEEPEST_JSON, Body
 from functions.api.command_types import COMMANDS, NoParams
 from functions.api.http.app import build_app
 from functions.api.wire import InputMessage, RunCreate, RunInput, ThreadCreate, ThreadSearch, WireRun, WireThread
@@ -272,7 +273,7 @@ def test_every_body_and_every_commands_params_are_checked_for_what_cannot_be_sto
     assert len(bodies) > 10
     # A form has no model of ours: its route makes one of what it takes.
     ours = {kind for kind in bodies if not kind.__module__.startswith("fastapi")}
-    assert [kind for kind in ours | params if not issubclass(kind, wire.Body)] == []
+    assert [kind for kind in ours | params if not issubclass(kind, Body)] == []
 
 
 def _nested(depth: int) -> Any:
@@ -285,7 +286,7 @@ def _nested(depth: int) -> Any:
 def test_what_is_nested_deeper_than_it_could_be_answered_is_refused_and_what_is_not_is_answered() -> None:
     with pytest.raises(ValidationError, match="nested more than 64 deep"):
         ThreadCreate.model_validate({"metadata": _nested(66)})
-    deepest = ThreadCreate.model_validate({"metadata": {"next": _nested(wire.DEEPEST_JSON - 2)}}).metadata
+    deepest = ThreadCreate.model_validate({"metadata": {"next": _nested(DEEPEST_JSON - 2)}}).metadata
     thread = Thread(
         thread_id=uuid4(),
         account_id="account",

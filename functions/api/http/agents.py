@@ -6,9 +6,10 @@ from typing import Any
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
+from functions.api.body import Body, Fields
 from functions.api.http.assistants import DEFAULT_ASSISTANT, WireAssistant, get_assistant
 from functions.api.http.identity import Caller
-from functions.api.wire import Body, Fields, RunInput
+from functions.api.wire import RunInput
 from shared.agent_config import AgentConfig, RunOptions
 from shared.database import assistants, connection
 from shared.domain import Json

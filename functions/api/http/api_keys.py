@@ -9,9 +9,9 @@ from fastapi import APIRouter, Header, Query
 from pydantic import AwareDatetime, BaseModel, Field, field_validator
 
 from functions.api.auth import NEVER_S
+from functions.api.body import Body
 from functions.api.http.identity import TokenHolder
 from functions.api.keys import digest, new_secret
-from functions.api.wire import Body
 from shared.database import api_keys, connection, threads, transaction
 from shared.database.api_keys import ApiKey
 from shared.domain import SCOPES, Scope

@@ -9,10 +9,10 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
 from functions.api import assistants as agents
+from functions.api.body import Body, Fields, Metadata, Words
 from functions.api.http.idempotency import Idempotency
 from functions.api.http.identity import Caller
 from functions.api.http.pages import page_of
-from functions.api.wire import Body, Fields, Metadata, Words
 from functions.api.wire_state import selected
 from shared.agent_config import DEFAULT_AGENT, DEFAULT_ASSISTANT_ID, MASKED, AgentConfig
 from shared.database import assistants, connection, threads, transaction

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Header, Query, Response
 from pydantic import BaseModel, Field
 
 from functions.api import endings
+from functions.api.body import Words
 from functions.api.http.idempotency import Idempotency
 from functions.api.http.identity import Caller
 from functions.api.idempotency import NewOnce
@@ -15,7 +16,7 @@ from functions.api.limits.waits import waiting
 from functions.api.runs import start_run
 from functions.api.slices import SLICE_S, Slice
 from functions.api.stream_modes import STREAM_MODES
-from functions.api.wire import RunCreate, WireRun, Words
+from functions.api.wire import RunCreate, WireRun
 from shared.database import connection, runs, threads
 from shared.database.idempotency import ReplayedError
 from shared.domain import TERMINAL, AgentRun, Json, ThreadLog

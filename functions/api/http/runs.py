@@ -8,12 +8,13 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import JSONResponse
 
 from functions.api import deletions, stops
+from functions.api.body import Words
 from functions.api.http.idempotency import Idempotency
 from functions.api.http.identity import Caller
 from functions.api.limits.waits import waiting
 from functions.api.runs import start_run
 from functions.api.stops import CancelAction
-from functions.api.wire import RunCreate, RunsCancel, WireRun, WireRunStatus, Words, run_statuses
+from functions.api.wire import RunCreate, RunsCancel, WireRun, WireRunStatus, run_statuses
 from functions.api.wire_state import selected
 from shared.database import connection, runs, threads
 

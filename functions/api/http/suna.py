@@ -8,12 +8,13 @@ from fastapi import APIRouter, File, Form, Header, Query, Response, UploadFile
 from pydantic import AfterValidator
 
 from functions.api import stops
+from functions.api.body import storable
 from functions.api.files import store
 from functions.api.http.idempotency import Idempotency
 from functions.api.http.identity import Caller
 from functions.api.http.run_streams import SSE, StreamQuery, join_stream
 from functions.api.runs import start_run
-from functions.api.wire import storable, suna_status
+from functions.api.wire import suna_status
 from functions.api.wire_files import checked_name
 from functions.api.wire_suna import (
     AgentInitiated,

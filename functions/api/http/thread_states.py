@@ -8,10 +8,10 @@ from fastapi.responses import JSONResponse
 
 from functions.api import states
 from functions.api.attachments import attach
+from functions.api.body import Words
 from functions.api.http.idempotency import Idempotency
 from functions.api.http.identity import Caller
 from functions.api.http.reading import reading
-from functions.api.wire import Words
 from functions.api.wire_state import (
     HistorySearch,
     StateAtCheckpoint,

@@ -12,13 +12,7 @@ from functions.api.http.identity import Caller
 from functions.api.http.pages import page_of
 from functions.api.http.reading import reading
 from functions.api.states import wire_threads
-from functions.api.wire import (
-    ThreadCreate,
-    ThreadPatch,
-    ThreadSearch,
-    WireThread,
-    last_run_statuses,
-)
+from functions.api.wire import ThreadCreate, ThreadPatch, ThreadSearch, WireThread, last_run_statuses
 from functions.api.wire_state import selected
 from shared.database import connection, threads
 from shared.errors import NotSupportedError

@@ -243,14 +243,14 @@ MUTANTS: tuple[Mutant, ...] = (
     # What can be answered.
     Mutant(
         "JSON may be nested as deep as one likes",
-        "functions/api/wire.py",
+        "functions/api/body.py",
         "if depth > DEEPEST_JSON:",
         "if False:",
         "tests/unit/test_wire.py::test_what_is_nested_deeper_than_it_could_be_answered_is_refused_and_what_is_not_is_answered",
     ),
     Mutant(
         "metadata may be as large as one likes",
-        "functions/api/wire.py",
+        "functions/api/body.py",
         "if size > LARGEST_METADATA_BYTES:",
         "if False:",
         "tests/unit/test_wire.py::test_metadata_that_would_make_lists_too_large_is_refused",

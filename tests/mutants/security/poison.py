@@ -68,7 +68,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "a client's numbers are as long as PostgreSQL writes them",
-        "functions/api/wire.py",
+        "functions/api/body.py",
         "elif isinstance(item, int | float) and not is_storable_number(item):",
         "elif False:",
         "tests/unit/test_storable.py::test_a_client_is_told_which_number_is_too_long_and_what_to_do",
