@@ -51,6 +51,8 @@ export class Conversation {
   private loading: Promise<void> | null = null;
   private loadAgain = false;
   private closed = false;
+  /** Nothing is asked of the thread: it is being deleted. */
+  private resting = false;
   /** The thread does not exist yet, as far as this page knows. */
   private fresh = false;
   private silence: ReturnType<typeof setTimeout> | undefined;
@@ -89,6 +91,18 @@ export class Conversation {
     this.closed = true;
     clearTimeout(this.silence);
     this.stream.close();
+  }
+
+  /** Ask for nothing any longer; resolves when nothing is being asked. A deleted thread answers with an error. */
+  async rest(): Promise<void> {
+    this.resting = true;
+    await this.loading;
+  }
+
+  /** The thread is still there: ask for what was passed over. */
+  resume(): void {
+    this.resting = false;
+    void this.load();
   }
 
   /** The page is seen again, or the network is back. */
@@ -224,7 +238,7 @@ export class Conversation {
 
   /** Ask for what the database has; at most once at a time, and once more if it was wanted meanwhile. */
   private load(): Promise<void> {
-    if (this.fresh) return Promise.resolve();
+    if (this.fresh || this.resting) return Promise.resolve();
     if (this.loading) {
       this.loadAgain = true;
       return this.loading;

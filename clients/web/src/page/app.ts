@@ -258,10 +258,16 @@ export class App {
   private async removeThread(thread: Thread): Promise<void> {
     const name = nameOf(thread);
     if (!(await confirm(`Delete “${name}”?`, "Its messages are gone then, for good.", "Delete"))) return;
+    const shown = this.open?.conversation;
+    const conversation = shown?.threadId === thread.thread_id ? shown : undefined;
+    await conversation?.rest();
     try {
       await this.api.deleteThread(thread.thread_id);
     } catch (error) {
-      if (!(error instanceof RefusedError && error.status === 404)) return this.failed(error);
+      if (!(error instanceof RefusedError && error.status === 404)) {
+        conversation?.resume();
+        return this.failed(error);
+      }
     }
     this.threads = this.threads.filter((one) => one.thread_id !== thread.thread_id);
     this.sidebar.setThreads(this.threads);
