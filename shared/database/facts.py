@@ -74,14 +74,18 @@ async def unlogged(connection: Connection, *, log: ThreadLog) -> list[Fact]:
     return [_fact(row, log) for row in await connection.fetch(_SQL["unlogged"], log.thread_id, [])]
 
 
-async def newest(connection: Connection, *, log: ThreadLog, most: int) -> list[Logged]:
-    """The thread's newest numbered facts that follow one another, in the log or not: a run's end is the last."""
-    rows = await connection.fetch(_SQL["newest"], log.thread_id, log.generation, most)
+async def at_hand(log: ThreadLog, *, after: int, before: int, most: int) -> list[Logged]:
+    """The first facts between these numbers, without a hole among them, for a reader whom the log gives nothing there.
+
+    Those that are owed to the log, whatever is missing between them; of those that it has lost only the newest.
+    """
+    async with connection() as taken:
+        rows = await taken.fetch(_SQL["at_hand"], log.thread_id, log.generation, after, before, most)
     found: list[Logged] = []
     for row in rows:
-        if found and row["seq"] != found[0].seq - 1:
+        if found and row["seq"] != found[-1].seq + 1:
             break
-        found.insert(0, _fact(row, log).logged)
+        found.append(_fact(row, log).logged)
     return found
 
 

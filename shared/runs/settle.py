@@ -116,9 +116,14 @@ async def look_after(message: RunMessage, *, age_s: float) -> Done | LookAgain:
     if row["status"] in TERMINAL:
         if row["settled_at"] is not None:
             return Done()
-        # Whoever ended it may have died before its subscribers had its end.
-        await wake.sender(thread_id=row["thread_id"], account_id=message.account_id)
-        if await settle(agent_run_id=message.agent_run_id, thread_id=row["thread_id"], account_id=message.account_id):
+        thread_id, account_id = row["thread_id"], message.account_id
+        try:
+            settled = await settle(agent_run_id=message.agent_run_id, thread_id=thread_id, account_id=account_id)
+        finally:
+            # Whoever ended it may have died before its subscribers had its end. Behind the append, which a sender that
+            # looks before it does not wait for; and if that fails, it is told from the database.
+            await wake.sender(thread_id=thread_id, account_id=account_id)
+        if settled:
             return Done()
         return LookAgain(_backoff_s(row["since_end_s"]))
     if row["status"] == "queued":

@@ -15,6 +15,7 @@ from uuid import uuid4
 import aiohttp
 
 from shared import events
+from shared.database import facts
 from shared.errors import DatabaseUnavailableError, EventLogUnavailableError, SubscriptionsUnavailableError
 from shared.events import Logged, is_state
 from shared.stream import connections, log, sender_lease, subscriptions
@@ -155,6 +156,7 @@ class Sender:
                 return False
             if newest is None:
                 return True
+            began, moves = self._cursor, self._moves
             try:
                 found = await self._after(newest)
             except EventLogUnavailableError:
@@ -162,17 +164,16 @@ class Sender:
                 if self._waits_for_log():
                     await asyncio.sleep(_LOG_AWAY_S)
                     continue
-                await self._declare_up_to(self._next_at_hand(newest))
-                found = self._source.tail_after(self._cursor)
-            moves = self._moves
+                found = await self._without_log(newest)
             for event in found:
-                if not await self._offer(event):
+                # Also while it was read the cursor may have been moved.
+                if self._moves == moves and not await self._offer(event):
                     return False
                 if self._moves != moves:
                     break
                 self._cursor = event.seq
             else:
-                if not found and newest > self._cursor:
+                if not found and self._cursor == began:
                     # Neither at hand nor in the log yet, nor declared: what comes will tell.
                     await self._look.wait()
 
@@ -194,18 +195,38 @@ class Sender:
         """The next events after the cursor; what the log has lost of them is declared first."""
         if self._source.reaches(self._cursor):
             return self._source.tail_after(self._cursor)
-        found = await log.read(self._source.log, after_seq=self._cursor, limit=_READ_EVENTS)
+        after = self._cursor
+        found = await log.read(self._source.log, after_seq=after, limit=_READ_EVENTS)
         self._log_away_since = None
-        if found and found[0].seq == self._cursor + 1:
+        if found and found[0].seq == after + 1:
             return found
         first = await log.first_seq(self._source.log)
+        if self._cursor != after:
+            return []
         # Numbers that are missing inside the log are declared by the log itself, those before it are not; nor are those
         # behind it, if nothing more is appended, or cannot be.
         if first is None or first > self._cursor + 1:
-            await self._declare_up_to(first or self._next_at_hand(newest))
-        elif not found and (self._source.closing or self._source.tail_after(self._cursor)):
-            await self._declare_up_to(self._next_at_hand(newest))
-        return found or self._source.tail_after(self._cursor)
+            return await self._without_log(newest, first)
+        if not found and (self._source.closing or self._source.tail_after(self._cursor)):
+            return await self._without_log(newest)
+        return found
+
+    async def _without_log(self, newest: int, first: int | None = None) -> Sequence[Logged]:
+        """What comes next where the log has nothing before ``first``, or nothing more: facts, which are the database's,
+        else what is at hand. What is missing before it is declared.
+
+        Raises DatabaseUnavailableError: then nobody knows what can be declared.
+        """
+        after = self._cursor
+        at_hand = self._source.tail_after(after)
+        begins = first or (at_hand[0].seq if at_hand else newest + 1)
+        if begins == after + 1:
+            return at_hand
+        found = await facts.at_hand(self._source.log, after=after, before=begins, most=_READ_EVENTS)
+        begins = found[0].seq if found else begins
+        if begins > after + 1 and self._cursor == after:
+            await self._declare(first=after + 1, last=begins - 1)
+        return found
 
     def _waits_for_log(self) -> bool:
         """Whether a log that is away is waited for still."""
@@ -214,22 +235,15 @@ class Sender:
             self._log_away_since = now
         return now < self._log_away_since + _LOG_PATIENCE_S
 
-    def _next_at_hand(self, newest: int) -> int:
-        """The number that the connection can get next where the log has none for it."""
-        at_hand = self._source.tail_after(self._cursor)
-        return at_hand[0].seq if at_hand else newest + 1
-
-    async def _declare_up_to(self, begins: int) -> None:
-        if begins > self._cursor + 1:
-            await self._declare(first=self._cursor + 1, last=begins - 1)
-
     async def _declare(self, *, first: int, last: int) -> None:
         """Tell what this connection will never get, and how the thread stands instead. These have no number."""
+        moves = self._moves
         gap = events.gap(first=first, last=last)
         await self._post(events.unnumbered(gap, generation=self._source.log.generation, after=last))
         await self._until_sure()
         await self._post(await self._state(after=last))
-        self._cursor = max(self._cursor, last)
+        if self._moves == moves:
+            self._cursor = last
 
     async def _state(self, *, after: int) -> str:
         """How the thread stands, behind the number ``after``."""

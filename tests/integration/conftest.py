@@ -21,6 +21,7 @@ from tests.integration.gateway import Gateway, gateway
 from tests.integration.owned import Owned, own
 from tests.integration.queues import QueueName, Queues
 from tests.integration.servers import Servers, servers
+from tests.integration.watched_thread import WatchedThread
 
 SUBSCRIPTIONS_TABLE = "subscriptions"
 FILES_BUCKET = "files"
@@ -178,6 +179,17 @@ async def posts(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Gateway]:
         opened.forget_settings()
         yield found
     await opened.close_redis()
+
+
+@pytest.fixture
+async def watched_thread(
+    database: Database, account_id: str, posts: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> WatchedThread:
+    """A thread whose events somebody may watch."""
+    thread_id = await database.new_thread(account_id)
+    found = WatchedThread(database, posts, account_id, await database.log(thread_id))
+    monkeypatch.setattr(wake, "sender", found.wake)
+    return found
 
 
 @pytest.fixture(scope="session")

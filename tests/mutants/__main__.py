@@ -14,7 +14,7 @@ from pathlib import Path
 from bench.report import sized
 from tests.mutants import ROOT, Mutant
 
-AREAS = ("security",)
+AREAS = ("security", "core")
 # What a test's process may take; the slowest start LocalStack and functions.
 LONGEST_S = 240
 

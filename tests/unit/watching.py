@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from shared.database import threads
+from shared.database import facts, threads
 from shared.domain import ThreadLog
 from shared.errors import EventLogUnavailableError
 from shared.events import Logged
@@ -104,6 +104,7 @@ class World:
             monkeypatch.setattr(sender_lease, name, getattr(self, name))
         for name in ("read", "first_seq", "last_seq"):
             monkeypatch.setattr(log, name, getattr(self, f"log_{name}"))
+        monkeypatch.setattr(facts, "at_hand", self.at_hand)
         monkeypatch.setattr(connections, "post", self.post)
         monkeypatch.setattr(connections, "close", self.close)
         monkeypatch.setattr(sender, "snapshot", self.snapshot)
@@ -173,6 +174,10 @@ class World:
 
     async def log_last_seq(self, _log: ThreadLog) -> int | None:
         return self.log[-1].seq if self.log else None
+
+    async def at_hand(self, _log: ThreadLog, *, after: int, before: int, most: int) -> list[Logged]:
+        assert before > after + 1 and most
+        return []
 
     async def post(self, connection_id: str, frame: str) -> None:
         await asyncio.sleep(0)

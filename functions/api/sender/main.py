@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from shared.aws import clients
-from shared.database import connection, facts, sender_calls, threads, waits
+from shared.database import connection, sender_calls, threads, waits
 from shared.database.pool import close_pool, open_pool
 from shared.domain import ThreadLog
 from shared.errors import EventLogUnavailableError, SubscriptionsUnavailableError, SunaError, TooManyWaitsError
@@ -25,8 +25,6 @@ from shared.stream.sender import Sender
 from shared.stream.subscriptions import Subscription
 from shared.telemetry import bound, logger
 
-# A run's end, and what was written with it.
-_MOST_FACTS = 20
 # Left for giving back what is not finished when the function's time ends.
 _SPARE_S = 5.0
 # Below the time that an answer holds (``audience.PUBLIC_S``).
@@ -45,17 +43,16 @@ at_end(close_redis)
 class Replay:
     """What the log holds, up to where it ended when it was looked at (``Source`` of a sender).
 
-    ``facts``: the newest of the database, for a log that does not have them. ``extends``: whether what is appended
-    meanwhile is for this reader, too. It is not for one of another account: an answer that the thread is public is good
-    for what was appended before it.
+    ``newest_seq``: of its newest event, or the last number that PostgreSQL knows to be used. ``extends``: whether what
+    is appended meanwhile is for this reader, too. It is not for one of another account: an answer that the thread is
+    public is good for what was appended before it.
     """
 
     closing = True
 
-    def __init__(self, log: ThreadLog, *, newest_seq: int, facts: Sequence[Logged] = (), extends: bool = True) -> None:
+    def __init__(self, log: ThreadLog, *, newest_seq: int, extends: bool = True) -> None:
         self.log = log
         self._newest_seq = newest_seq
-        self._facts = facts
         self._extends = extends
 
     async def newest_after(self, cursor: int) -> int | None:
@@ -65,13 +62,14 @@ class Replay:
         return self._newest_seq if self._newest_seq > cursor else None
 
     def reaches(self, cursor: int) -> bool:
-        """The log comes first."""
+        """The log is asked."""
         del cursor
         return False
 
     def tail_after(self, cursor: int) -> list[Logged]:
-        """The facts after ``cursor``."""
-        return [fact for fact in self._facts if fact.seq > cursor]
+        """Nothing: what there is, is in the log, or owed to it."""
+        del cursor
+        return []
 
 
 async def _last_logged(thread_log: ThreadLog) -> int:
@@ -179,13 +177,12 @@ async def _serve_thread(thread_id: UUID, *, account_id: str, limit_s: float) -> 
             # It may be another account's, whose events these subscribers must not see.
             logger.info("there is no such thread in the account")
             return
-        known = await facts.newest(taken, log=position.log, most=_MOST_FACTS)
     if position.held:
         logger.info("the run's executor serves the thread")
         return
     # Before it is asked whether the thread is public: what is said afterwards may be said in private.
     newest_seq = max(position.last_seq, await _last_logged(position.log))
-    own, others = (Replay(position.log, newest_seq=newest_seq, facts=known, extends=to) for to in (True, False))
+    own, others = (Replay(position.log, newest_seq=newest_seq, extends=to) for to in (True, False))
     failed: list[BaseException] = []
     serving = _sending(await own_audience(position.log, account_id=account_id), own)
     reading: dict[Sender, asyncio.Task[bool]] = {}

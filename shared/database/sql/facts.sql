@@ -26,12 +26,18 @@ SELECT * FROM thread_events
 WHERE thread_id = $1 AND logged_at IS NULL AND seq IS NOT NULL AND NOT event_no = ANY ($2::bigint[])
 ORDER BY seq
 
--- name: newest
--- Of this life of the thread: its rows go with it.
-SELECT e.* FROM thread_events e JOIN threads t USING (thread_id)
-WHERE t.thread_id = $1 AND coalesce(t.generation, t.thread_id) = $2 AND e.seq IS NOT NULL
-ORDER BY e.seq DESC
-LIMIT $3
+-- name: at_hand
+-- Between two numbers: what is owed to the log, and of what the log had the newest that follow one another, a run's end
+-- being the last. Of this life of the thread: its rows go with it.
+WITH numbered AS (
+    SELECT e.*, e.seq - row_number() OVER (ORDER BY e.seq) AS island
+    FROM thread_events e JOIN threads t USING (thread_id)
+    WHERE t.thread_id = $1 AND coalesce(t.generation, t.thread_id) = $2 AND e.seq > $3 AND e.seq < $4
+)
+SELECT * FROM numbered
+WHERE logged_at IS NULL OR island = (SELECT island FROM numbered ORDER BY seq DESC LIMIT 1)
+ORDER BY seq
+LIMIT $5
 
 -- name: logged
 UPDATE thread_events SET logged_at = clock_timestamp() WHERE event_no = ANY ($1::bigint[]) AND logged_at IS NULL

@@ -1,0 +1,43 @@
+"""A number is not a place in the log."""
+
+from tests.mutants import Mutant
+
+MUTANTS: tuple[Mutant, ...] = (
+    Mutant(
+        "a cursor goes where the numbers end",
+        "shared/stream/sender.py",
+        "            if newest is None:\n                return True\n",
+        "            if newest is None:\n                return True\n            if self._source.closing:\n"
+        "                self._cursor = max(self._cursor, newest)\n                continue\n",
+        "tests/integration/test_owed_facts.py",
+    ),
+    Mutant(
+        "a gap is declared over facts that are owed",
+        "shared/stream/sender.py",
+        "before=begins, most=_READ_EVENTS)",
+        "before=after + 1, most=_READ_EVENTS)",
+        "tests/integration/test_owed_facts.py",
+    ),
+    Mutant(
+        "facts that are owed are told up to a hole",
+        "shared/database/sql/facts.sql",
+        "WHERE logged_at IS NULL OR island = (",
+        "WHERE island = (",
+        "tests/integration/test_owed_facts.py::test_facts_that_a_dead_holder_has_numbered_are_told_by_who_comes_next",
+    ),
+    Mutant(
+        "what was read before the cursor was moved is told after it",
+        "shared/stream/sender.py",
+        "            for event in found:\n                # Also",
+        "            moves = self._moves\n            for event in found:\n                # Also",
+        "tests/integration/test_moved_cursors.py::test_what_was_read_before_the_cursor_was_moved_back_is_read_again",
+    ),
+    Mutant(
+        "a gap moves the cursor that was moved back meanwhile",
+        "shared/stream/sender.py",
+        "        if self._moves == moves:\n            self._cursor = last\n",
+        "        self._cursor = last\n",
+        "tests/integration/test_moved_cursors.py"
+        "::test_what_is_declared_while_the_cursor_is_moved_back_is_declared_from_there",
+    ),
+)
