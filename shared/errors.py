@@ -97,6 +97,10 @@ class DatabaseUnavailableError(UnavailableError):
     """The database cannot be reached; try again shortly."""
 
 
+class OutcomeUnknownError(DatabaseUnavailableError):
+    """The database went away while it was keeping this: it may be done, or not; look, then try again."""
+
+
 class QueueUnavailableError(UnavailableError):
     """The queue does not take messages for now; try again shortly."""
 

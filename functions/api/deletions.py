@@ -20,6 +20,7 @@ async def delete_thread(*, thread_id: UUID, account_id: str) -> None:
     Raises:
         NotFoundError: there is none of that id in the account.
         ConflictError: a run of it is queued or running.
+        OutcomeUnknownError: it may be deleted; to ask again is harmless.
         DatabaseUnavailableError, QueueUnavailableError: nothing is deleted.
     """
     async with transaction() as connection:
@@ -35,6 +36,7 @@ async def delete_run(*, agent_run_id: UUID, thread_id: UUID, account_id: str) ->
     Raises:
         NotFoundError: there is none of that id in the account and thread.
         ConflictError: it has not ended.
+        OutcomeUnknownError: it may be deleted; to ask again is harmless.
         DatabaseUnavailableError, QueueUnavailableError: nothing is deleted.
     """
     async with transaction() as connection:
@@ -52,6 +54,7 @@ async def request_deletion(account_id: str) -> None:
     """Mark the account, and have somebody delete it, whatever dies next. To ask again changes nothing.
 
     Raises:
+        OutcomeUnknownError: it may be going to be deleted.
         DatabaseUnavailableError, QueueUnavailableError: nothing is going to be deleted.
     """
     message = AccountMessage(account_id=account_id)

@@ -12,7 +12,7 @@ import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
 from shared.aws.secrets import forget, secret
-from shared.errors import DatabaseUnavailableError, SecretsUnavailableError
+from shared.errors import DatabaseUnavailableError, OutcomeUnknownError, SecretsUnavailableError
 from shared.settings import settings
 
 # Aliases, because asyncpg's classes are generic for type checkers only.
@@ -156,6 +156,20 @@ def _is_closed(taken: Connection) -> bool:
 
 @asynccontextmanager
 async def transaction() -> AsyncGenerator[Connection]:
-    """A connection inside a transaction, committed at the block's end. Raises as :func:`connection`."""
-    async with connection() as taken, taken.transaction():
-        yield taken
+    """A connection inside a transaction, committed at the block's end.
+
+    Raises:
+        OutcomeUnknownError: the reply to COMMIT did not come: all of it may be done, or nothing. Whoever goes on looks
+            before he does it again, or does what else depends on it (``docs/lifecycles/commits.md``).
+        DatabaseUnavailableError: as :func:`connection`; nothing of it is done.
+    """
+    async with connection() as taken:
+        committing = False
+        try:
+            async with taken.transaction():
+                yield taken
+                committing = True
+        except (*_UNAVAILABLE, TimeoutError, asyncpg.InterfaceError) as error:
+            if not committing:
+                raise
+            raise OutcomeUnknownError from error

@@ -90,6 +90,7 @@ async def record_run(new: NewRun, *, once: Once | None = None) -> AgentRun:
         InvalidRequestError: a message's id is not the client's to choose.
         NoSuchInterruptError: what it ``follows`` is not the thread's newest run any more.
         ReplayedError: the request of ``once`` was carried out before.
+        OutcomeUnknownError: it may be recorded; then it is watched.
         DatabaseUnavailableError, QueueUnavailableError: nothing was recorded.
     """
     message = RunMessage(agent_run_id=new.agent_run_id, thread_id=new.thread_id, account_id=new.account_id)

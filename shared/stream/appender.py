@@ -16,7 +16,12 @@ from shared import events
 from shared.database import facts
 from shared.database.facts import Fact
 from shared.domain import Json, LogHold
-from shared.errors import DatabaseUnavailableError, EventLogUnavailableError, LeaseLostError
+from shared.errors import (
+    DatabaseUnavailableError,
+    EventLogUnavailableError,
+    LeaseLostError,
+    OutcomeUnknownError,
+)
 from shared.events import TO_ALL, Event, Logged
 from shared.stream import log
 from shared.stream.snapshot import snapshot
@@ -66,6 +71,8 @@ class Appender:
         self._away_until = 0.0
         # Numbered facts that are not known to be in the log, and those that are, but whose rows do not say so yet.
         self._owed: dict[int, Fact] = {}
+        # Facts may have got numbers that nobody here knows.
+        self._in_doubt = False
         self._unnoted: list[int] = []
         self._told_seq = hold.last_seq
         self.last_seq = hold.last_seq
@@ -78,21 +85,22 @@ class Appender:
         return not self._owed and self._logged_seq == self.last_seq
 
     async def reserve(self, count: int) -> None:
-        """See to it that ``count`` more numbers may be used.
+        """See to it that ``count`` more numbers may be used, which no fact has.
 
         Raises:
             LeaseLostError: the thread has a newer epoch.
             DatabaseUnavailableError: PostgreSQL stays away.
         """
+        await self._be_sure()
         while self.last_seq + count > self._reserved:
-            for wait_s in (*_RESERVE_BACKOFF_S, None):
-                try:
-                    self._reserved = await self._reserve_block(self._hold)
-                    break
-                except DatabaseUnavailableError:
-                    if wait_s is None:
-                        raise
-                    await asyncio.sleep(wait_s)
+            self._reserved = await _patiently(lambda: self._reserve_block(self._hold))
+
+    async def _be_sure(self) -> None:
+        """Look up which numbers facts have, if that is not known. Nobody uses the next one, or says which was the last,
+        before. Raises as :meth:`reserve`.
+        """
+        if self._in_doubt:
+            await _patiently(lambda: self._take(most=0))
 
     def number(self, event: Event) -> Logged:
         """Give ``event`` the next number, which has been reserved."""
@@ -110,10 +118,19 @@ class Appender:
         taken: Sequence[Fact] | None = None
         while taken is None or len(taken) == _MOST_FACTS:
             await self.reserve(_MOST_FACTS)
-            taken = await facts.take(
-                self._hold, last_seq=self.last_seq, most=_MOST_FACTS, in_hand=[*self._owed, *self._unnoted]
-            )
-            self._owe(taken)
+            taken = await self._take(most=_MOST_FACTS)
+
+    async def _take(self, *, most: int) -> Sequence[Fact]:
+        """Number so many facts more, and be owed all that have a number."""
+        in_hand = [*self._owed, *self._unnoted]
+        try:
+            taken = await facts.take(self._hold, last_seq=self.last_seq, most=most, in_hand=in_hand)
+        except OutcomeUnknownError:
+            self._in_doubt = True
+            raise
+        self._in_doubt = False
+        self._owe(taken)
+        return taken
 
     def close(self, taken: Sequence[Fact]) -> None:
         """The run has ended with these facts: they are owed, and no number is reserved beyond them any more."""
@@ -143,7 +160,9 @@ class Appender:
 
         Raises:
             LeaseLostError: a newer epoch writes the log.
+            DatabaseUnavailableError: PostgreSQL stays away, and is needed to say what is owed, or missing.
         """
+        await self._be_sure()
         by_seq = {event.seq: event for event in (*(fact.logged for fact in self._owed.values()), *batch)}
         given = [by_seq[seq] for seq in sorted(by_seq)]
         loop = asyncio.get_running_loop()
@@ -151,17 +170,18 @@ class Appender:
             try:
                 given = await self._append(given)
             except EventLogUnavailableError:
-                self._away_until = loop.time() + _AWAY_S
-                logger.warning("the event log is away; the run goes on without it", exc_info=True)
-            else:
-                self._unnoted += self._owed
-                self._owed.clear()
+                self._note_away()
         told = [event for event in given if event.seq > self._told_seq]
         if told:
             self._told_seq = told[-1].seq
         return told
 
+    def _note_away(self) -> None:
+        self._away_until = asyncio.get_running_loop().time() + _AWAY_S
+        logger.warning("the event log is away; the run goes on without it", exc_info=True)
+
     async def _append(self, wanted: list[Logged]) -> list[Logged]:
+        """``wanted``, and what was declared with it: it is in the log, or may be if the reply is lost."""
         for _ in range(_TRIES):
             declared = await self._declared(wanted)
             given = [*wanted, *declared]
@@ -173,9 +193,11 @@ class Appender:
                     proved=time.monotonic() < self._proved_until,
                 )
             except EventLogUnavailableError:
-                # They may be there: their numbers are used.
+                # Their numbers are used, and whoever is told of the next event is told of them: he reads no log.
                 self.last_seq = max(self.last_seq, given[-1].seq)
-                raise
+                self._unsettled = self._unsettled or bool(declared)
+                self._note_away()
+                return given
             match appended.answer:
                 case "ok":
                     self._logged_seq = given[-1].seq
@@ -183,6 +205,8 @@ class Appender:
                     self._proved_until = 0.0
                     self._first = False
                     self._unsettled = self._unsettled or bool(declared)
+                    self._unnoted += self._owed
+                    self._owed.clear()
                     return given
                 case "fenced":
                     raise LeaseLostError
@@ -241,6 +265,16 @@ class Appender:
                 case _:
                     pass
         return None
+
+
+async def _patiently[T](ask: Callable[[], Awaitable[T]]) -> T:
+    """What PostgreSQL answers, which may be restarting. Raises DatabaseUnavailableError: it stays away."""
+    for wait_s in _RESERVE_BACKOFF_S:
+        try:
+            return await ask()
+        except DatabaseUnavailableError:
+            await asyncio.sleep(wait_s)
+    return await ask()
 
 
 def _missing(*, after: int, present: Sequence[Logged], last_seq: int) -> tuple[int, int] | None:

@@ -206,3 +206,39 @@ async def test_a_sender_that_the_watch_wakes_is_there_before_or_after_the_drain_
     # Once by the drain, and once by the watch: who has nothing to tell wakes nobody.
     assert 1 <= thread.woken <= 2
     await thread.check()
+
+
+async def test_who_is_fed_by_the_executor_gets_declarations_whose_reply_was_lost(
+    thread: WatchedThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are in the log, between two events that are at hand."""
+    early = await thread.watched()
+    claim = await thread.claimed()
+    append, calls = log.append, list[int]()
+
+    async def away_then_unheard(*args: Any, **options: Any) -> Any:
+        calls.append(len(args[1]))
+        if len(calls) == 2:
+            raise EventLogUnavailableError
+        answer = await append(*args, **options)
+        if len(calls) == 3:
+            raise EventLogUnavailableError
+        return answer
+
+    monkeypatch.setattr(appending, "_AWAY_S", 0.0)
+    async with executing(claim, run_id=claim.agent_run_id, on_lost=lambda: None) as (publisher, _):
+        await publisher.publish(events.lifecycle(claim.agent_run_id, "running"))
+        await until(lambda: thread.seen(early) == [1])
+        await publisher.drain()
+        monkeypatch.setattr(log, "append", away_then_unheard)
+        calls.append(0)
+        for _ in range(3):
+            await publisher.publish(events.custom(claim.agent_run_id, "said", {}))
+            await publisher.drain()
+        async with publisher.closing() as last_seq:
+            told = await transitions.finish(claim, status="completed", error=None, last_seq=last_seq)
+            await publisher.end(told)
+    # An event alone; with its gap, unheard of; with a gap that proves to be needless; alone.
+    assert calls[:5] == [0, 1, 3, 3, 1]
+    assert set(await thread.in_the_log()) <= set(thread.seen(early))
+    await thread.check()

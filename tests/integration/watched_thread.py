@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 from functions.api.sender.main import _serve
 from shared import events
 from shared.database import facts, transaction
-from shared.domain import Claim, LogHold, ThreadLog
+from shared.domain import Claim, Json, LogHold, ThreadLog
 from shared.events import Logged
 from shared.runs import transitions
 from shared.stream import log, log_hold, subscriptions
@@ -112,6 +112,11 @@ class WatchedThread:
     def seen(self, connection_id: str) -> list[int]:
         """The numbers that a connection got."""
         return [number for number in self.posts.seqs(connection_id) if number is not None]
+
+    def data(self, connection_id: str, name: str) -> list[Json]:
+        """What the custom events of a name say that a connection got."""
+        frames = [frame["params"]["data"] for frame in self.posts.sent.get(connection_id, [])]
+        return [data["payload"] for data in frames if data.get("name") == name]
 
     def declared(self, connection_id: str) -> set[int]:
         """What was declared to it alone; behind each gap stands the state."""

@@ -40,4 +40,32 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/integration/test_moved_cursors.py"
         "::test_what_is_declared_while_the_cursor_is_moved_back_is_declared_from_there",
     ),
+    Mutant(
+        "a lost reply is taken for nothing done",
+        "shared/database/pool.py",
+        "                committing = True\n",
+        "                committing = False\n",
+        "tests/integration/test_lost_commits.py",
+    ),
+    Mutant(
+        "an event gets the number of a fact",
+        "shared/stream/appender.py",
+        "            self._in_doubt = True\n",
+        "            self._in_doubt = False\n",
+        "tests/integration/test_lost_commits.py",
+    ),
+    Mutant(
+        "a log is given back with a number that a fact has",
+        "shared/stream/appender.py",
+        "        await self._be_sure()\n        by_seq",
+        "        by_seq",
+        "tests/integration/test_lost_commits.py",
+    ),
+    Mutant(
+        "a declaration whose reply was lost is told to nobody",
+        "shared/stream/appender.py",
+        "                self._note_away()\n                return given\n            match",
+        "                raise\n            match",
+        "tests/integration/test_owed_facts.py::test_who_is_fed_by_the_executor_gets_declarations_whose_reply_was_lost",
+    ),
 )
