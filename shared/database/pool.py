@@ -69,6 +69,11 @@ async def connect_arguments() -> dict[str, Any]:
     }
 
 
+def forget_credentials() -> None:
+    """They were refused, and may have been rotated: whoever connects next has the new ones."""
+    forget(settings().database_secret_arn)
+
+
 @cache
 def _opening() -> asyncio.Lock:
     return asyncio.Lock()
@@ -127,10 +132,9 @@ async def connection() -> AsyncGenerator[Connection]:
         pool = await _pool()
         taken = await pool.acquire(timeout=CONNECT_TIMEOUT_S)
     except asyncpg.InvalidPasswordError as error:
-        # It may have been rotated: the next one who needs a connection has the new one.
         _pools.clear()
         _young_since.clear()
-        forget(settings().database_secret_arn)
+        forget_credentials()
         raise DatabaseUnavailableError from error
     except _UNREACHABLE as error:
         raise DatabaseUnavailableError from error

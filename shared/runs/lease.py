@@ -2,7 +2,8 @@
 
 The event loop may be slow (litellm costs CPU per chunk) without being dead, and it may be dead while the process is
 not. So the renewals run beside it, and only for as long as it ticks: a loop that hangs loses its leases, one that is
-merely busy does not.
+merely busy does not. A lease that cannot be renewed, because PostgreSQL is out of reach from here and perhaps from
+nowhere else, is lost when it has passed by the local clock: that is before another holder can be given it.
 """
 
 import asyncio
@@ -10,14 +11,14 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 import asyncpg
 
-from shared.database.pool import DirectConnection, connect_arguments
+from shared.database.pool import DirectConnection, connect_arguments, forget_credentials
 from shared.database.queries import queries
 from shared.domain import Claim, StopKind
+from shared.settings import settings
 from shared.telemetry import logger
 
 _RENEW = queries("runs")["renew"]
@@ -45,6 +46,11 @@ class Lease:
         """Whether the lease still runs by the local clock, which began before the database's did."""
         return time.monotonic() < self.expires_at
 
+    @property
+    def key(self) -> tuple[UUID, int]:
+        """One lease a run and attempt."""
+        return self.claim.agent_run_id, self.claim.attempt
+
 
 class LeaseKeeper:
     """Renews every lease the process holds in one statement, a third of a lease apart."""
@@ -56,8 +62,8 @@ class LeaseKeeper:
         self._held: dict[tuple[UUID, int], Lease] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ticked_at = 0.0
-        self._connect: dict[str, Any] = {}
         self._connection: DirectConnection | None = None
+        self._connected_at = 0.0
         self._wake = threading.Condition()
 
     async def hold(
@@ -81,21 +87,33 @@ class LeaseKeeper:
             on_drain: called when the instance is to give its runs away.
         """
         lease = Lease(claim, on_lost, on_stop, on_facts, on_drain, expires_at=claimed_at + self._lease_s)
+        loop = asyncio.get_running_loop()
         if self._loop is None:
-            self._connect = await connect_arguments()
-        if self._loop is None:
-            self._loop = asyncio.get_running_loop()
+            self._loop = loop
             threading.Thread(target=self._run, name="lease-keeper", daemon=True).start()
         with self._wake:
-            self._held[claim.agent_run_id, claim.attempt] = lease
+            self._held[lease.key] = lease
             self._ticked_at = self._clock()
             self._wake.notify()
+        loop.call_at(lease.expires_at, self._expire, lease)
         return lease
 
     def release(self, lease: Lease) -> None:
         """Stop renewing: the run has ended, was handed over, or is lost."""
+        self._drop(lease)
+
+    def _drop(self, lease: Lease) -> bool:
+        """Whether it was held still: one caller is told so."""
         with self._wake:
-            self._held.pop((lease.claim.agent_run_id, lease.claim.attempt), None)
+            return self._held.pop(lease.key, None) is not None
+
+    def _expire(self, lease: Lease) -> None:
+        """On the event loop, when the lease ends unless it was renewed."""
+        if lease.live and lease.key in self._held:
+            asyncio.get_running_loop().call_at(lease.expires_at, self._expire, lease)
+        elif self._drop(lease):
+            logger.warning("a lease has passed, and was not renewed")
+            lease.on_lost()
 
     def _run(self) -> None:
         asyncio.run(self._keep())
@@ -129,15 +147,29 @@ class LeaseKeeper:
 
     async def _renew(self, leases: list[Lease]) -> dict[UUID, asyncpg.Record]:
         """Renew what is still ours: run id -> what waits for its holder (``renew`` in ``runs.sql``)."""
-        if self._connection is None or self._connection.is_closed():
-            self._connection = await asyncpg.connect(**self._connect)
-        rows = await self._connection.fetch(
+        rows = await (await self._connected()).fetch(
             _RENEW,
             [lease.claim.agent_run_id for lease in leases],
             [lease.claim.attempt for lease in leases],
             self._lease_s,
         )
         return {row["agent_run_id"]: row for row in rows}
+
+    async def _connected(self) -> DirectConnection:
+        """The keeper's own connection, replaced as those of the pool are, with the password as it is then."""
+        if self._clock() - self._connected_at >= settings().postgres_lifetime_s:
+            self._drop_connection()
+        if self._connection is None or self._connection.is_closed():
+            assert self._loop is not None  # noqa: S101 - set before the thread starts
+            # The clients of AWS are the event loop's.
+            asked = asyncio.run_coroutine_threadsafe(connect_arguments(), self._loop)
+            try:
+                self._connection = await asyncpg.connect(**await asyncio.wrap_future(asked))
+            except asyncpg.InvalidPasswordError:
+                forget_credentials()
+                raise
+            self._connected_at = self._clock()
+        return self._connection
 
     def _drop_connection(self) -> None:
         if self._connection is not None:
@@ -173,6 +205,5 @@ class LeaseKeeper:
                     self._loop.call_soon_threadsafe(lease.on_drain)
                 if renewed[run_id]["has_facts"]:
                     self._loop.call_soon_threadsafe(lease.on_facts)
-            elif (run_id, lease.claim.attempt) in self._held:
-                self.release(lease)
+            elif self._drop(lease):
                 self._loop.call_soon_threadsafe(lease.on_lost)

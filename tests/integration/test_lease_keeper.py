@@ -1,6 +1,7 @@
 """The lease keeper: renews while the loop ticks, and says when a lease is gone."""
 
 import asyncio
+import json
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable
@@ -11,9 +12,13 @@ from uuid import UUID
 
 import pytest
 
+from shared.aws.clients import secrets_manager
 from shared.domain import Claim
 from shared.runs import transitions
 from shared.runs.lease import Lease, LeaseKeeper
+from shared.settings import settings
+from tests.integration.cable import Cable
+from tests.integration.conftest import using
 from tests.integration.databases import Database
 from tests.integration.waiting import TIMEOUT_S, until
 
@@ -187,6 +192,57 @@ async def test_leases_survive_a_restart_of_the_database(
         await _renewed(database, held)
     assert held.lost == 0
     held.release()
+
+
+async def test_whoever_is_cut_off_from_the_database_has_lost_its_lease_before_another_has_it(
+    database: Database, account_id: str, keeper: LeaseKeeper
+) -> None:
+    cable = Cable(database.port)
+    cable.plug()
+    async with using(database.secret(port=cable.port)):
+        held = await _hold(database, account_id, keeper)
+        await _renewed(database, held)
+        # WHEN the database is out of its reach, and of nobody else's
+        cable.cut()
+        await until(lambda: held.lost)
+        assert held.lease is not None
+        assert not held.lease.live
+        cable.plug()
+        # THEN the run is another's, and the one who was cut off does not take it back
+        await until(lambda: _expires(database, held))
+        assert (await _claim(account_id, held.claim.agent_run_id)).attempt == 2
+        successor = await database.run(held.claim.agent_run_id)
+        kept = await _hold(database, account_id, keeper)
+        await _renewed(database, kept)
+        assert (held.lost, kept.lost) == (1, 0)
+        assert await database.run(held.claim.agent_run_id) == successor
+        kept.release()
+        await until(lambda: keeper._wake._waiters)  # type: ignore[attr-defined]
+    cable.cut()
+
+
+async def test_a_password_that_was_rotated_is_asked_for_again(
+    database: Database, account_id: str, keeper: LeaseKeeper
+) -> None:
+    role = f"rotating_{database.name}"
+    owner = await database.connection.fetchval("SELECT current_user")
+    await database.connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'first' IN ROLE {owner}")
+    secret = json.loads(database.secret()) | {"username": role, "password": "first"}
+    async with using(json.dumps(secret)):
+        held = await _hold(database, account_id, keeper)
+        await _renewed(database, held)
+        await database.connection.execute(f"ALTER ROLE {role} PASSWORD 'second'")
+        await (await secrets_manager()).put_secret_value(
+            SecretId=settings().database_secret_arn, SecretString=json.dumps(secret | {"password": "second"})
+        )
+        # WHEN a failover ends every connection
+        assert await database.disconnect_all() > 0
+        for _ in range(3):
+            await _renewed(database, held)
+        assert held.lost == 0
+        held.release()
+        await until(lambda: keeper._wake._waiters)  # type: ignore[attr-defined]
+    await database.connection.execute(f"DROP ROLE {role}")
 
 
 async def test_callbacks_run_on_the_event_loop(database: Database, account_id: str, keeper: LeaseKeeper) -> None:

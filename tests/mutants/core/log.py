@@ -68,4 +68,19 @@ MUTANTS: tuple[Mutant, ...] = (
         "                raise\n            match",
         "tests/integration/test_owed_facts.py::test_who_is_fed_by_the_executor_gets_declarations_whose_reply_was_lost",
     ),
+    Mutant(
+        "who is cut off from the database goes on",
+        "shared/runs/lease.py",
+        "        loop.call_at(lease.expires_at, self._expire, lease)\n",
+        "",
+        "tests/integration/test_lease_keeper.py"
+        "::test_whoever_is_cut_off_from_the_database_has_lost_its_lease_before_another_has_it",
+    ),
+    Mutant(
+        "the keeper keeps its first password",
+        "shared/runs/lease.py",
+        "                forget_credentials()\n",
+        "",
+        "tests/integration/test_lease_keeper.py::test_a_password_that_was_rotated_is_asked_for_again",
+    ),
 )
