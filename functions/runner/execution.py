@@ -29,12 +29,13 @@ from shared.llm import Llm, ModelNotAllowedError
 from shared.process import instance_id
 from shared.provider_errors import error_of
 from shared.runs import transitions
+from shared.runs.ending import stop_error
 from shared.runs.holding import holding_run
 from shared.runs.instances import is_drained
 from shared.runs.lease import LeaseKeeper
 from shared.runs.settle import dispatch_next, settle
 from shared.runs.step import NextStep
-from shared.runs.stopping import stop_error
+from shared.runs.transitions import Finished
 from shared.settings import queue_settings
 from shared.stream import log_hold
 from shared.stream.publisher import Publisher
@@ -202,25 +203,26 @@ class Execution:
         outcome = await self._advance(claim, publisher, interruption, budget)
         if outcome.status is None:
             return await self._hand_over(claim, publisher, outcome), False
-        await self._end(claim, publisher, outcome, outcome.status)
-        logger.info("ended", extra={"outcome": outcome.kind, "code": outcome.error and outcome.error["code"]})
-        return await self._after(claim, outcome), True
+        ended = await self._end(claim, publisher, outcome, outcome.status)
+        logger.info("ended", extra={"outcome": ended.status, "code": ended.error and ended.error["code"]})
+        return await self._after(claim, ended.status, near_budget=outcome.near_budget), True
 
-    async def _end(self, claim: Claim, publisher: Publisher, outcome: Outcome, status: RunStatus) -> None:
+    async def _end(self, claim: Claim, publisher: Publisher, outcome: Outcome, status: RunStatus) -> Finished:
         """End the run, publish its end, dispatch the next. Whatever fails after the commit is the watch's to repair."""
         asked = [
             events.input_requested(claim.agent_run_id, interrupt_id, payload=payload)
             for interrupt_id, payload in outcome.interrupts
         ]
         async with publisher.closing() as last_seq:
-            told = await transitions.finish(claim, status=status, error=outcome.error, last_seq=last_seq, before=asked)
+            ended = await transitions.finish(claim, status=status, error=outcome.error, last_seq=last_seq, before=asked)
             try:
-                used_seq = await publisher.end(told)
-                if used_seq != told[-1].logged.seq:
+                used_seq = await publisher.end(ended.told)
+                if used_seq != ended.told[-1].logged.seq:
                     await log_hold.close(claim, last_seq=used_seq)
             except LeaseLostError:
                 logger.info("the thread's next run publishes the end of this one")
         await dispatch_next(claim.thread_id)
+        return ended
 
     async def _advance(self, claim: Claim, publisher: Publisher, interruption: Interruption, budget: Budget) -> Outcome:
         """Advance until the run ends or is interrupted."""
@@ -265,14 +267,14 @@ class Execution:
                 raise
             return replace(outcome, near_budget=manager.near_budget)
 
-    async def _after(self, claim: Claim, outcome: Outcome) -> Executed:
+    async def _after(self, claim: Claim, status: RunStatus, *, near_budget: bool) -> Executed:
         """The run has ended: have the thread's next summary prepared, if it will be needed soon."""
-        if not outcome.near_budget or outcome.kind != "completed":
-            return Executed(outcome=outcome.kind)
+        if not near_budget or status != "completed":
+            return Executed(outcome=status)
         if claim.executor == "queue":
             await _start_workflow(claim, handover_no=claim.handover_no, next_step="summarize")
-            return Executed(outcome=outcome.kind)
-        return Executed(outcome=outcome.kind, next_step="summarize")
+            return Executed(outcome=status)
+        return Executed(outcome=status, next_step="summarize")
 
     async def _hand_over(self, claim: Claim, publisher: Publisher, outcome: Outcome) -> Executed:
         """Give the run to the workflow, or from one of its steps to the next."""

@@ -11,14 +11,12 @@ from functions.runner.tools.result import ToolResult
 from functions.runner.transcript import Transcript
 from shared.database import connection, plans
 from shared.database.tool_executions import ToolExecution
-from shared.database.tool_results import UNKNOWN_OUTCOME
+from shared.database.tool_results import DECLINED, PASSED_OVER, unknown_outcome
 from shared.domain import Claim, Json
 
-_UNKNOWN = ToolResult(success=False, output=UNKNOWN_OUTCOME)
-_DECLINED = ToolResult(success=False, output="The user has declined this call.")
-_PASSED_OVER = ToolResult(
-    success=False, output="The user has neither approved nor declined this call, but gone on; it was not executed."
-)
+_UNKNOWN = ToolResult(success=False, output=unknown_outcome("the process that executed it died"))
+_DECLINED = ToolResult(success=False, output=DECLINED)
+_PASSED_OVER = ToolResult(success=False, output=PASSED_OVER)
 
 
 class PendingCalls:
@@ -82,20 +80,6 @@ class PendingCalls:
                 case _:
                     pass
         return await self.execute(contexts, budget) if contexts else None
-
-    async def give_up(self, reason: str) -> None:
-        """Answer the run's own unfinished calls: it ends without them."""
-        contexts = [
-            self._executor.context_of(execution)
-            for execution in await self._transcript.unanswered()
-            if execution.agent_run_id == self._claim.agent_run_id
-        ]
-        for context in contexts:
-            if context.execution.status == "finished":
-                context.result = _result(context.execution.result)
-            else:
-                context.result = ToolResult(success=False, output=reason)
-        await self._executor.answer(contexts)
 
 
 def _result(stored: Json | None) -> ToolResult:

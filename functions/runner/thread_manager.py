@@ -97,12 +97,11 @@ class ThreadManager:
             return Outcome("out_of_time")
 
     async def cut_off(self, reason: str) -> None:
-        """End in the middle, for good: what the model has said so far is kept, unfinished calls are answered."""
+        """End in the middle, for good: what the model has said so far is kept."""
         await self._executor.cancel()
         if self._turn is not None:
             await self._turn.cut_off(reason)
             self._turn = None
-        await self._pending.give_up(f"The run was ended ({reason}) before this call was finished.")
 
     async def abandon(self, error: Json = _ANEW) -> None:
         """End in the middle, to be gone on with by another executor, or by nobody. ``error``: what clients are told."""

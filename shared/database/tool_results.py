@@ -11,10 +11,13 @@ from shared.domain import Json
 from shared.events import Event
 from shared.message_ids import new_message_id
 
-UNKNOWN_OUTCOME = (
-    "The outcome of this call is unknown: the process that executed it died. It may have had its effects; "
-    "check before you call it again."
-)
+DECLINED = "The user has declined this call."
+PASSED_OVER = "The user has neither approved nor declined this call, but gone on; it was not executed."
+
+
+def unknown_outcome(why: str) -> str:
+    """What the model is told of a call that was begun and has no result."""
+    return f"The outcome of this call is unknown: {why}. It may have had its effects; check before you call it again."
 
 
 async def finish(

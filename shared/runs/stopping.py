@@ -5,25 +5,15 @@ from uuid import UUID
 
 from shared.database import Connection, connection, runs, threads, transaction
 from shared.database.queries import queries
-from shared.domain import TERMINAL, AgentRun, Json, StopKind, ThreadLog
+from shared.domain import TERMINAL, AgentRun, StopKind, ThreadLog
 from shared.errors import NotFoundError
+from shared.runs.ending import stop_error
 from shared.runs.settle import settle
 from shared.runs.unheld import end_unheld
 from shared.stream import control
 from shared.telemetry import logger
 
 _SQL = queries("runs")
-
-_MESSAGES: dict[StopKind, str] = {
-    "stop": "the run was stopped",
-    "interrupt": "the run was interrupted by another one",
-    "rollback": "the run was rolled back: its messages are hidden; what its tools did, and its events, stay",
-}
-
-
-def stop_error(kind: StopKind) -> Json:
-    """What a stopped run's ``error`` says."""
-    return {"code": kind, "message": _MESSAGES[kind]}
 
 
 @dataclass(frozen=True)

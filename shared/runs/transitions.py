@@ -14,6 +14,7 @@ Terminal states are final: no statement here leaves one.
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 import asyncpg
@@ -25,7 +26,7 @@ from shared.database.queries import queries
 from shared.domain import Claim, Executor, Json, RunStatus
 from shared.errors import LeaseLostError
 from shared.events import Event
-from shared.storable import jsonb
+from shared.runs.ending import end
 from shared.stream import log_hold
 from shared.stream.log_hold import SEQ_BLOCK
 
@@ -91,10 +92,22 @@ def _claim(row: asyncpg.Record, *, lease_s: float) -> Claim:
     )
 
 
+@dataclass(frozen=True)
+class Finished:
+    """How a run has ended.
+
+    ``told``: the facts that the thread's log still needs, numbered; the run's end is the last of them.
+    """
+
+    status: RunStatus
+    error: Json | None
+    told: list[Fact]
+
+
 async def finish(
     held: Claim, *, status: RunStatus, error: Json | None, last_seq: int, before: Sequence[Event] = ()
-) -> list[Fact]:
-    """End the run, and with it its use of the thread's event numbers.
+) -> Finished:
+    """End the run, and with it its use of the thread's event numbers; as it was wished, if a stop was asked for.
 
     Args:
         held: the caller's claim.
@@ -103,34 +116,22 @@ async def finish(
         last_seq: the last number used.
         before: what subscribers are told before the end.
 
-    Returns:
-        The facts that the thread's log still needs, numbered after ``last_seq``; the run's end is the last of them.
-
     Raises:
         LeaseLostError: the run is no longer the caller's to end.
     """
     async with transaction() as taken:
         await taken.fetchval(_SQL["lock_thread_of"], held.agent_run_id, held.account_id)
-        ended = await taken.fetchrow(
-            _SQL["finish"],
-            held.agent_run_id,
-            held.attempt,
-            status,
-            None if error is None else jsonb(error),
-        )
-        if ended is None:
+        row = await taken.fetchrow(_SQL["held"], held.agent_run_id, held.attempt)
+        if row is None:
             raise LeaseLostError
-        if error is not None and error["code"] == "rollback":
-            await taken.execute(_SQL["hide_messages"], held.agent_run_id)
-        usage: Json | None = None if ended["usage"] is None else json.loads(ended["usage"])
-        told = [*before, events.terminal(held.agent_run_id, status, error, usage=usage)]
-        await facts.add(taken, thread_id=held.thread_id, facts=told)
+        ended = await end(taken, row, status=status, error=error, superseding=False, before=before)
         last_seq += await facts.number(taken, thread_id=held.thread_id, last_seq=last_seq)
-        hidden = error is not None and error["code"] == "rollback"
-        before_end = last_seq - 1
-        await threads.bound_end(taken, held, agent_run_id=held.agent_run_id, before_end=before_end, hidden=hidden)
+        await threads.bound_end(
+            taken, held, agent_run_id=held.agent_run_id, before_end=last_seq - 1, hidden=ended.rolled_back
+        )
         await log_hold.close_with(taken, held, last_seq=last_seq)
-        return await facts.unlogged(taken, log=held)
+        told = await facts.unlogged(taken, log=held)
+    return Finished(ended.run.status, ended.run.error, told)
 
 
 async def hand_over(held: Claim, *, wake_by_s: float, last_seq: int) -> int:

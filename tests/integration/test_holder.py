@@ -202,7 +202,7 @@ async def test_a_runs_end_tells_its_usage_and_its_price_where_every_answer_has_o
     for known in prices:
         used = {"usage": {"input_tokens": 3, "output_tokens": 1, "total_tokens": 4}}
         await _keep(held, **used if known is None else {**used, "price_usd": known})
-    *_, end = await transitions.finish(held, status="completed", error=None, last_seq=held.last_seq)
+    *_, end = (await transitions.finish(held, status="completed", error=None, last_seq=held.last_seq)).told
     usage = {"input_tokens": 6, "output_tokens": 2, "total_tokens": 8}
     expected = usage if price is None else {**usage, "price_usd": price}
     assert json.loads((await database.run(held.agent_run_id))["usage"]) == expected

@@ -221,7 +221,7 @@ async def test_it_is_not_everybodys_either_where_it_gets_its_number_behind_what_
     await publisher.drain()
     await publisher.facts()
     async with publisher.closing() as last_seq:
-        ended = await transitions.finish(claim, status="completed", error=None, last_seq=last_seq)
+        ended = (await transitions.finish(claim, status="completed", error=None, last_seq=last_seq)).told
         await publisher.end(ended)
     await publisher.close()
     own = await watching(thread_id, account_id=OWNER)

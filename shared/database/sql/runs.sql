@@ -167,17 +167,20 @@ RETURNING t.thread_id, coalesce(t.generation, t.thread_id) AS generation, t.acco
 UPDATE threads SET last_seq = $4, reserved_seq = $4, updated_at = now()
 WHERE thread_id = $1 AND coalesce(generation, thread_id) = $2 AND epoch = $3
 
--- name: finish
+-- name: held
+-- The run of whoever ends it as its holder.
+SELECT * FROM agent_runs
+WHERE agent_run_id = $1 AND attempt = $2 AND status = 'running' AND lease_expires_at > clock_timestamp()
+FOR UPDATE
+
+-- name: end
+-- Of a run whose row is locked. Taken from whoever held it ($4 = 1), who may wake up later, it has another attempt.
 UPDATE agent_runs SET
-    status = $3, error = $4::jsonb,
+    status = $2, error = $3::jsonb, attempt = attempt + $4,
     usage = usage_of_run(thread_id, number),
     lease_expires_at = NULL, ended_at = clock_timestamp(), updated_at = clock_timestamp()
-WHERE agent_run_id = (
-    SELECT agent_run_id FROM agent_runs
-    WHERE agent_run_id = $1 AND attempt = $2 AND status = 'running' AND lease_expires_at > clock_timestamp()
-    FOR UPDATE
-)
-RETURNING usage
+WHERE agent_run_id = $1
+RETURNING *
 
 -- name: hand_over
 UPDATE agent_runs SET
@@ -245,24 +248,17 @@ SELECT 1 FROM agent_runs
 WHERE agent_run_id = $1 AND handover_no = $2 AND executor = 'workflow'
   AND status = 'running' AND lease_expires_at > clock_timestamp()
 
--- name: end_unheld
--- By whoever does not hold the run, which nobody does: it has not begun, or its lease was released or has ended. An
--- executor that wakes up later is refused by the attempt. $4, $5: only if it is still handed over by this number.
-UPDATE agent_runs SET
-    status = $2, attempt = attempt + 1, error = $3::jsonb,
-    usage = usage_of_run(thread_id, number),
-    lease_expires_at = NULL, ended_at = clock_timestamp(), updated_at = clock_timestamp()
-WHERE agent_run_id = (
-    SELECT agent_run_id FROM agent_runs
-    WHERE agent_run_id = $1
-      AND (
-          status = 'queued'
-          OR (status = 'running' AND (lease_expires_at IS NULL OR lease_expires_at < clock_timestamp()))
-      )
-      AND ($4::text IS NULL OR executor = $4) AND ($5::int IS NULL OR handover_no = $5)
-    FOR UPDATE
-)
-RETURNING *
+-- name: unheld
+-- The run, if nobody holds it: it has not begun, or its lease was released or has ended. $2, $3: only if it is still
+-- handed over by this number.
+SELECT * FROM agent_runs
+WHERE agent_run_id = $1
+  AND (
+      status = 'queued'
+      OR (status = 'running' AND (lease_expires_at IS NULL OR lease_expires_at < clock_timestamp()))
+  )
+  AND ($2::text IS NULL OR executor = $2) AND ($3::int IS NULL OR handover_no = $3)
+FOR UPDATE
 
 -- name: request_stop
 -- The first request stands, but a rollback overrides it: it asks for more.

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from functions.runner.execution import MOST_CRASHES
 from shared.domain import TERMINAL, Json
 from shared.message_ids import is_made_here
 from tests.integration.loop import wellformed
@@ -21,7 +22,7 @@ _NOT_EXECUTED = (
     "is no call",
     "There is no tool",
 )
-_MAYBE_EXECUTED = ("outcome of this call is unknown", "before this call was finished", "failed: ValueError")
+_MAYBE_EXECUTED = ("outcome of this call is unknown", "failed: ValueError")
 
 # What may keep an attempt from charging what it has begun.
 _LOSING = frozenset({"die", "pause", "expire", "lose", "unavailable"})
@@ -87,6 +88,10 @@ def _check_ends(history: History, rows: Sequence[Json]) -> None:
             assert happened & {"defect", "refused"} or history.scenario.defective
             # Whatever would come again is not tried again.
             assert ended.attempts[-1].number == ended.attempts[0].number
+        elif code == "poison":
+            assert (
+                sum("die" in {fault.action for fault in attempt.happened} for attempt in ended.attempts) >= MOST_CRASHES
+            )
         elif row["status"] == "failed":
             assert code in {"model_rate_limited", "model_bad_request", "model_empty", "content_filter"}, row["error"]
         if row["status"] in ("completed", "needs_input"):
@@ -207,7 +212,7 @@ def _check_effect(history: History, token: str, call: Call, result: Json, *, app
     else:
         assert any(words in said for words in (*_NOT_EXECUTED, *_MAYBE_EXECUTED)), what
     if call.name in IDEMPOTENT and not call.malformed:
-        assert "outcome of this call is unknown" not in said, what
+        assert "the process that executed it died" not in said, what
 
 
 def _check_last_answers(history: History, groups: Sequence[Group], told: dict[UUID, Given]) -> None:

@@ -95,3 +95,35 @@ async def test_what_postgresql_refuses_ends_the_run_at_once(
     assert [len(ended.attempts) for ended in history.ended] == [1, 1]
     refusal = {"endless": "ProgramLimitExceededError", "nul": "CharacterNotInRepertoireError"}[ids]
     assert refusal in history.ended[0].row["error"]
+
+
+_KILLS = RunPlan(tuple(AttemptPlan((Fault("effect", 0, "die"),)) for _ in range(6)))
+
+
+@pytest.mark.parametrize("name", ["put", "post"])
+async def test_a_tool_that_kills_its_process_poisons_its_run_and_no_later_one(
+    play: Play, name: Literal["put", "post"]
+) -> None:
+    history = await play(
+        Scenario((Answer((Call(name),)), *(Answer((Call(name),)) for _ in range(6))), (_KILLS,), _AFTER)
+    )
+    assert _statuses(history) == ["failed", "completed"]
+    assert json.loads(history.ended[0].row["error"])["code"] == "poison"
+    assert history.ledger.effects == {}
+
+
+async def test_a_call_whose_run_was_stopped_is_executed_by_no_later_one(play: Play) -> None:
+    # GIVEN a run that has approved a call of the one before it, and is stopped when it has begun it
+    stop = RunPlan((AttemptPlan((Fault("effect", 0, "stop"),)),), approves=(True,))
+    history = await play(Scenario((Answer((Call("sign"),)),), (RunPlan(), stop), _AFTER))
+    assert _statuses(history) == ["needs_input", "stopped", "completed"]
+    assert history.ledger.effects == {}
+
+
+async def test_an_approved_call_of_a_run_that_ends_before_it_is_said_to_have_been_approved(play: Play) -> None:
+    # GIVEN a run that has approved a call, and is stopped before it has looked at it
+    stop = RunPlan((AttemptPlan((Fault("begin", 1, "stop"),)),), approves=(True,))
+    history = await play(Scenario((Answer((Call("pay"),)),), (RunPlan(), stop), _AFTER))
+    assert _statuses(history) == ["needs_input", "stopped", "completed"]
+    said = [message["content"] for message in await history.stored() if message["role"] == "tool"]
+    assert said == ["This call was approved, but was not executed: the run was stopped."]
