@@ -129,8 +129,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "what is rolled back stays everybody's",
         "shared/runs/transitions.py",
-        "await threads.bound_end(taken, held, agent_run_id=held.agent_run_id, before_end=before_end, hidden=hidden)",
-        "pass",
+        "before_end=last_seq - 1, hidden=ended.rolled_back",
+        "before_end=last_seq - 1, hidden=False",
         "tests/integration/test_publicity.py::test_what_is_rolled_back_is_not_everybodys_any_more",
     ),
     Mutant(
