@@ -8,10 +8,10 @@ from shared.context.budget import THRESHOLD, Calibration, budget_of
 from shared.context.counting import PRIMING, Encoding, count_system, family_of, load
 from shared.context.plan import Plan, compressed_size, groups_of, plan
 from shared.context.reading import Reader, Tail
-from shared.context.summaries import FEWEST_MESSAGES, Summaries, Summary, Writing
-from shared.database import context
+from shared.context.summaries import FEWEST_MESSAGES, Summaries, Summary
+from shared.database import context, threads
 from shared.database.context import EndedRun, Scope
-from shared.database.pool import connection, transaction
+from shared.database.pool import connection
 from shared.database.run_hold import holding
 from shared.domain import Claim, Json
 from shared.llm import Llm
@@ -158,7 +158,7 @@ class ContextManager:
             model=model,
             budget=self._budget(model),
             at=0 if force else self._budget(model),
-            writing=lambda: holding(claim),
+            writing=lambda: holding(claim, and_thread=True),
             should_stop=should_stop,
             provider_key=provider_key,
         )
@@ -174,16 +174,16 @@ class ContextManager:
         """Summarise the thread of a run that has ended if it is near its budget. Raises ``SummaryFailedError``.
 
         There is no lease to hold any more, and no need of one: what the summary covers has been said, and if any of
-        it changes the summary is void.
+        it changes the summary is void. Whoever hides or deletes it waits for the thread's row lock, which this has.
         """
         budget = self._budget(model)
-        writing: Writing = transaction
+        scope = ended.scope
         return await self._summaries.make(
-            ended.scope,
+            scope,
             model=model,
             budget=budget,
             at=round(NEAR * budget),
-            writing=writing,
+            writing=lambda: threads.locked(thread_id=scope.thread_id, account_id=scope.account_id),
             should_stop=should_stop,
             provider_key=provider_key,
         )

@@ -106,7 +106,8 @@ class Summaries:
             model: who summarises, and in whose tokens is counted.
             budget: of the context, in tokens.
             at: see above.
-            writing: the transaction to write in: it raises if that is not allowed any more.
+            writing: the transaction to write in, which has the thread's row lock: what is covered stays as it is until
+                the summary is there to be void. It raises if that is not allowed any more.
             should_stop: asked before each call.
             provider_key: see ``Llm.complete``.
 

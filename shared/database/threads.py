@@ -1,7 +1,8 @@
 """Threads in PostgreSQL. Every statement is scoped by account: what is not yours is not there."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
@@ -9,7 +10,7 @@ from uuid import UUID
 import asyncpg
 
 from shared.database import holdings
-from shared.database.pool import Connection
+from shared.database.pool import Connection, transaction
 from shared.database.queries import queries
 from shared.domain import LARGEST_METADATA_BYTES, Json, RunStatus, Thread, ThreadLog
 from shared.errors import ConflictError, InvalidRequestError, NotFoundError
@@ -192,6 +193,14 @@ async def lock_with_account(connection: Connection, *, thread_id: UUID, account_
     Not for who holds the lock of a thread or a run already.
     """
     return _newest_run(await connection.fetchrow(_SQL["lock_with_account"], thread_id, account_id), thread_id)
+
+
+@asynccontextmanager
+async def locked(*, thread_id: UUID, account_id: str) -> AsyncGenerator[Connection]:
+    """A transaction that has the thread's row lock, if there is such a thread in the account (any more)."""
+    async with transaction() as connection:
+        await connection.fetchval(_SQL["lock"], thread_id, account_id)
+        yield connection
 
 
 def _newest_run(row: asyncpg.Record | None, thread_id: UUID) -> int:

@@ -1,15 +1,17 @@
 """The stores: what they keep, and what they find."""
 
+import asyncio
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
-from shared.database import checkpoints, connection, messages, runs, threads
+from shared.database import checkpoints, connection, messages, runs, threads, transaction
 from shared.domain import Message
 from shared.errors import ConflictError, InvalidRequestError, NotFoundError
 from tests.integration.databases import Database
 from tests.integration.owned import Owned, insert
+from tests.integration.waiting import until
 
 
 def _texts(found: list[Message]) -> list[str]:
@@ -145,3 +147,34 @@ async def test_metadata_grows_by_merging_up_to_a_bound(owned: Owned) -> None:
     await merged("a", "short")
     await merged("c", "x" * 60_000)
     await merged("", "", is_public=True)
+
+
+async def test_a_run_that_is_accepted_while_its_thread_is_deleted_stays(database: Database, owned: Owned) -> None:
+    await database.set_run(owned.agent_run_id, status="'completed'")
+
+    async def delete() -> None:
+        async with transaction() as taken:
+            await threads.delete(taken, thread_id=owned.thread_id, account_id=owned.account_id)
+
+    # GIVEN a run that is being recorded, and a deletion that waits for it
+    async with transaction() as recording:
+        await threads.lock_with_account(recording, thread_id=owned.thread_id, account_id=owned.account_id)
+        deleting = asyncio.create_task(delete())
+        await until(database.waiting_for_a_lock)
+        run = await runs.insert(
+            recording,
+            agent_run_id=uuid4(),
+            thread_id=owned.thread_id,
+            account_id=owned.account_id,
+            number=2,
+            assistant_id="agent",
+            model=None,
+            config={},
+            metadata={},
+            multitask_strategy="enqueue",
+            after_s=0,
+        )
+    # THEN the deletion sees the run
+    with pytest.raises(ConflictError, match="unfinished run"):
+        await deleting
+    assert (await database.run(run.agent_run_id))["status"] == "queued"
