@@ -103,6 +103,7 @@ async def start_run(
             files=[file for file, _ in at_hand],
             webhook=webhook,
             follows=None if asked is None else asked.thread_number,
+            checkpoints=body.checkpoints,
         ),
         once=once,
     )

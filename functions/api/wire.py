@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any, Literal, cast
 from uuid import UUID, uuid4
 
-from pydantic import BaseModel, Field, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from functions.api.body import MOST_ITEMS, Blocks, Body, Fields, Metadata, Words
 from shared.domain import AgentRun, Json, Message, MessageType, MultitaskStrategy, RunStatus, Thread
@@ -171,11 +171,39 @@ class RunConfig(Body):
 
     configurable: Fields = Field(default_factory=dict[str, Any])
 
+    @field_validator("configurable")
+    @classmethod
+    def _names_a_checkpoint(cls, configurable: dict[str, Any]) -> dict[str, Any]:
+        try:
+            _configured(configurable)
+        except ValidationError as error:
+            raise ValueError("a checkpoint's id is a message's: a UUID") from error
+        return configurable
+
 
 class RunCommand(Body):
-    """``command`` of a run. ``resume``: the answer to what the thread is interrupted by."""
+    """``command`` of a run. ``resume``: the answer to what the thread is interrupted by. The others are refused."""
 
     resume: Any = None
+    goto: Any = None
+    update: Any = None
+
+
+class CheckpointBody(Body):
+    """A checkpoint as clients name it: ``checkpoint_id`` is a message's. Others of its fields have no meaning here."""
+
+    checkpoint_id: UUID | None = None
+    checkpoint_ns: str | None = None
+
+
+class ConfigurableCheckpoint(CheckpointBody):
+    """A checkpoint as older clients name it: among what is ``configurable``."""
+
+    thread_ts: UUID | None = None
+
+
+def _configured(configurable: Json) -> ConfigurableCheckpoint:
+    return ConfigurableCheckpoint.model_validate({name: value for name, value in configurable.items() if value})
 
 
 class RunCreate(Body):
@@ -193,16 +221,29 @@ class RunCreate(Body):
     webhook: str | None = None
     interrupt_before: Any = None
     interrupt_after: Any = None
-    checkpoint: Any = None
-    checkpoint_id: Any = None
+    checkpoint: CheckpointBody | None = None
+    checkpoint_id: UUID | None = None
     context: Any = None
+
+    @property
+    def checkpoints(self) -> set[UUID]:
+        """The states that it is to go on from: threads do not branch, so there is at most one."""
+        named = self.checkpoint or CheckpointBody()
+        configured = _configured(self.config.configurable)
+        ids = {named.checkpoint_id, self.checkpoint_id, configured.checkpoint_id, configured.thread_ts}
+        return {checkpoint_id for checkpoint_id in ids if checkpoint_id is not None}
 
     def unsupported(self) -> str | None:
         """What the run asks for that does not exist here, and what there is instead."""
         if self.interrupt_before or self.interrupt_after:
             return "'interrupt_before' and 'interrupt_after' are not supported: tools may need approval instead"
-        if self.checkpoint or self.checkpoint_id:
-            return "a run goes on from the thread's newest state: threads do not branch"
+        named = (self.checkpoint or CheckpointBody(), _configured(self.config.configurable))
+        if any(checkpoint.checkpoint_ns for checkpoint in named):
+            return "'checkpoint_ns' is not supported: a thread has one state, and none below it"
+        if self.command and self.command.goto:
+            return "'command.goto' is not supported: there are no nodes to go to"
+        if self.command and self.command.update:
+            return "'command.update' is not supported: append messages with 'input', or by the thread's state"
         if self.context:
             return "'context' is not supported: use config.configurable"
         return None

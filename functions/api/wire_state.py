@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import BaseModel, Field, model_validator
 
 from functions.api.body import Body, Fields, Words
-from functions.api.wire import RunInput, wire_run_error
+from functions.api.wire import CheckpointBody, RunInput, wire_run_error
 from shared.database.checkpoints import Interrupt
 from shared.domain import UNFINISHED, Json, Message, Thread
 from shared.errors import InvalidRequestError
@@ -49,12 +49,6 @@ class ThreadState(BaseModel):
     created_at: datetime
     checkpoint: dict[str, Any]
     parent_checkpoint: dict[str, Any] | None = None
-
-
-class CheckpointBody(Body):
-    """A checkpoint as clients name it. Others of its fields have no meaning here."""
-
-    checkpoint_id: UUID | None = None
 
 
 class BeforeConfig(Body):

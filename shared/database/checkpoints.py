@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -10,7 +10,7 @@ from shared.database.messages import LARGEST_PAGE_BYTES, message_of
 from shared.database.pool import Connection
 from shared.database.queries import queries
 from shared.domain import Json, Message
-from shared.errors import NotFoundError
+from shared.errors import ConflictError, NotFoundError
 
 _SQL = queries("checkpoints")
 
@@ -37,6 +37,16 @@ async def place(connection: Connection, *, message_id: UUID, thread_id: UUID, ac
     if row is None:
         raise NotFoundError(f"checkpoint {str(message_id)!r} not found")
     return row["run_number"], row["position"]
+
+
+async def check_newest(connection: Connection, named: Collection[UUID], *, thread_id: UUID, account_id: str) -> None:
+    """See to it that no other state than the thread's newest is named. The caller holds the thread's row lock.
+
+    Raises:
+        ConflictError: another one is.
+    """
+    if named and set(named) != {await connection.fetchval(_SQL["newest"], thread_id, account_id)}:
+        raise ConflictError("that checkpoint is not the thread's newest (any more), and threads do not branch")
 
 
 async def until(

@@ -1,7 +1,7 @@
 """Recording: a run is a fact when its transaction commits, and somebody will look after it from before that instant."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
@@ -12,6 +12,7 @@ from shared.aws.queue import RunMessage
 from shared.database import (
     Connection,
     budgets,
+    checkpoints,
     facts,
     files,
     holdings,
@@ -53,7 +54,8 @@ class NewRun:
     ``models``: the canonical names of those that may answer, ``model`` among them, as far as they are known.
     ``config`` holds what a run may override (see ``functions.runner``); ``webhook``: the URL that its end is told to;
     ``files``: whose objects are stored; they become the thread's. ``follows``: the number of the thread's newest run
-    that this one answers; it is not recorded if another has come in between.
+    that this one answers; it is not recorded if another has come in between. ``checkpoints``: states (ids of messages)
+    that it goes on from; only the thread's newest can be.
     """
 
     account_id: str
@@ -70,6 +72,7 @@ class NewRun:
     webhook: str | None = None
     files: Sequence[File] = ()
     follows: int | None = None
+    checkpoints: Collection[UUID] = ()
     agent_run_id: UUID = field(default_factory=uuid4)
 
 
@@ -82,7 +85,8 @@ async def record_run(new: NewRun, *, once: Once | None = None) -> AgentRun:
     Raises:
         NotFoundError: the thread does not exist in the account (and ``create_thread`` is not set).
         ConflictError: ``create_thread`` is set and the id is somebody else's; a message's id is taken; the strategy is
-            ``reject`` and the thread has an unfinished run; the thread would have more messages than the plan allows.
+            ``reject`` and the thread has an unfinished run; the thread would have more messages than the plan allows;
+            one of ``checkpoints`` is not its newest state.
         LimitExceededError: the account has as many unfinished runs as its plan allows, besides those that the
             strategy has ended.
         BudgetExceededError: the account has used what its plan allows a day.
@@ -105,6 +109,9 @@ async def record_run(new: NewRun, *, once: Once | None = None) -> AgentRun:
             number = 1 + await _lock(connection, new)
             if new.follows is not None and number != new.follows + 1:
                 raise NoSuchInterruptError("somebody else has answered, or the thread has gone on")
+            await checkpoints.check_newest(
+                connection, new.checkpoints, thread_id=new.thread_id, account_id=new.account_id
+            )
             usage = await plans.usage(connection, account_id=new.account_id, thread_id=new.thread_id)
             busy_with = usage.busy_with
             stopped = None if busy_with is None else await _make_way(connection, new, busy_with)

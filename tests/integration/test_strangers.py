@@ -190,6 +190,8 @@ INSERTS = {
     (threads, "ensure_account"),
     (messages, "insert"),
     (runs, "insert"),
+    # Under the thread's lock: no state is the newest of a stranger's thread.
+    (checkpoints, "check_newest"),
     # Tells of the default plan who has none.
     (plans, "request_rate"),
     (plans, "file_limits"),

@@ -253,3 +253,49 @@ def test_a_strangers_states_are_not_there(thread: Thread, http: HttpApi) -> None
             account_id="a stranger",
         )
         assert (answer.status, answer.body["code"]) == (404, "not_found"), path
+
+
+def test_a_run_from_the_newest_checkpoint_is_no_fork_and_one_from_another_is_refused(thread: Thread) -> None:
+    first, second = (thread.append(text).body["checkpoint"] for text in ("one", "two"))
+    for named in (
+        {"checkpoint": first},
+        {"checkpoint_id": first["checkpoint_id"]},
+        {"config": {"configurable": {"checkpoint_id": first["checkpoint_id"]}}},
+        {"config": {"configurable": {"thread_ts": first["checkpoint_id"]}}},
+        {"checkpoint": second, "checkpoint_id": first["checkpoint_id"]},
+        {"checkpoint_id": str(uuid4())},
+    ):
+        fork = thread.ask("POST", "/runs", RUN | named)
+        assert (fork.status, fork.body["code"]) == (409, "conflict"), named
+        assert "do not branch" in fork.body["message"]
+    for named in (
+        {"checkpoint": {"checkpoint_id": first["checkpoint_id"], "checkpoint_ns": "child:1"}},
+        {"checkpoint": {"checkpoint_ns": "child:1"}},
+        {"config": {"configurable": {"checkpoint_ns": "child:1"}}},
+    ):
+        nested = thread.ask("POST", "/runs", RUN | named)
+        assert (nested.status, nested.body["code"]) == (501, "not_supported"), named
+    malformed = thread.ask("POST", "/runs", RUN | {"config": {"configurable": {"checkpoint_id": "the first"}}})
+    assert (malformed.status, malformed.body["code"]) == (422, "invalid_argument")
+    assert thread.ask("GET", "/runs").body == []
+    for named in (
+        {"checkpoint": second},
+        {"checkpoint": {"checkpoint_id": None, "checkpoint_ns": ""}},
+    ):
+        assert thread.ask("POST", "/runs", RUN | named).status == 200, named
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        ({"goto": "agent"}, "command.goto"),
+        ({"goto": [{"node": "x", "input": 1}]}, "command.goto"),
+        ({"update": {"messages": []}}, "command.update"),
+        ({"resume": True, "update": [["a", 1]]}, "command.update"),
+    ],
+)
+def test_what_a_command_cannot_do_is_refused_by_name(thread: Thread, command: dict[str, Any], name: str) -> None:
+    refused = thread.ask("POST", "/runs", RUN | {"command": command})
+    assert (refused.status, refused.body["code"]) == (501, "not_supported")
+    assert repr(name) in refused.body["message"]
+    assert thread.ask("GET", "/runs").body == []

@@ -63,12 +63,11 @@ async def update_thread_state(
 ) -> StateUpdated:
     """Append messages without starting a run; 409 while one is unfinished, or if ``checkpoint`` is not the newest."""
     wanted = body.wanted_checkpoint
-    if wanted is not None or body.values is None or not body.values.messages:
+    if body.values is None or not body.values.messages:
         newest = await states.thread_state(account_id=caller.account_id, thread_id=thread_id)
         if wanted is not None and newest.checkpoint["checkpoint_id"] != str(wanted):
             raise ConflictError("the state has changed since that checkpoint: a thread does not branch; read it again")
-        if body.values is None or not body.values.messages:
-            return StateUpdated(checkpoint=newest.checkpoint)
+        return StateUpdated(checkpoint=newest.checkpoint)
 
     def updated(message_id: UUID) -> Json:
         return StateUpdated(checkpoint=checkpoint(thread_id, message_id)).model_dump()
@@ -81,6 +80,7 @@ async def update_thread_state(
             account_id=caller.account_id,
             thread_id=thread_id,
         ),
+        named=() if wanted is None else (wanted,),
         once=idempotency(updated),
     )
     return StateUpdated(checkpoint=checkpoint(thread_id, last))

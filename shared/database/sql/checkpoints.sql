@@ -3,6 +3,10 @@
 SELECT run_number, position FROM messages
 WHERE message_id = $1 AND thread_id = $2 AND account_id = $3 AND NOT hidden
 
+-- name: newest
+SELECT message_id FROM messages WHERE thread_id = $1 AND account_id = $2 AND NOT hidden
+ORDER BY run_number DESC, position DESC LIMIT 1
+
 -- name: until
 -- The last $6 visible messages up to a place, newest first: at most $7 bytes of content, but one message at least; read
 -- as for `list` of messages. $5 NULL: up to the end of the run number $4; both NULL: of the whole thread.
