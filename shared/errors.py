@@ -133,6 +133,10 @@ class MigrationError(SunaError):
     """The database's schema does not fit the migrations."""
 
 
+class DefectError(SunaError):
+    """A step of the workflow has met an error that would come again."""
+
+
 class LeaseLostError(SunaError):
     """The run's lease has ended or another attempt holds it."""
 

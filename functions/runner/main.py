@@ -5,12 +5,13 @@ from functools import cache
 from typing import Any
 
 from functions.runner.budget import Budget
+from functions.runner.defects import DEFECTS
 from functions.runner.execution import Execution
 from shared.aws import custom_resource, queue
 from shared.aws.queue import RunMessage
 from shared.context.manager import ContextManager
 from shared.domain import Json
-from shared.errors import DatabaseUnavailableError, LeaseHeldError
+from shared.errors import DatabaseUnavailableError, DefectError, LeaseHeldError
 from shared.llm import Llm
 from shared.process import at_end, at_init, instance_id, run, run_watched
 from shared.runs.failing import fail_handed_over
@@ -96,6 +97,8 @@ def workflow_handler(event: dict[str, Any], context: Any) -> Json:
 
     Raises:
         LeaseHeldError: another executor holds the run; the workflow tries again after a lease.
+        DefectError: what has gone wrong would come again; the workflow ends the run.
+        UnavailableError: it may be better later; the workflow tries again for a while, then the run's watch.
     """
     step = Step.of(event)
     budget = Budget.of_function(context.get_remaining_time_in_millis() / 1000)
@@ -104,9 +107,12 @@ def workflow_handler(event: dict[str, Any], context: Any) -> Json:
             error = {"code": "workflow_failed", "message": f"the workflow failed: {event.get('error')}"}
             run(fail_handed_over(step.message, handover_no=step.handover_no, error=error))
             return step.answer(event, outcome="failed", next_step="end")
-        executed = run_watched(
-            _execution().execute(step.message, executor="workflow", budget=budget, handover_no=step.handover_no)
-        )
+        try:
+            executed = run_watched(
+                _execution().execute(step.message, executor="workflow", budget=budget, handover_no=step.handover_no)
+            )
+        except DEFECTS as error:
+            raise DefectError(type(error).__name__) from error
         if executed.lease_held:
             raise LeaseHeldError
         return step.answer(

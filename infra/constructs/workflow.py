@@ -26,14 +26,30 @@ UNAVAILABLE = (
     "DatabaseUnavailableError",
     "Lambda.AWSLambdaException",
     "Lambda.ClientExecutionTimeoutException",
+    "Lambda.EC2ThrottledException",
+    "Lambda.EC2UnexpectedException",
+    "Lambda.ENILimitReachedException",
+    "Lambda.ResourceConflictException",
+    "Lambda.ResourceNotReadyException",
     "Lambda.SdkClientException",
     "Lambda.ServiceException",
+    "Lambda.SnapStartException",
+    "Lambda.SnapStartNotReadyException",
+    "Lambda.SnapStartTimeoutException",
+    "Lambda.SubnetIPAddressLimitReachedException",
     "Lambda.TooManyRequestsException",
 )
 """The step did not begin, or said that it can be repeated."""
 
 CRASHED = ("Lambda.Unknown", "Runtime.ExitError", "Sandbox.Timedout", "States.Timeout")
 """The function died in the step; whatever it held ends with its lease, and the claim counts the crash."""
+
+
+DEFECTS = ("DefectError",)
+"""The step has met an error that would come again (`functions.runner.defects`): the run ends with it.
+
+Whatever else goes wrong, and for however long, says nothing about the run: the execution ends, and the run's watch has
+it go on elsewhere once `wake_by` has passed, or the lease has ended."""
 
 
 class Workflow(Construct):
@@ -65,6 +81,8 @@ class Workflow(Construct):
         _retry(fail, lease=lease)
         fail.next(sfn.Fail(self, "Failed", error_path="$.error.Error", cause_path="$.error.Cause"))
 
+        left = sfn.Fail(self, "Left to the watch", error_path="$.error.Error", cause_path="$.error.Cause")
+
         choice = sfn.Choice(self, "Next")
         for step_name, action, function, timeout_s in (
             ("Advance", "advance", runner, stage.functions["WorkflowRunner"].timeout_s),
@@ -80,7 +98,8 @@ class Workflow(Construct):
                 task_timeout=sfn.Timeout.duration(Duration.seconds(timeout_s + 30)),
             )
             _retry(step, lease=lease)
-            step.add_catch(fail, errors=["States.ALL"], result_path="$.error")
+            step.add_catch(fail, errors=list(DEFECTS), result_path="$.error")
+            step.add_catch(left, errors=["States.ALL"], result_path="$.error")
             choice.when(sfn.Condition.string_equals("$.next", action), step.next(choice))
         choice.when(sfn.Condition.string_equals("$.next", "end"), sfn.Succeed(self, "Ended"))
         choice.otherwise(sfn.Fail(self, "Unknown step", error="UnknownStep"))

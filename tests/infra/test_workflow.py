@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from infra.constructs.workflow import CRASHED, IDS, LEASE_HELD, UNAVAILABLE
+from infra.constructs.workflow import CRASHED, DEFECTS, IDS, LEASE_HELD, UNAVAILABLE
 from infra.stages import STAGES
 from tests.infra.conftest import PROJECT
 from tests.infra.template import Json, Template
@@ -62,11 +62,42 @@ def test_a_held_lease_is_tried_again_after_one_lease_and_past_wake_by(template: 
         assert rule["MaxAttempts"] * rule["IntervalSeconds"] >= stage.wake_by_s
 
 
-def test_everything_else_ends_the_run_as_failed(template: Template) -> None:
+# AWS Lambda's API reference, "Invoke": what passes by itself.
+PASSING = (
+    *("EC2ThrottledException", "EC2UnexpectedException", "ENILimitReachedException", "ResourceConflictException"),
+    *("ResourceNotReadyException", "ServiceException", "SnapStartException", "SnapStartNotReadyException"),
+    *("SnapStartTimeoutException", "SubnetIPAddressLimitReachedException", "TooManyRequestsException"),
+)
+
+
+def after(states: Json, step: str, error: str) -> str:
+    """Where a step's error leads when it is not repeated any more."""
+    caught = (rule for rule in states[step]["Catch"] if {error, "States.ALL"} & set(rule["ErrorEquals"]))
+    return next(caught)["Next"]
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("error", [f"Lambda.{name}" for name in PASSING])
+def test_what_passes_by_itself_is_waited_for(template: Template, step: str, error: str) -> None:
+    assert retries(template.workflow()["States"][step])[error]["BackoffRate"] == 2
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize(
+    "error",
+    [*LEASE_HELD, *UNAVAILABLE, *CRASHED, "QueueUnavailableError", "ConnectionRefusedError", "Lambda.NobodyKnowsYet"],
+)
+def test_an_outage_ends_the_execution_and_not_the_run(template: Template, step: str, error: str) -> None:
+    states = template.workflow()["States"]
+
+    assert states[after(states, step, error)]["Type"] == "Fail"
+
+
+def test_only_an_error_that_would_come_again_ends_the_run_as_failed(template: Template) -> None:
     states = template.workflow()["States"]
 
     for step in STEPS:
-        assert states[step]["Catch"] == [{"ErrorEquals": ["States.ALL"], "ResultPath": "$.error", "Next": "Fail run"}]
+        assert [after(states, step, error) for error in DEFECTS] == ["Fail run"]
     assert states["Fail run"]["Parameters"]["FunctionName"] == states["Advance"]["Parameters"]["FunctionName"]
     assert states[states["Fail run"]["Next"]]["Type"] == "Fail"
 
@@ -81,7 +112,7 @@ def test_a_step_outlives_its_function_and_never_hangs(template: Template) -> Non
 def test_our_own_errors_exist_under_the_names_that_are_retried() -> None:
     module = ast.parse((PROJECT / "shared" / "errors.py").read_text())
     classes = {node.name for node in module.body if isinstance(node, ast.ClassDef)}
-    ours = {name for name in (*LEASE_HELD, *UNAVAILABLE, *CRASHED) if "." not in name}
+    ours = {name for name in (*LEASE_HELD, *UNAVAILABLE, *CRASHED, *DEFECTS) if "." not in name}
 
     assert ours
     assert ours <= classes
