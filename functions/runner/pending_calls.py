@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from functions.runner.agent import Agent
-from functions.runner.budget import Budget
 from functions.runner.outcome import Outcome
 from functions.runner.tool_execution import ToolExecutionContext, ToolExecutor
 from functions.runner.tools.result import ToolResult
@@ -28,11 +27,11 @@ class PendingCalls:
         self._executor = executor
         self._transcript = transcript
 
-    async def execute(self, contexts: Sequence[ToolExecutionContext], budget: Budget) -> Outcome | None:
+    async def execute(self, contexts: Sequence[ToolExecutionContext]) -> Outcome | None:
         """Execute the calls of an answer, but for those that await approval; an outcome if the run ends with them."""
-        finished = await self._executor.run_pending(contexts, budget)
+        await self._executor.run_pending(contexts)
         await self._executor.answer(contexts)
-        if not finished:
+        if any(context.left for context in contexts):
             return Outcome("out_of_time")
         awaiting = [
             context.execution
@@ -51,7 +50,7 @@ class PendingCalls:
         ]
         return self._agent.outcome_of_calls(succeeded)
 
-    async def resolve(self, budget: Budget) -> Outcome | None:
+    async def resolve(self) -> Outcome | None:
         """At the beginning of an advance: answer what others have left; an outcome if the run ends with it.
 
         A finished call is never repeated. One that had started is repeated if its tool is idempotent, else the model
@@ -79,7 +78,7 @@ class PendingCalls:
                     context.execution = replace(execution, status="pending")  # approved
                 case _:
                     pass
-        return await self.execute(contexts, budget) if contexts else None
+        return await self.execute(contexts) if contexts else None
 
 
 def _result(stored: Json | None) -> ToolResult:

@@ -116,16 +116,18 @@ class ThreadManager:
             self._turn = None
 
     async def _loop(self, budget: Budget) -> Outcome:
-        outcome = await self._resume(budget)
+        self._executor.budget = budget
+        outcome = await self._resume()
         while outcome is None:
             if budget.low:
                 return Outcome("out_of_time")
-            outcome = await self._step(budget)
+            self._executor.fresh = False
+            outcome = await self._step()
         return outcome
 
-    async def _resume(self, budget: Budget) -> Outcome | None:
+    async def _resume(self) -> Outcome | None:
         """Do what an earlier attempt, or an earlier run, has left undone; an outcome if that ends the run."""
-        outcome = await self._pending.resolve(budget)
+        outcome = await self._pending.resolve()
         if outcome is not None or self._claim.attempt == 1:
             return outcome
         claim = self._claim
@@ -140,7 +142,7 @@ class ThreadManager:
             return Outcome("completed")
         return self._agent.outcome_of_calls([call for call in calls if call.result and call.result["success"]])
 
-    async def _step(self, budget: Budget) -> Outcome | None:
+    async def _step(self) -> Outcome | None:
         """One answer of the model and the tools it calls; an outcome if the run ends here."""
         ended, cut = await self._limit_reached()
         if ended is not None:
@@ -159,7 +161,7 @@ class ThreadManager:
             reported = usage_of(end.response.reported)["input_tokens"]
             self._context_manager.learn(end.model, counted=context.tokens, reported=reported)
         if end.contexts:
-            return await self._pending.execute(end.contexts, budget)
+            return await self._pending.execute(end.contexts)
         # Without `execute_tools` the calls are the client's to execute, and the run ends with them.
         goes_on = end.response.finish_reason == "length" and not end.response.calls
         return None if goes_on else Outcome("completed")

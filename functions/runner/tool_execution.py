@@ -34,7 +34,12 @@ class ToolExecutionContext:
     error: BaseException | None = None
     began_at: float = 0.0
     duration_s: float = 0.0
-    task: "asyncio.Task[ToolResult] | None" = field(default=None, repr=False)
+    task: "asyncio.Task[None] | None" = field(default=None, repr=False)
+
+    @property
+    def left(self) -> bool:
+        """Whether it is for another executor: it has no result, and waits for nobody's approval."""
+        return self.result is None and self.execution.status != "awaiting"
 
 
 class ToolExecutor:
@@ -44,6 +49,10 @@ class ToolExecutor:
         self, claim: Claim, *, config: AgentConfig, registry: ToolRegistry, transcript: Transcript, publisher: Publisher
     ) -> None:
         self._claim = claim
+        # Whose time it is, from the beginning of an advance.
+        self.budget: Budget | None = None
+        # Whether nothing has been done in it yet: no executor after this one would have more time.
+        self.fresh = True
         self._config = config
         self._registry = registry
         self._transcript = transcript
@@ -53,7 +62,7 @@ class ToolExecutor:
         self._room = asyncio.Semaphore(MOST_AT_ONCE)
         # Results are told and kept one at a time, whichever tools finish at once.
         self._telling = asyncio.Lock()
-        self._launched: list[asyncio.Task[ToolResult]] = []
+        self._launched: list[asyncio.Task[None]] = []
 
     def context_of(self, execution: ToolExecution, call: ToolCall | None = None) -> ToolExecutionContext:
         """How a call is executed; an unknown tool or a malformed call has a problem in place of a function."""
@@ -82,33 +91,55 @@ class ToolExecutor:
     def _is_beyond(self, call_index: int) -> bool:
         return self.most_calls is not None and call_index >= self.most_calls
 
-    def launch(self, context: ToolExecutionContext, *, after: ToolExecutionContext | None = None) -> None:
-        """Begin to execute, once ``after`` is done; its row says ``started`` already, or does so first."""
+    def begins_at_once(self, context: ToolExecutionContext) -> bool:
+        """Whether :meth:`launch` would execute it now: there is room, and time."""
+        working = sum(not task.done() for task in self._launched)
+        return working < MOST_AT_ONCE and self._has_time(context)
 
-        async def execute() -> ToolResult:
+    def _has_time(self, context: ToolExecutionContext) -> bool:
+        """Whether it may be begun: one that may not be repeated only if it can end before its executor has to.
+
+        An executor's first calls are begun all the same: whoever comes next would have no more time for them.
+        """
+        function, budget = context.function, self.budget
+        if budget is None or context.problem is not None or function is None:
+            return True
+        if budget.low:
+            return False
+        return function.idempotent or self.fresh or self._longest_s(function) <= budget.left_s
+
+    def _longest_s(self, function: ToolFunction) -> float:
+        return min(function.timeout_s, self._config.limits.tool_call_s)
+
+    def launch(self, context: ToolExecutionContext, *, after: ToolExecutionContext | None = None) -> None:
+        """Begin to execute, once ``after`` is done; its row says ``started`` already, or does so first.
+
+        What there is no time for then stays pending: the next executor begins it.
+        """
+
+        async def execute() -> None:
             if after is not None and after.task is not None:
                 await asyncio.wait([after.task])
+                if after.left:
+                    return
             async with self._room:
-                return await self._execute(context)
+                if context.execution.status == "started" or self._has_time(context):
+                    await self._execute(context)
 
         context.task = asyncio.create_task(execute())
         self._launched.append(context.task)
 
-    async def run_pending(self, contexts: Sequence[ToolExecutionContext], budget: Budget) -> bool:
-        """Execute what is not launched yet, by the configured strategy; False if ``budget`` ended before the last one.
-
-        What is not begun stays pending: the next executor begins it.
-        """
+    async def run_pending(self, contexts: Sequence[ToolExecutionContext]) -> None:
+        """Execute what is not launched yet, by the configured strategy, as far as there is time."""
         parallel = self._config.processor.tool_execution_strategy == "parallel"
         for context in contexts:
             if context.task is not None or context.result is not None or context.execution.status == "awaiting":
                 continue
-            if budget.low:
-                return False
             self.launch(context)
             if not parallel:
-                await self._result(context)
-        return True
+                await self._done(context)
+                if context.left:
+                    return
 
     async def answer(self, contexts: Sequence[ToolExecutionContext]) -> None:
         """Wait for the results of launched calls, and put the results that are there among the messages.
@@ -118,7 +149,7 @@ class ToolExecutor:
         """
         for context in contexts:
             if context.task is not None:
-                await self._result(context)
+                await self._done(context)
         native = [context for context in contexts if context.execution.form == "native"]
         waiting = {context.execution.assistant_message_id for context in native if context.result is None}
         xml = [
@@ -138,11 +169,11 @@ class ToolExecutor:
             task.cancel()
         await asyncio.gather(*launched, return_exceptions=True)
 
-    async def _result(self, context: ToolExecutionContext) -> ToolResult:
+    async def _done(self, context: ToolExecutionContext) -> None:
         assert context.task is not None, "launched first"  # noqa: S101
-        return await context.task
+        await context.task
 
-    async def _execute(self, context: ToolExecutionContext) -> ToolResult:
+    async def _execute(self, context: ToolExecutionContext) -> None:
         if context.execution.status != "started":
             context.execution = await self._transcript.start(context.execution)
         execution = context.execution
@@ -164,10 +195,11 @@ class ToolExecutor:
                     thread_id=self._claim.thread_id,
                     account_id=self._claim.account_id,
                 ),
-                timeout_s=min(context.function.timeout_s, self._config.limits.tool_call_s),
+                timeout_s=self._longest_s(context.function),
             )
         context.duration_s = time.monotonic() - context.began_at
         context.result = result
+        self.fresh = False
         async with self._telling:
             # Recorded at once: a finished call is never repeated, even if its turn among the messages has not come.
             await self._transcript.finish(execution, result)
@@ -177,4 +209,3 @@ class ToolExecutor:
             "tool executed",
             extra={"tool": execution.name, "success": result.success, "duration_s": round(context.duration_s, 3)},
         )
-        return result

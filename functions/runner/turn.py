@@ -4,7 +4,7 @@ What it has used is charged, however it ends: with its message, or, if none is k
 """
 
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from functions.runner.agent import Agent
@@ -187,7 +187,9 @@ class Turn:
         if not processor.execute_tools or not processor.execute_on_stream:
             return
         before = self._contexts[-1] if self._contexts and processor.tool_execution_strategy == "sequential" else None
-        context = self._context(call, "started" if before is None else "pending")
+        context = self._context(call, "pending")
+        if before is None and context.execution.status == "pending" and self._executor.begins_at_once(context):
+            context.execution = replace(context.execution, status="started")
         # Behind the call's end, what else has come of the text may be half a tag.
         await self._keep([context.execution], text_end=call.end)
         self._contexts.append(context)

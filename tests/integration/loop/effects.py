@@ -64,5 +64,6 @@ class Effects(Tool):
             parameters=_PARAMETERS,
             invoke=invoke,
             idempotent=name in IDEMPOTENT,
+            timeout_s=100,
             needs_approval=name in NEED_APPROVAL,
         )

@@ -34,6 +34,7 @@ type Action = Literal[
     "drain",  # the instance is drained: the run is to go on elsewhere
     "out_of_time",  # the function's time is over
     "low",  # ... is nearly over: no further turn may begin
+    "late",  # ... is over in a minute and a bit
     "timed_out",  # the run has reached its limit
     "unavailable",  # PostgreSQL, or Redis, goes away in the middle
     "defect",  # a fault of the program's own
@@ -157,6 +158,8 @@ class Attempt:
                 self.on_drain()
             case "low":
                 self.skew_s = BUDGET_S - 30
+            case "late":
+                self.skew_s = BUDGET_S - 70
             case "out_of_time" | "timed_out":
                 self._fire(BUDGET_S if fault.action == "out_of_time" else RUN_LIMIT_S)
             case "unavailable":

@@ -77,8 +77,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "tools: all at once",
         "functions/runner/tool_execution.py",
-        "            async with self._room:\n                return await self._execute(context)",
-        "            return await self._execute(context)",
+        "            async with self._room:\n",
+        "            async with asyncio.Semaphore():\n",
         "tests/integration/loop/test_many_calls.py::test_only_a_few_are_executed_at_a_time",
     ),
     Mutant(
