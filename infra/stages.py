@@ -191,10 +191,10 @@ SMALL = Stage(
         "QueueRunner": FunctionSettings(
             memory_mb=2048, timeout_s=900, concurrency=22, lease_connections=1, snap_start=True
         ),
-        "WorkflowRunner": FunctionSettings(memory_mb=2048, timeout_s=900, concurrency=15, lease_connections=1),
+        "WorkflowRunner": FunctionSettings(memory_mb=2048, timeout_s=900, concurrency=200, lease_connections=1),
         "Summarizer": FunctionSettings(memory_mb=2048, timeout_s=300, concurrency=5, lease_connections=1),
     },
-    cloud=CloudSettings(database=DatabaseSettings(min_acu=0, max_acu=4, pause_after_s=1800)),
+    cloud=CloudSettings(database=DatabaseSettings(min_acu=0, max_acu=8, pause_after_s=1800)),
 )
 
 LARGE = Stage(
@@ -216,7 +216,7 @@ LARGE = Stage(
         "QueueRunner": FunctionSettings(
             memory_mb=3008, timeout_s=900, concurrency=210, lease_connections=1, snap_start=True
         ),
-        "WorkflowRunner": FunctionSettings(memory_mb=3008, timeout_s=900, concurrency=100, lease_connections=1),
+        "WorkflowRunner": FunctionSettings(memory_mb=3008, timeout_s=900, concurrency=1_000, lease_connections=1),
         "Summarizer": FunctionSettings(memory_mb=2048, timeout_s=300, concurrency=40, lease_connections=1),
     },
     cloud=CloudSettings(

@@ -120,8 +120,9 @@ class LogHold(ThreadLog):
 class Claim(LogHold):
     """What the holder of a run's lease knows: whom it works for, and the fences it writes under.
 
-    ``lease_s`` counts from the claim; ``running_s`` is how long ago the run was first claimed. ``stop_requested``: what
-    was asked for while nobody held the run.
+    ``lease_s`` counts from the claim; ``running_s`` is how long the run has been executed: since it was first claimed,
+    but for the time in which it waited for its next executor. ``stop_requested``: what was asked for while nobody held
+    the run.
     """
 
     agent_run_id: UUID

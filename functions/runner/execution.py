@@ -192,7 +192,7 @@ class Execution:
         logger.info("this instance is drained, and takes no runs")
         if executor == "queue":
             # As a new message, since each receipt counts towards the dead-letter limit.
-            await queue.send("retry", message, delay_s=_ELSEWHERE_S)
+            await queue.send("runs", message, delay_s=_ELSEWHERE_S)
         return Executed(outcome="refused")
 
     async def _advance_and_end(

@@ -7,7 +7,7 @@ from uuid import UUID
 from functions.runner.tools.result import ToolResult
 from shared.agent_config import XmlAddingStrategy
 from shared.database import Connection, messages, tool_executions, tool_results
-from shared.database.run_hold import holding
+from shared.database.run_hold import holding, progressed
 from shared.database.tool_executions import ToolExecution
 from shared.domain import Claim, Json
 
@@ -69,6 +69,8 @@ class Transcript:
                 await tool_executions.begin(
                     connection, execution, thread_id=claim.thread_id, account_id=claim.account_id
                 )
+            if not metadata.get("tool_calls"):
+                await progressed(connection, claim)
         self._open.add(message_id)
         self._unknown.discard(message_id)
 
@@ -92,9 +94,12 @@ class Transcript:
         return replace(execution, status="started")
 
     async def finish(self, execution: ToolExecution, result: ToolResult) -> None:
-        """Record a result that has to wait for its turn among the messages; with it, what subscribers are told."""
+        """Record what a tool has come to, which has to wait for its turn among the messages; with it, what subscribers
+        are told. An executor that has got so far has not died of it.
+        """
         async with holding(self._claim) as connection:
             await self._finish(connection, execution, result)
+            await progressed(connection, self._claim)
 
     async def answer(self, results: Sequence[tuple[ToolExecution, ToolResult]]) -> None:
         """Record results and put them among the messages, in this order."""

@@ -1,13 +1,14 @@
 """Holding a claimed run: its lease is kept, its events are published, hints to its holder are heard."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
 from shared.database import connection
 from shared.database.queries import queries
 from shared.domain import Claim, StopKind
-from shared.errors import DatabaseUnavailableError
+from shared.errors import DatabaseUnavailableError, UnavailableError
 from shared.runs.lease import LeaseKeeper
 from shared.stream import control
 from shared.stream.delivery import Delivery
@@ -16,6 +17,9 @@ from shared.stream.session import LONGEST_DELIVERY_S, executing
 from shared.telemetry import logger
 
 _SQL = queries("runs")
+
+# Between tries to give a lease back.
+_PAUSE_S = 1.0
 
 
 @asynccontextmanager
@@ -39,27 +43,52 @@ async def holding_run(
         on_stop: called when a stop is requested, with its kind; maybe more than once.
         on_drain: called when the instance is to give the run away; maybe more than once. Whoever holds it but shortly
             need not heed it.
-        delivery_s: how long delivery may take at the end, asked then.
+        delivery_s: how long delivery may take at the end, asked then; and the release of a lease that is given back,
+            if the block raises ``UnavailableError``.
     """
-    async with executing(claim, run_id=claim.agent_run_id, on_lost=on_lost, delivery_s=delivery_s) as (
-        publisher,
-        delivery,
-    ):
-        lease = await keeper.hold(
-            claim,
-            claimed_at=claimed_at,
-            on_lost=on_lost,
-            on_stop=on_stop,
-            on_facts=publisher.facts_soon,
-            on_drain=on_drain,
-        )
-        listening = asyncio.create_task(_listen(claim, publisher, delivery, on_stop, on_drain))
+    try:
+        async with executing(claim, run_id=claim.agent_run_id, on_lost=on_lost, delivery_s=delivery_s) as (
+            publisher,
+            delivery,
+        ):
+            lease = await keeper.hold(
+                claim,
+                claimed_at=claimed_at,
+                on_lost=on_lost,
+                on_stop=on_stop,
+                on_facts=publisher.facts_soon,
+                on_drain=on_drain,
+            )
+            listening = asyncio.create_task(_listen(claim, publisher, delivery, on_stop, on_drain))
+            try:
+                yield publisher
+            finally:
+                listening.cancel()
+                await asyncio.gather(listening, return_exceptions=True)
+                keeper.release(lease)
+    except UnavailableError:
+        await _release(claim, within_s=delivery_s())
+        raise
+
+
+async def _release(claim: Claim, *, within_s: float) -> None:
+    """Give the lease back, for it is not the run that has failed: no crash is counted, and nobody waits for its end.
+
+    PostgreSQL may be what is away: then as soon as it is back, however long ago the lease has ended by then, unless
+    somebody else has claimed the run or the caller's time is over.
+    """
+    deadline = time.monotonic() + within_s
+    while True:
         try:
-            yield publisher
-        finally:
-            listening.cancel()
-            await asyncio.gather(listening, return_exceptions=True)
-            keeper.release(lease)
+            async with connection() as taken:
+                await taken.execute(_SQL["release"], claim.agent_run_id, claim.attempt)
+        except DatabaseUnavailableError:
+            if time.monotonic() + _PAUSE_S >= deadline:
+                logger.warning("the lease could not be given back; it ends by itself", exc_info=True)
+                return
+            await asyncio.sleep(_PAUSE_S)
+        else:
+            return
 
 
 async def _listen(

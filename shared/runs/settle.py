@@ -155,14 +155,18 @@ async def _look_after_queued(message: RunMessage, due_in_s: float, blocked: bool
 async def _look_after_running(message: RunMessage, row: asyncpg.Record) -> LookAgain:
     if row["lease_left_s"] is not None and row["lease_left_s"] > 0:
         return LookAgain(row["lease_left_s"] + _MARGIN_S)
+    # Only what an executor has died of goes where it can hurt nobody but itself: that is narrow.
+    crashed = row["lease_left_s"] is not None
     async with connection() as taken:
         if row["executor"] == "workflow":
             if row["wake_left_s"] is not None and row["wake_left_s"] > 0:
                 return LookAgain(row["wake_left_s"] + _MARGIN_S)
             await taken.execute(_SQL["take_back"], message.agent_run_id)
         await taken.execute(_SQL["dispatched"], message.agent_run_id)
-    logger.warning("a run has lost its executor: it is dispatched again", extra={"attempt": row["attempt"]})
-    await queue.send("retry", message)
+    logger.warning(
+        "a run has no executor: it is dispatched again", extra={"attempt": row["attempt"], "crashed": crashed}
+    )
+    await queue.send("retry" if crashed else "runs", message)
     overdue_s = -(row["lease_left_s"] or row["wake_left_s"] or 0.0)
     return LookAgain(_backoff_s(overdue_s))
 

@@ -43,6 +43,14 @@ def test_event_sources_over_the_reserved_concurrency_are_refused() -> None:
         replace(LOCAL, queues=replace(LOCAL.queues, runs_concurrency=100))
 
 
+def test_all_that_the_queues_side_executes_may_be_handed_over_at_once() -> None:
+    # All of stage large would open more connections than a cluster takes: what finds no room there goes back to the
+    # queue's side.
+    for stage, share in ((SMALL, 1), (LARGE, 2)):
+        at_once = stage.queues.runs_concurrency * stage.queues.runs_batch
+        assert stage.functions["WorkflowRunner"].concurrency * share >= at_once
+
+
 def test_a_lease_ends_before_the_workflow_is_given_up() -> None:
     for stage in STAGES.values():
         assert stage.lease_s < stage.wake_by_s

@@ -210,3 +210,28 @@ async def test_a_claim_says_what_to_work_on(database: Database, account_id: str,
     assert (claim.agent_run_id, claim.thread_id, claim.account_id) == (agent_run_id, thread_id, account_id)
     assert (claim.number, claim.executor, claim.lease_s) == (1, "queue", LEASE_S)
     assert (claim.assistant_id, claim.model, claim.config) == ("agent", "openai/x", {"queue_time_s": 0})
+
+
+@pytest.mark.parametrize(
+    ("columns", "waited_s"),
+    [
+        ({"executor": "'workflow'", "released_at": "clock_timestamp() - interval '10 min'"}, 600),
+        ({"lease_expires_at": "clock_timestamp() - interval '10 min'"}, 600),
+        ({"released_at": "clock_timestamp() - interval '10 min'", "waited_s": "1000"}, 1600),
+    ],
+    ids=["handed over", "abandoned", "waited before"],
+)
+async def test_waiting_is_not_running(
+    database: Database, account_id: str, thread_id: UUID, columns: dict[str, str], waited_s: float
+) -> None:
+    columns = {**RUNNING, "started_at": "clock_timestamp() - interval '30 min'", **columns}
+    agent_run_id = await database.new_run(thread_id, **columns)
+    executor: Executor = "workflow" if "executor" in columns else "queue"
+    claim = await _claim(account_id, agent_run_id, executor=executor)
+    assert claim is not None
+    assert claim.running_s == pytest.approx(1800 - waited_s, abs=5)
+    # What it has waited is counted once.
+    await transitions.hand_over(claim, wake_by_s=60, last_seq=claim.last_seq)
+    claim = await _claim(account_id, agent_run_id, executor="workflow")
+    assert claim is not None
+    assert claim.running_s == pytest.approx(1800 - waited_s, abs=5)

@@ -208,5 +208,5 @@ async def test_what_a_drained_instance_is_sent_goes_to_another_as_a_new_message(
     message = await _message(database, account_id)
     await drain_instance(instance)
     assert await runner.execute(message) == Executed(outcome="refused")
-    assert await queues.delayed("retry") == 1
+    assert await queues.delayed("runs") == 1
     assert (await database.run(message.agent_run_id))["status"] == "queued"

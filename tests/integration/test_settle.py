@@ -192,7 +192,7 @@ async def test_a_hand_over_that_nobody_woke_up_for_is_taken_back(
     await watch.look(handed)
     row = await database.run(handed)
     assert (row["executor"], row["handover_no"], row["crashes"]) == ("queue", 2, 0)
-    assert await _dispatched(queues) == {**NOTHING, "retry": [handed]}
+    assert await _dispatched(queues) == {**NOTHING, "runs": [handed]}
     # The workflow that wakes up too late finds another hand-over.
     for executor, handover_no, claimed in (("workflow", 1, False), ("queue", None, True)):
         claim = await transitions.claim(

@@ -107,6 +107,10 @@ WITH free AS (
         crashes = crashes + CASE WHEN status = 'running' AND lease_expires_at IS NOT NULL THEN 1 ELSE 0 END,
         lease_expires_at = clock_timestamp() + make_interval(secs => $3),
         started_at = coalesce(started_at, clock_timestamp()),
+        waited_s = waited_s + greatest(0, coalesce(
+            extract(epoch FROM clock_timestamp() - coalesce(lease_expires_at, released_at))::float8, 0
+        )),
+        released_at = NULL,
         begins_after = coalesce(begins_after, (SELECT reserved_seq FROM threads WHERE thread_id = r.thread_id)),
         updated_at = clock_timestamp()
     FROM free WHERE r.agent_run_id = free.agent_run_id
@@ -121,7 +125,7 @@ WITH free AS (
 )
 SELECT claimed.*, numbered.generation, numbered.epoch, numbered.last_seq, numbered.reserved_seq,
     claimed.crashes > before.crashes AS taken_over,
-    extract(epoch FROM clock_timestamp() - claimed.started_at)::float8 AS running_s
+    extract(epoch FROM clock_timestamp() - claimed.started_at)::float8 - claimed.waited_s AS running_s
 FROM claimed JOIN numbered USING (thread_id) JOIN agent_runs before USING (agent_run_id)
 
 -- name: hold
@@ -186,13 +190,23 @@ RETURNING *
 UPDATE agent_runs SET
     executor = 'workflow', handover_no = handover_no + 1,
     wake_by = clock_timestamp() + make_interval(secs => $3),
-    lease_expires_at = NULL, updated_at = clock_timestamp()
+    lease_expires_at = NULL, released_at = clock_timestamp(), updated_at = clock_timestamp()
 WHERE agent_run_id = (
     SELECT agent_run_id FROM agent_runs
     WHERE agent_run_id = $1 AND attempt = $2 AND status = 'running' AND lease_expires_at > clock_timestamp()
     FOR UPDATE
 )
 RETURNING handover_no
+
+-- name: release
+-- By a holder that something else than the run has kept from going on, also after its lease has ended: the next claim
+-- takes no crash for it.
+UPDATE agent_runs SET lease_expires_at = NULL, released_at = least(lease_expires_at, clock_timestamp())
+WHERE agent_run_id = $1 AND attempt = $2 AND status = 'running' AND lease_expires_at IS NOT NULL
+
+-- name: progressed
+-- Whatever executors have died of before, they got further than that.
+UPDATE agent_runs SET crashes = 0 WHERE agent_run_id = $1 AND attempt = $2 AND crashes > 0
 
 -- name: next_queued
 -- The run of the thread that a claim would accept now, if nothing of it is running.

@@ -7,6 +7,7 @@ from typing import Literal
 import pytest
 
 from functions.runner.calls import native
+from functions.runner.execution import MOST_CRASHES
 from tests.integration.loop.conftest import Play
 from tests.integration.loop.faults import Fault
 from tests.integration.loop.history import History
@@ -127,3 +128,28 @@ async def test_an_approved_call_of_a_run_that_ends_before_it_is_said_to_have_bee
     assert _statuses(history) == ["needs_input", "stopped", "completed"]
     said = [message["content"] for message in await history.stored() if message["role"] == "tool"]
     assert said == ["This call was approved, but was not executed: the run was stopped."]
+
+
+async def test_outages_that_have_nothing_to_do_with_the_run_are_not_poison(play: Play) -> None:
+    outages = RunPlan(tuple(AttemptPlan((Fault("begin", 1, "unavailable"),)) for _ in range(MOST_CRASHES + 1)))
+    history = await play(Scenario((), (outages,), _AFTER))
+    assert _statuses(history) == ["completed", "completed"]
+    assert history.ended[0].row["crashes"] == 0
+
+
+async def test_deaths_of_a_run_that_gets_further_each_time_are_not_poison(play: Play) -> None:
+    deaths = RunPlan(tuple(AttemptPlan((Fault("model", 1, "die"),)) for _ in range(MOST_CRASHES + 1)))
+    history = await play(Scenario(tuple(Answer((Call("post"),)) for _ in range(MOST_CRASHES + 2)), (deaths,), _AFTER))
+    assert _statuses(history) == ["completed", "completed"]
+
+
+@pytest.mark.parametrize("processor", [_ON_STREAM, _AFTER], ids=["on stream", "after"])
+async def test_a_call_that_may_not_be_repeated_waits_for_an_executor_that_has_time_for_it(
+    play: Play, processor: dict[str, object]
+) -> None:
+    # GIVEN 70 s when the model answers, and calls that may take 100
+    late = RunPlan((AttemptPlan((Fault("model", 0, "late"),)),))
+    history = await play(Scenario((Answer((Call("put"), Call("post"))),), (late,), processor))
+    assert _statuses(history) == ["completed", "completed"]
+    begun_by = {effect.tool: effect.attempt for effects in history.ledger.effects.values() for effect in effects}
+    assert begun_by == {"put": 0, "post": 1}
