@@ -167,8 +167,7 @@ async def _look_after_running(message: RunMessage, row: asyncpg.Record) -> LookA
         "a run has no executor: it is dispatched again", extra={"attempt": row["attempt"], "crashed": crashed}
     )
     await queue.send("retry" if crashed else "runs", message)
-    overdue_s = -(row["lease_left_s"] or row["wake_left_s"] or 0.0)
-    return LookAgain(_backoff_s(overdue_s))
+    return LookAgain(_backoff_s(-row["lease_left_s"] if crashed else row["since_release_s"]))
 
 
 def _backoff_s(since_s: float | None) -> float:

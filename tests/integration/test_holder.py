@@ -2,16 +2,18 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from uuid import UUID, uuid4
 
 import pytest
 
-from shared.database import messages, transaction
+from shared.database import Connection, connection, messages, transaction
 from shared.database.queries import queries
 from shared.database.run_hold import holding
 from shared.domain import AgentRun, Claim, Executor, RunStatus
-from shared.errors import LeaseLostError
+from shared.errors import DatabaseUnavailableError, LeaseLostError
+from shared.runs import holding as holding_module
 from shared.runs import transitions
 from shared.runs.unheld import end_unheld
 from shared.stream import log_hold
@@ -302,3 +304,51 @@ async def test_whether_a_hand_over_is_being_executed(database: Database, account
     assert await held() == (True, False)
     await database.expire_lease(handed.agent_run_id)
     assert await held() == (False, False)
+
+
+@pytest.mark.parametrize("lease", ["lives", "has ended"])
+async def test_a_lease_that_is_given_back_is_no_crash(
+    database: Database, account_id: str, held: Claim, lease: str
+) -> None:
+    if lease == "has ended":
+        await database.expire_lease(held.agent_run_id)
+    await database.connection.execute(queries("runs")["release"], held.agent_run_id, held.attempt)
+    following = await _claimed(database, account_id, held.agent_run_id)
+    assert (following.attempt, following.crashes) == (held.attempt + 1, 0)
+
+
+async def test_a_lease_that_somebody_else_has_taken_is_not_given_back(
+    database: Database, account_id: str, held: Claim
+) -> None:
+    await database.expire_lease(held.agent_run_id)
+    following = await _claimed(database, account_id, held.agent_run_id)
+    before = await database.run(held.agent_run_id)
+    await database.connection.execute(queries("runs")["release"], held.agent_run_id, held.attempt)
+    assert await database.run(held.agent_run_id) == before
+    assert following.crashes == 1
+
+
+async def test_a_lease_is_given_back_when_postgresql_is_there_again(
+    database: Database, account_id: str, held: Claim, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # GIVEN a holder that PostgreSQL has failed, and goes on failing
+    tries = 0
+
+    @asynccontextmanager
+    async def away_at_first() -> AsyncIterator[Connection]:
+        nonlocal tries
+        tries += 1
+        if tries <= 2:
+            raise DatabaseUnavailableError
+        async with connection() as taken:
+            yield taken
+
+    monkeypatch.setattr(holding_module, "connection", away_at_first)
+    monkeypatch.setattr(holding_module, "_PAUSE_S", 0.0)
+    await holding_module._release(held, within_s=60)
+    assert (await database.run(held.agent_run_id))["lease_expires_at"] is None
+    # AND one that has no time left for that leaves it
+    following = await _claimed(database, account_id, held.agent_run_id)
+    tries = 0
+    await holding_module._release(following, within_s=0)
+    assert (await database.run(held.agent_run_id))["lease_expires_at"] is not None

@@ -205,6 +205,18 @@ async def test_a_hand_over_that_nobody_woke_up_for_is_taken_back(
         assert (claim is not None) == claimed
 
 
+@pytest.mark.parametrize("seconds", [(20, 40), (60, 120), (1000, 300)], ids=lambda seconds: f"after {seconds[0]} s")
+async def test_a_run_that_was_given_back_is_dispatched_less_and_less_often(
+    database: Database, queues: Queues, thread_id: UUID, watch: Watch, seconds: tuple[int, float]
+) -> None:
+    since_s, after_s = seconds
+    given_back = await database.new_run(
+        thread_id, **RUNNING, released_at=f"clock_timestamp() - interval '{since_s} s'", dispatched_at=PAST
+    )
+    assert _after_s(await watch.look(given_back)) == pytest.approx(after_s, abs=2)
+    assert await _dispatched(queues) == {**NOTHING, "runs": [given_back]}
+
+
 async def test_a_workflow_that_died_at_work_is_taken_back_too(
     database: Database, queues: Queues, thread_id: UUID, watch: Watch
 ) -> None:

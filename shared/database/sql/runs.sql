@@ -252,6 +252,7 @@ SELECT *,
     ) AS blocked,
     extract(epoch FROM clock_timestamp() - ended_at)::float8 AS since_end_s,
     extract(epoch FROM lease_expires_at - clock_timestamp())::float8 AS lease_left_s,
+    extract(epoch FROM clock_timestamp() - released_at)::float8 AS since_release_s,
     extract(epoch FROM wake_by - clock_timestamp())::float8 AS wake_left_s,
     extract(epoch FROM not_before - clock_timestamp())::float8 AS due_in_s,
     extract(epoch FROM clock_timestamp() - dispatched_at)::float8 AS since_dispatch_s
