@@ -131,8 +131,12 @@ async def test_an_approved_call_of_a_run_that_ends_before_it_is_said_to_have_bee
 
 
 async def test_outages_that_have_nothing_to_do_with_the_run_are_not_poison(play: Play) -> None:
-    outages = RunPlan(tuple(AttemptPlan((Fault("begin", 1, "unavailable"),)) for _ in range(MOST_CRASHES + 1)))
+    # GIVEN a run that PostgreSQL goes away from before it has come anywhere
+    outage = AttemptPlan(tuple(Fault("begin", nth, "unavailable") for nth in range(1, 9)))
+    outages = RunPlan((outage,) * (MOST_CRASHES + 1))
     history = await play(Scenario((), (outages,), _AFTER))
+    failed = [bool(attempt.happened) for attempt in history.ended[0].attempts]
+    assert failed == [True] * (MOST_CRASHES + 1) + [False]
     assert _statuses(history) == ["completed", "completed"]
     assert history.ended[0].row["crashes"] == 0
 
