@@ -87,7 +87,7 @@ async def test_no_event_gets_the_number_of_a_fact_whose_commit_was_not_heard_of(
             if then == "hands over":
                 await transitions.hand_over(claim, wake_by_s=60, last_seq=last_seq)
             else:
-                told = await transitions.finish(claim, status="completed", error=None, last_seq=last_seq)
+                told = (await transitions.finish(claim, status="completed", error=None, last_seq=last_seq)).told
                 await publisher.end(told)
     assert asked[0] > 0
     assert asked[1] == 0

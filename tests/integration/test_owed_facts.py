@@ -37,7 +37,9 @@ async def _ended_and_died(thread: WatchedThread, *, facts_before: int = 0) -> tu
     writer = appender(claim)
     await says(writer, 4)
     before = [events.custom(claim.agent_run_id, "asked", {}) for _ in range(facts_before)]
-    told = await transitions.finish(claim, status="completed", error=None, last_seq=writer.last_seq, before=before)
+    told = (
+        await transitions.finish(claim, status="completed", error=None, last_seq=writer.last_seq, before=before)
+    ).told
     return claim, [fact.logged.seq for fact in told]
 
 
@@ -80,7 +82,7 @@ async def test_the_next_runs_executor_tells_the_end_that_the_one_before_has_not(
         await until(lambda: owed[-1] + 1 in thread.seen(early))
         await publisher.publish(events.custom(claim.agent_run_id, "said", {}))
         async with publisher.closing() as last_seq:
-            told = await transitions.finish(claim, status="completed", error=None, last_seq=last_seq)
+            told = (await transitions.finish(claim, status="completed", error=None, last_seq=last_seq)).told
             await publisher.end(told)
     assert set(owed) <= set(thread.seen(early))
     await thread.check()
@@ -146,7 +148,7 @@ async def test_facts_that_a_dead_holder_has_numbered_are_told_by_who_comes_next(
     async with executing(claim, run_id=claim.agent_run_id, on_lost=lambda: None) as (publisher, _):
         await publisher.publish(events.lifecycle(claim.agent_run_id, "running"))
         async with publisher.closing() as last_seq:
-            told = await transitions.finish(claim, status="completed", error=None, last_seq=last_seq)
+            told = (await transitions.finish(claim, status="completed", error=None, last_seq=last_seq)).told
             await publisher.end(told)
     assert set(owed) <= set(thread.seen(late))
     await thread.check()
@@ -178,7 +180,7 @@ async def test_what_a_drain_has_numbered_when_a_claim_fences_it_is_told_by_the_c
     async with executing(held, run_id=held.agent_run_id, on_lost=lambda: None) as (publisher, _):
         await publisher.publish(events.lifecycle(held.agent_run_id, "running"))
         async with publisher.closing() as last_seq:
-            told = await transitions.finish(held, status="completed", error=None, last_seq=last_seq)
+            told = (await transitions.finish(held, status="completed", error=None, last_seq=last_seq)).told
             await publisher.end(told)
     assert {*owed, owed[-1] + 1, owed[-1] + 2} <= set(thread.seen(late))
     await thread.check()
@@ -236,7 +238,7 @@ async def test_who_is_fed_by_the_executor_gets_declarations_whose_reply_was_lost
             await publisher.publish(events.custom(claim.agent_run_id, "said", {}))
             await publisher.drain()
         async with publisher.closing() as last_seq:
-            told = await transitions.finish(claim, status="completed", error=None, last_seq=last_seq)
+            told = (await transitions.finish(claim, status="completed", error=None, last_seq=last_seq)).told
             await publisher.end(told)
     # An event alone; with its gap, unheard of; with a gap that proves to be needless; alone.
     assert calls[:5] == [0, 1, 3, 3, 1]
