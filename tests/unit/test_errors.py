@@ -15,6 +15,7 @@ from functions.api.errors import INTERNAL, appearance
 from shared.errors import (
     BodyTooLargeError,
     ConflictError,
+    DefectError,
     ForbiddenError,
     InvalidRequestError,
     LeaseHeldError,
@@ -28,7 +29,7 @@ from shared.errors import (
 )
 
 # What no client causes and no client is told about: only executors and deployments meet these.
-INSIDE = {SunaError, LeaseLostError, LeaseHeldError, MigrationError}
+INSIDE = {SunaError, DefectError, LeaseLostError, LeaseHeldError, MigrationError}
 
 ERROR_CODES = {word for literal in get_args(ErrorCode) for word in get_args(literal)}
 
