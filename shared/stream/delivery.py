@@ -137,7 +137,8 @@ class Delivery:
 
 
 def _served(task: asyncio.Task[bool]) -> bool:
-    return not task.cancelled() and task.exception() is None
+    """Whether its subscription has everything, or is gone; one whose lease was lost may lack some."""
+    return not task.cancelled() and task.exception() is None and task.result()
 
 
 class NoDelivery:

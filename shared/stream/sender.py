@@ -62,12 +62,8 @@ class Sender:
         self._seen = asyncio.Event()
         self._moves = 0
         self._lost = False
+        self._gone = False
         self._log_away_since: float | None = None
-
-    @property
-    def version(self) -> int:
-        """Of the subscription that is served."""
-        return self._subscription.version
 
     @property
     def connection_id(self) -> str:
@@ -92,13 +88,17 @@ class Sender:
         self._look.set()
 
     async def run(self) -> bool:
-        """Post what the subscription has not got yet, as it comes. False: it is gone, or another sender has it.
+        """Post what the subscription has not got yet, as it comes.
+
+        Returns:
+            Whether nothing is left to be posted from here: it has everything, or is gone. Else the lease was lost, and
+            another sender has to go on, or has begun to.
 
         Raises:
             SubscriptionsUnavailableError: the lease could not be taken, or the end of the subscription not be written.
         """
         if not await self._claim():
-            return False
+            return self._gone
         keeper = asyncio.create_task(self._keep_alive())
         try:
             while await self._send_on():
@@ -106,8 +106,8 @@ class Sender:
                     return True
                 # It has changed at the last instant: its new filters may want what was sent already.
                 if not await self._look_again():
-                    return False
-            return False
+                    return self._gone
+            return self._gone
         finally:
             keeper.cancel()
             await asyncio.gather(keeper, return_exceptions=True)
@@ -126,8 +126,7 @@ class Sender:
                 return True
             found = await subscriptions.get(self._subscription)
             if found is None or found.generation not in {None, self._source.log.generation}:
-                self._lost = True
-                return False
+                return self._end()
             await asyncio.sleep(wait_s * random.uniform(0.5, 1))  # noqa: S311 - jitter
             wait_s = min(wait_s * 2, _LONGEST_ASK_S)
 
@@ -294,8 +293,7 @@ class Sender:
             if time.monotonic() > self._leased_until - _MARGIN_S:
                 await self._keep()
             if self._subscription.is_over:
-                await dismiss(self._subscription)
-                self._lose()
+                return await self._give_up()
             if self._lost:
                 return False
             began_at = time.monotonic()
@@ -304,8 +302,7 @@ class Sender:
             except GoneError:
                 await subscriptions.delete_connection(self._subscription.connection_id)
                 await subscriptions.delete(self._subscription)
-                self._lost = True
-                return False
+                return self._end()
             except UndeliverableError:
                 logger.exception("a connection is given up: it cannot be posted to")
                 return await self._give_up()
@@ -324,10 +321,9 @@ class Sender:
                 return True
 
     async def _give_up(self) -> bool:
-        """End the connection for its client's sake: one that is there connects again. False, as who posts is told."""
+        """End the connection: its client connects again if it is there, and may."""
         await dismiss(self._subscription)
-        self._lose()
-        return False
+        return self._end()
 
     async def _until_sure(self) -> None:
         """Wait until whoever asks PostgreSQL has said that the thread is public still, where that was asked long ago.
@@ -380,6 +376,12 @@ class Sender:
         self._take(found)
         self._leased_until = asked_at + SENDER_LEASE_S
         return True
+
+    def _end(self) -> bool:
+        """There is nobody to post to (any more); False, as who posts is told."""
+        self._gone = True
+        self._lose()
+        return False
 
     def _lose(self) -> None:
         self._lost = True

@@ -13,6 +13,7 @@ import pytest
 from functions.api.sender.main import Replay, _serve
 from shared import events
 from shared.domain import LogHold, ThreadLog
+from shared.errors import SubscriptionsUnavailableError
 from shared.events import Logged
 from shared.stream import log, sender, sender_lease, subscriptions, wake
 from shared.stream.audience import audience, dismissed
@@ -154,6 +155,47 @@ async def test_what_is_subscribed_after_the_last_look_is_left_to_a_replay_from_t
     assert posts.seqs(connection_id) == [1, 2, 3, 4, 5]
 
 
+@pytest.mark.parametrize("who", ["the executor", "the sender function"])
+async def test_a_subscriber_whose_lease_is_lost_is_left_to_the_next_sender(
+    posts: Gateway, database: Database, monkeypatch: pytest.MonkeyPatch, who: str
+) -> None:
+    # GIVEN a subscriber who is being posted to when the last of a run is said
+    monkeypatch.setattr(sender, "SENDER_LEASE_S", 0.5)
+    monkeypatch.setattr(sender, "_MARGIN_S", 0.1)
+    thread_id = await database.new_thread(ACCOUNT)
+    log = await database.log(thread_id)
+    told = await appended(log, 1, 5)
+    connection_id = await watching(thread_id)
+    posts.open.clear()
+    delivery = Delivery(hold_of(log))
+    if who == "the executor":
+        delivery.start()
+        await delivery.offer(told)
+        serving = asyncio.create_task(delivery.close(timeout_s=10))
+        await until(lambda: delivery.closing)
+    else:
+        serving = asyncio.create_task(_serve(thread_id, account_id=ACCOUNT, limit_s=10, function="the-sender"))
+    await until(lambda: posts.posting.get(connection_id))
+    # WHEN its lease ends, which DynamoDB does not renew
+    async def keep(*_: Any, **__: Any) -> bool:
+        raise SubscriptionsUnavailableError
+
+    monkeypatch.setattr(sender_lease, "keep", keep)
+    called: list[UUID] = []
+
+    async def wake_sender(*, thread_id: UUID, account_id: str, function: str | None = None) -> None:
+        called.append(thread_id)
+
+    monkeypatch.setattr(wake, "sender", wake_sender)
+    ends_at = time.monotonic() + 0.6
+    await until(lambda: time.monotonic() > ends_at)
+    posts.open.set()
+    # THEN whoever served it knows that it has not got everything
+    served = await serving
+    assert len(posts.seqs(connection_id)) < 5
+    assert served is False if who == "the executor" else called == [thread_id]
+
+
 async def test_events_that_come_while_a_replay_ends_are_posted_by_it_or_the_next(
     posts: Gateway, thread_id: UUID
 ) -> None:
@@ -171,7 +213,7 @@ async def test_a_connection_that_is_gone_is_forgotten_with_everything(posts: Gat
     await appended(thread_id, 1, 3)
     connection_id = await watching(thread_id)
     posts.gone.add(connection_id)
-    assert not await (await replay(thread_id)).run()
+    assert await (await replay(thread_id)).run()
     assert await subscriptions.of_thread(thread_id, account_id=ACCOUNT) == []
     assert await subscriptions.get_connection(connection_id) is None
 
@@ -187,7 +229,7 @@ async def test_a_connection_is_closed_where_its_credential_ends_in_the_middle_of
     await until(lambda: posts.posting.get(connection_id))
     await until(lambda: time.time() > ends_at)
     posts.open.set()
-    assert not await replaying
+    assert await replaying
     # What was on its way at the end, the first event or the announcement of the end, is the last.
     assert len(posts.seqs(connection_id)) == 1
     assert connection_id in posts.closed
@@ -358,7 +400,7 @@ async def test_a_connection_that_cannot_be_posted_to_is_forgotten_and_closed_at_
     await appended(thread_id, 1, 5)
     connection_id = await watching(thread_id)
     posts.answers += [200, status]
-    assert not await (await replay(thread_id)).run()
+    assert await (await replay(thread_id)).run()
     assert (posts.answers, posts.seqs(connection_id), connection_id in posts.closed) == ([], [1], True)
     assert await subscriptions.of_thread(thread_id, account_id=ACCOUNT) == []
     assert await subscriptions.get_connection(connection_id) is None

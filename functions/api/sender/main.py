@@ -201,11 +201,11 @@ async def _serve_thread(thread_id: UUID, *, account_id: str, limit_s: float) -> 
         task.cancel()
     await asyncio.gather(asking, *late, return_exceptions=True)
     await dismissed(timeout_s=_SPARE_S / 2)
-    ended = [task for task in (asking, *done) if not task.cancelled()]
-    failed += [error for task in ended if (error := task.exception()) is not None]
+    failed += [error for task in (asking, *done) if not task.cancelled() and (error := task.exception()) is not None]
+    late |= {task for task in done if not task.cancelled() and task.exception() is None and not task.result()}
     logger.info("served", extra={"subscribers": len(tasks), "late": len(late), "failed": len(failed)})
     if late:
-        # Slow, or far behind: the next one goes on from their cursors.
+        # Slow, or far behind, or its lease was lost: the next one goes on from their cursors.
         async with connection() as taken:
             await sender_calls.add(taken, thread_id=thread_id, account_id=account_id)
     if failed:

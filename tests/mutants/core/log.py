@@ -4,6 +4,20 @@ from tests.mutants import Mutant
 
 MUTANTS: tuple[Mutant, ...] = (
     Mutant(
+        "an executor takes a subscriber for served whose lease was lost",
+        "shared/stream/delivery.py",
+        " and task.exception() is None and task.result()",
+        " and task.exception() is None",
+        "tests/integration/test_sender.py::test_a_subscriber_whose_lease_is_lost_is_left_to_the_next_sender",
+    ),
+    Mutant(
+        "the sender function takes a subscriber for served whose lease was lost",
+        "functions/api/sender/main.py",
+        "    late |= {task for task in done",
+        "    late |= {task for task in ()",
+        "tests/integration/test_sender.py::test_a_subscriber_whose_lease_is_lost_is_left_to_the_next_sender",
+    ),
+    Mutant(
         "a cursor goes where the numbers end",
         "shared/stream/sender.py",
         "            if newest is None:\n                return True\n",
