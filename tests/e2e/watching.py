@@ -101,5 +101,5 @@ def folded(frames: Iterable[Frame]) -> dict[str, str]:
         elif frame["method"] == "messages" and data["event"] == "message-start":
             open_id = data["id"]
         elif frame["method"] == "messages" and data["event"] == "content-block-finish" and open_id is not None:
-            state[open_id] = data["content"]["text"]
+            state |= {open_id: data["content"]["text"]} if data["content"]["type"] == "text" else {}
     return state

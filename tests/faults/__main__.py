@@ -86,7 +86,10 @@ def main() -> int:
         sum(problem.startswith(word) for journey in played for problem in journey.problems)
         for word in ("lost", "duplicated")
     )
-    print(f"faults: {len(played)} injected, {survived} survived, {lost} lost, {duplicated} duplicated")
+    clients = sum(journey.clients for journey in played)
+    print(
+        f"faults: {len(played)} injected, {survived} survived, {lost} lost, {duplicated} duplicated, {clients} clients"
+    )
     return 0 if survived == len(played) else 1
 
 

@@ -29,7 +29,9 @@ class Stop:
     answer: str = "go"
 
     def release(self, answer: str = "go") -> None:
-        """Let it go on; ``answer``: "go", or "lose_reply" to lose the reply of its next append."""
+        """Let it go on; ``answer``: "go", or whose reply is to be lost: its next append's ("lose_reply"), or COMMIT's
+        ("lose_commit").
+        """
         self.answer = answer
         self.released.set()
 

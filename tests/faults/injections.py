@@ -14,7 +14,7 @@ from datetime import timedelta
 from pathlib import Path as File
 from typing import Any
 
-from tests.faults.journey import AWAY, Journey
+from tests.faults.journey import AWAY, PATIENCE_S, Journey
 from tests.faults.stand import Stand, kill
 from tests.thread_logs import events_key
 
@@ -27,14 +27,16 @@ _REFUSED_S = 8.0
 
 def _release(round_: Round, answer: str = "go") -> None:
     for journey in round_:
-        journey.stop.release(answer)
+        journey.release(answer)
 
 
-async def _attempt_rises(journey: Journey, above: int) -> int:
-    row = await journey.eventually(
-        journey.row, lambda found: found["attempt"] > above or found["settled_at"] is not None, "taken over"
-    )
-    return row["attempt"]
+async def attempt_rises(journey: Journey, above: int, *, patience_s: float = PATIENCE_S) -> int:
+    """Wait until somebody else has gone on with the run, or settled it; the attempt then."""
+
+    def is_taken_over(found: dict[str, Any]) -> bool:
+        return found["attempt"] > above or found["settled_at"] is not None
+
+    return (await journey.eventually(journey.row, is_taken_over, "taken over", patience_s=patience_s))["attempt"]
 
 
 # Processes that die
@@ -93,7 +95,7 @@ async def sleep(stand: Stand, round_: Round) -> None:
     _release(round_)
     try:
         for journey, row in zip(round_, rows, strict=True):
-            attempt = await _attempt_rises(journey, row["attempt"])
+            attempt = await attempt_rises(journey, row["attempt"])
             journey.proof = f"{journey.pid} slept, attempt {row['attempt']} -> {attempt}"
     finally:
         for pid in pids:
@@ -120,10 +122,7 @@ async def older_dump(stand: Stand, round_: Round) -> None:
     try:
         # What the log had an event ago, as a replica that lags would have it.
         for key in keys:
-            newest = redis.xrevrange(key, count=1)
-            if newest:
-                redis.execute_command("XDEL", key, newest[0][0])
-                redis.execute_command("XSETID", key, _before(redis, key))
+            shorten(redis, key)
         redis.save()
         redis.set("marker", "there")
         await _kill_redis_quietly(stand)
@@ -139,9 +138,12 @@ async def older_dump(stand: Stand, round_: Round) -> None:
     _release(round_)
 
 
-def _before(redis: Any, key: str) -> str:
-    newest = redis.xrevrange(key, count=1)
-    return newest[0][0] if newest else "0-0"
+def shorten(redis: Any, key: str) -> None:
+    """Let the log be as it was an event ago."""
+    newest = redis.xrevrange(key, count=2)
+    if newest:
+        redis.execute_command("XDEL", key, newest[0][0])
+        redis.execute_command("XSETID", key, newest[1][0] if len(newest) > 1 else "0-0")
 
 
 async def _kill_redis_quietly(stand: Stand) -> None:
@@ -170,7 +172,7 @@ async def reply_was_lost(stand: Stand, round_: Round) -> None:
     for journey in round_:
         lost = stand.control.lost_reply(journey.thread_id)
         assert lost is not None, "no reply was lost"
-        journey.proof = f"lost: {lost[0]}, {lost[1]}"
+        journey.proof = f"lost: {', '.join(map(str, lost))}"
 
 
 # Messages that come twice, late, or never

@@ -29,14 +29,30 @@ from tests.faults.injections import (
     throttle_subscriptions,
 )
 from tests.faults.journey import Case, Journey, Path
+from tests.faults.postgres import cut_off_holder, go_silent, lose_commit
 from tests.faults.stand import Stand
 from tests.faults.watching import throttle_connecting, throttle_leases
+from tests.faults.wishes import (
+    Approved,
+    Deadly,
+    Deleted,
+    RolledBack,
+    Stopped,
+    TailLost,
+    kill_approved,
+    let_die,
+    lose_tail,
+    wish,
+)
 
 _HOLDING = ["stream", "called", "tool note", "finished", "tool charge", "end", "ended"]
 _RUNNER = ["claim", *_HOLDING]
+_COMMITTING = ["claim", "stream", "called", "tool note", "finished", "tool charge", "end"]
+_WISHED = ["dispatch", *_RUNNER]
+_APPROVED = ["dispatch", "dispatched", "claim", "tool charge", "finished", "end", "ended"]
 _ANYWHERE = ["dispatch", *_RUNNER, "summary_ask"]
 # In the middle of a run, where a kind is done there at all.
-_MIDDLE = ("tool charge", "summary_told", "dispatch")
+_MIDDLE = ("tool charge", "summary_told", "dispatch", "end", "called", "tool note")
 _SUMMARIZER = [
     "summary_claim",
     "summary_ask",
@@ -56,6 +72,7 @@ class Kind:
     workflow: list[str]
     hit: Callable[[Stand, Round], Awaitable[None]]
     prove: Callable[[Stand, Round], Awaitable[None]] | None = None
+    journey: type[Journey] = Journey
     set_up: Callable[[Journey], None] = lambda journey: None
     around: Callable[[Stand], AbstractContextManager[Any]] = lambda stand: nullcontext()
     at_once: int = 4
@@ -95,12 +112,22 @@ KINDS = [
     Kind(name="FLUSHALL", queue=_ANYWHERE, workflow=_ANYWHERE, hit=flush),
     Kind(name="older dump", queue=_ANYWHERE, workflow=_ANYWHERE, hit=older_dump, kills_servers=True),
     Kind(name="lost reply", queue=_HOLDING, workflow=_HOLDING, hit=lose_reply, prove=reply_was_lost),
+    Kind(name="lost COMMIT", queue=_COMMITTING, workflow=_COMMITTING, hit=lose_commit, prove=reply_was_lost),
+    Kind(name="holder cut off", queue=_RUNNER, workflow=_RUNNER, hit=cut_off_holder),
+    Kind(name="90 s of silence", queue=[], workflow=["claim", "stream", "tool note", "end"], hit=go_silent),
+    Kind(name="lost tail", queue=["end", "ended"], workflow=["end", "ended"], hit=lose_tail, journey=TailLost),
+    Kind(name="stop", queue=_WISHED, workflow=_WISHED, hit=wish, journey=Stopped),
+    Kind(name="rollback", queue=_WISHED, workflow=_WISHED, hit=wish, journey=RolledBack),
+    Kind(name="deletion", queue=["watched", *_WISHED], workflow=["watched", *_WISHED], hit=wish, journey=Deleted),
+    Kind(name="approval", queue=_APPROVED, workflow=_APPROVED, hit=kill_approved, journey=Approved),
+    Kind(name="deadly tool", queue=["called"], workflow=["called"], hit=let_die, journey=Deadly),
     Kind(name="duplicate delivery", queue=_RUNNER, workflow=_RUNNER, hit=duplicate, prove=refused),
     Kind(name="late delivery", queue=_RUNNER, workflow=_RUNNER, hit=late, prove=refused),
     Kind(name="SIGSTOP, SIGCONT", queue=_RUNNER, workflow=_RUNNER, hit=sleep, at_once=2),
     Kind(
         name="StartExecution fails",
-        queue=["stream", "called", "tool note", "finished", "tool charge"],
+        # A tool that must not be called twice is not begun in the second that is left.
+        queue=["claim", "stream", "called", "tool note", "finished"],
         workflow=[],
         hit=refuse_start,
         set_up=short_queue_time,

@@ -14,6 +14,8 @@ from contextvars import ContextVar
 from typing import Any, ClassVar
 from uuid import UUID
 
+from asyncpg import ConnectionDoesNotExistError
+from asyncpg.transaction import Transaction
 from redis.asyncio import Redis
 from redis.asyncio.cluster import ClusterNode
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -30,6 +32,7 @@ class _Wire:
     """What is armed in this process."""
 
     lose_reply_of: ClassVar[set[UUID]] = set()
+    lose_commit_of: ClassVar[set[UUID]] = set()
 
 
 async def _said(message: dict[str, Any]) -> dict[str, Any]:
@@ -49,9 +52,13 @@ async def reached(point: str, thread_id: UUID | None = None) -> None:
     thread_id = thread_id or _THREAD.get()
     if thread_id is None:
         return
+    _THREAD.set(thread_id)
     answer = await _said({"point": point, "thread": str(thread_id)})
-    if answer["do"] == "lose_reply":
-        _Wire.lose_reply_of.add(thread_id)
+    match answer["do"]:
+        case "lose_reply":
+            _Wire.lose_reply_of.add(thread_id)
+        case "lose_commit":
+            _Wire.lose_commit_of.add(thread_id)
 
 
 async def effect(key: str, call_id: str, *, thread_id: UUID) -> None:
@@ -101,6 +108,23 @@ def _lossy_replies(client: Any) -> None:
         raise RedisConnectionError("the reply was lost")
 
     client.parse_response = lossy
+
+
+def _lossy_commits() -> None:
+    name = "_Transaction__commit"
+    real = getattr(Transaction, name)
+
+    async def lossy(self: Any) -> None:
+        await real(self)  # so it is done, whatever is said now
+        thread_id = _THREAD.get()
+        if thread_id is None or thread_id not in _Wire.lose_commit_of:
+            return
+        _Wire.lose_commit_of.remove(thread_id)
+        self._connection.terminate()
+        await _said({"lost": ["COMMIT"], "thread": str(thread_id)})
+        raise ConnectionDoesNotExistError("the reply was lost")
+
+    setattr(Transaction, name, lossy)
 
 
 def _points_of_recording() -> None:
@@ -178,6 +202,7 @@ def install() -> None:
         _points_of_summarizer()
     if "shared.context.manager" in sys.modules:
         _small_budget()
+    _lossy_commits()
     if "redis" in sys.modules:
         for client in (ClusterNode, Redis):
             _lossy_replies(client)

@@ -35,7 +35,7 @@ async def play(stand: Stand, kind: Kind, cases: list[Case]) -> list[Journey]:
 async def _play(stand: Stand, kind: Kind, cases: list[Case]) -> list[Journey]:
     if kind.kills_servers:
         await asyncio.sleep(stand.rest_s)
-    journeys = [Journey(case, stand) for case in cases]
+    journeys = [kind.journey(case, stand) for case in cases]
     for journey in journeys:
         kind.set_up(journey)
     try:
@@ -49,7 +49,7 @@ async def _play(stand: Stand, kind: Kind, cases: list[Case]) -> list[Journey]:
         # Nobody goes on from here as if the fault had been: the round has failed, whatever becomes of its runs.
         for journey in journeys:
             journey.problems.append(f"not injected: {error!r}")
-            journey.stop.release()
+            journey.release()
     await asyncio.gather(*(journey.end() for journey in journeys))
     if kind.prove is not None:
         try:

@@ -15,6 +15,7 @@ from redis import Redis
 
 from tests.e2e.conftest import RunningStack, own_code
 from tests.faults.control import Control
+from tests.faults.line import Line, secret_with
 
 HERE = Path(__file__).parent
 
@@ -47,6 +48,7 @@ class Stand:
     stack: RunningStack
     control: Control
     folder: Path
+    line: Line
     killed_at: list[float] = field(default_factory=list[float])
 
     @property
@@ -99,6 +101,14 @@ class Stand:
         client.get_waiter("function_updated_v2").wait(FunctionName=name, WaiterConfig={"Delay": 0.1})
         return before
 
+    def own_line(self, function: str) -> str:
+        """The ARN of a secret by which the function reaches PostgreSQL over the line."""
+        secrets = self.stack.aws("secretsmanager")
+        there = secrets.get_secret_value(SecretId=self.environment(function, {})["DATABASE_SECRET_ARN"])["SecretString"]
+        return secrets.create_secret(Name=f"line-{time.time_ns()}", SecretString=secret_with(self.line.port, there))[
+            "ARN"
+        ]
+
     @contextmanager
     def clock(self) -> Generator[Path]:
         """The runners' clock is what the yielded file says (libfaketime's words); the monotonic one stays."""
@@ -129,16 +139,19 @@ def standing(stack: RunningStack, folder: Path) -> Generator[Stand]:
     with ExitStack() as opened:
         control = Control(aws_url=stack.fields["aws_endpoint_url"])
         opened.callback(control.close)
-        stand = Stand(stack, control, folder)
+        line = Line(stack.fields["database_url"])
+        opened.callback(line.close)
+        stand = Stand(stack, control, folder, line)
         told: dict[str, str | None] = {
             "FAULTS_CONTROL": control.address,
             "AWS_ENDPOINT_URL_SQS": control.aws_url,
             "AWS_ENDPOINT_URL_SFN": control.aws_url,
             "AWS_ENDPOINT_URL_DYNAMODB": control.aws_url,
         }
-        for functions in GROUPS.values():
+        for group, functions in GROUPS.items():
             for function in functions:
-                before = stand.environment(function, told)
+                own = told | ({"DATABASE_SECRET_ARN": stand.own_line(function)} if group == "runner" else {})
+                before = stand.environment(function, own)
                 back: dict[str, str | None] = dict.fromkeys(told) | dict(before)
                 opened.callback(stand.environment, function, back)
         for group, functions in GROUPS.items():

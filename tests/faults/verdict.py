@@ -7,15 +7,17 @@ TURNS = ["user", "assistant", "tool", "assistant", "tool", "assistant"]
 ENDS = {"completed", "failed"}
 
 
-def script(mark: str, *, tokens: int, note: str = "note", charge: str = "charge") -> str:
-    """What a run is told to do: to speak, to ``note``, to speak, to ``charge``, to answer with ``tokens`` tokens."""
+def script(mark: str, *, tokens: int, note: str = "note", charge: str = "charge", charging: str = "charge") -> str:
+    """What a run is told to do: to speak, to ``note``, to speak, to ``charge`` (by the tool ``charging``), to answer
+    with ``tokens`` tokens.
+    """
     tool = '[[tool {name} {{"key": "{key}"}}]]'
     return " ".join(
         (
             f"{mark} [[first 0]] [[rate 40]] [[tokens 8]]",
             tool.format(name="note", key=note),
             "[[tokens 8]]",
-            tool.format(name="charge", key=charge),
+            tool.format(name=charging, key=charge),
             f"[[tokens {tokens}]]",
         )
     )
@@ -44,6 +46,18 @@ def log_problems(frames: Sequence[dict[str, Any]], *, run_ids: Sequence[str]) ->
     if len(without) > len(missing & declared):
         problems.append(f"lost: the log has no end of {without}")
     return problems
+
+
+def open_calls(messages: Sequence[dict[str, Any]]) -> list[str]:
+    """The calls of tools that nothing answers."""
+    called = [
+        call["id"]
+        for message in messages
+        if message["type"] == "assistant"
+        for call in message["content"].get("tool_calls") or ()
+    ]
+    answered = {message["content"].get("tool_call_id") for message in messages if message["type"] == "tool"}
+    return [f"lost: nothing answers the call {call}" for call in called if call not in answered]
 
 
 def message_problems(

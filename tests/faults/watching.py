@@ -26,7 +26,7 @@ async def throttle_leases(stand: Stand, round_: list[Journey]) -> None:
 async def _throttle_lease(stand: Stand, journey: Journey) -> None:
     async with subscribed(stand.stack.client_of(journey.account_id), journey.thread_id, since=0) as socket:
         refusal = stand.control.refuse("UpdateItem", containing=journey.thread_id, code=_THROTTLED)
-        journey.stop.release()
+        journey.release()
 
         async def count() -> int:
             return refusal.refused
@@ -46,6 +46,7 @@ async def throttle_connecting(stand: Stand, round_: list[Journey]) -> None:
 async def _throttle_connecting(stand: Stand, journey: Journey) -> None:
     control, client = stand.control, stand.stack.client_of(journey.account_id)
     url = client.websocket_url(journey.thread_id)
+    others = await asyncio.to_thread(_watching, stand, journey)
     async with connect(url, additional_headers=client.headers) as socket:
         refusals = [
             # A ticket and a connection name the account, what a connection watches its thread.
@@ -65,11 +66,13 @@ async def _throttle_connecting(stand: Stand, journey: Journey) -> None:
         assert "try again" in subscribing.get("message", ""), subscribing
         assert (await journey.ticket()).status_code == 200
         assert (await command(socket, "subscription.subscribe", _EVERYTHING))["type"] == "success"
-        journey.stop.release()
+        own = await asyncio.to_thread(_watching, stand, journey) - others
+        assert own, "nobody knows of the connection"
+        journey.release()
         told = await _all_told(journey, socket)
         leaving = control.refuse("DeleteItem", containing=journey.thread_id, code=_THROTTLED)
     try:
-        await journey.eventually(lambda: asyncio.to_thread(_watching, stand, journey), lambda n: n == 0, "forgotten")
+        await journey.eventually(lambda: asyncio.to_thread(_watching, stand, journey), own.isdisjoint, "forgotten")
     finally:
         control.refusals.remove(leaving)
     assert leaving.refused, "somebody else had forgotten the connection"
@@ -94,12 +97,12 @@ async def _all_told(journey: Journey, socket: ClientConnection) -> int:
     return len(numbers)
 
 
-def _watching(stand: Stand, journey: Journey) -> int:
-    """How many connections are known to watch the thread."""
+def _watching(stand: Stand, journey: Journey) -> set[str]:
+    """The connections that are known to watch the thread."""
     answer = stand.stack.aws("dynamodb").query(
         TableName=stand.stack.fields["outputs"]["SubscriptionsTable"],
         KeyConditionExpression="thread_id = :thread",
         ExpressionAttributeValues={":thread": {"S": f"{journey.thread_id}#account#{journey.account_id}"}},
         ConsistentRead=True,
     )
-    return answer["Count"]
+    return {item["connection_id"]["S"] for item in answer["Items"]}
