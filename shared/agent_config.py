@@ -115,7 +115,7 @@ class AgentConfig(_Part):
 
     ``model`` absent: the stack's default. ``fallback_models`` are tried in order when ``model`` does not answer.
     ``provider_key``: the name of a key in the stack's provider secret to use in place of the provider's usual one; it
-    begins with the provider's name, and goes to nobody else.
+    begins with the provider's name, and goes to nobody else. The account's plan has to list it (``provider_keys``).
     """
 
     model: ModelName | None = None

@@ -12,10 +12,11 @@ from typing import Any
 
 import aiohttp
 
+from shared.allowed import Named
 from shared.aws.secrets import forget, secret
 from shared.domain import Json
 from shared.model_names import is_model_name
-from shared.provider_keys import is_key_of, keyed
+from shared.provider_keys import extra_key, is_key_of, keyed
 from shared.settings import ModelSettings, Price
 from shared.telemetry import quiet
 
@@ -276,6 +277,11 @@ def canonical(model: str) -> str:
     """The one name of a model, ``provider/name``, whichever way litellm takes it; as it is, if nobody lists it."""
     provider = provider_of(model)
     return model if provider is None or model.startswith(f"{provider}/") else f"{provider}/{model}"
+
+
+def named(models: Iterable[str], provider_key: str | None) -> Named:
+    """What is named by these names of models, and of a key, as plans know it."""
+    return Named(models=[canonical(model) for model in models], extra_key=extra_key(provider_key, _PROVIDERS))
 
 
 def may_use_key(name: str, model: str) -> bool:

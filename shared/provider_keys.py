@@ -38,6 +38,14 @@ def is_key_of(name: str, provider: str, providers: Collection[str]) -> bool:
     return provider_of_key(name, providers) == _family(provider)
 
 
+def extra_key(name: str | None, providers: Collection[str]) -> str | None:
+    """``name``, unless it is the usual key of one of ``providers`` (``ANTHROPIC_API_KEY``), which everybody is served
+    with who names none.
+    """
+    usual = {f"{_letters(_family(provider))}apikey" for provider in providers}
+    return None if name is None or _letters(name) in usual else name
+
+
 def keyed(names: Collection[str], providers: Collection[str]) -> frozenset[str]:
     """The providers for which there is a key among ``names``."""
     families = {provider_of_key(name, providers) for name in names}

@@ -9,8 +9,10 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 from pydantic import ValidationError
 
 from shared.agent_config import DEFAULT_AGENT, DEFAULT_ASSISTANT_ID, AgentConfig
+from shared.allowed import Named
 from shared.database import assistants, connection, plans
 from shared.errors import InvalidRequestError, NotFoundError
+from shared.provider_keys import extra_key
 
 # A new deployment of the runner may know more; it is asked again after a minute, and at once for an unknown name.
 _CATALOGUE_LIFE_S = 60.0
@@ -49,12 +51,15 @@ class Catalogue:
         provider, slash, name = model.partition("/")
         return model in self.models or (bool(slash and name) and provider in self.providers)
 
-    def models_of(self, config: AgentConfig) -> list[str]:
-        """The canonical names of the models that may answer for it; none if they are not known here."""
-        if self.canonical is None:
-            return []
+    def named_by(self, config: AgentConfig) -> Named:
+        """What it names that its account's plan has to allow, as far as it is known here."""
+        if self.canonical is None or self.providers is None:
+            return Named()
         model = config.model or self.default_model
-        return [self.canonical.get(name, name) for name in ([model] if model else []) + config.fallback_models]
+        return Named(
+            models=[self.canonical.get(name, name) for name in ([model] if model else []) + config.fallback_models],
+            extra_key=extra_key(config.provider_key, self.providers),
+        )
 
 
 def is_default(assistant_id: str) -> bool:
@@ -103,17 +108,17 @@ async def admit(config: AgentConfig, *, account_id: str) -> None:
 
     Raises:
         InvalidRequestError: as :func:`check`.
-        ForbiddenError: the account's plan does not allow one of its models.
+        ForbiddenError: the account's plan does not allow one of its models, or its provider's key.
     """
     await check(config)
     async with connection() as taken:
-        allowed = await plans.models(taken, account_id=account_id)
-    plans.admit_models(await models_of(config), allowed)
+        allowed = await plans.allowed(taken, account_id=account_id)
+    plans.admit(await named_by(config), allowed)
 
 
-async def models_of(config: AgentConfig) -> list[str]:
-    """The canonical names of the models that may answer for it; none while the runner has not said which there are."""
-    return (await _catalogue(fresh=False)).models_of(config)
+async def named_by(config: AgentConfig) -> Named:
+    """What it names that its account's plan has to allow; nothing while the runner has not said what there is."""
+    return (await _catalogue(fresh=False)).named_by(config)
 
 
 async def agent_of(*, account_id: str, assistant_id: str, overrides: dict[str, Any]) -> AgentConfig:

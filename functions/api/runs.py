@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import ValidationError
 
-from functions.api.assistants import agent_of, check, models_of, parse
+from functions.api.assistants import agent_of, check, named_by, parse
 from functions.api.attachments import attach
 from functions.api.webhooks.receiver import checked_url
 from functions.api.wire import RunCommand, RunCreate
@@ -53,7 +53,7 @@ async def start_run(
     Raises:
         NotFoundError: there is no such assistant.
         InvalidRequestError: a model, tool or setting that it names does not exist; its webhook cannot be one.
-        ForbiddenError: the account's plan does not allow one of its models.
+        ForbiddenError: the account's plan does not allow one of its models, or its provider's key.
         NoSuchInterruptError: it answers what somebody else has answered meanwhile.
         NotSupportedError: it asks for what does not exist here.
         SunaError: as :func:`functions.api.attachments.attach`, and as :func:`shared.runs.record.record_run`.
@@ -94,7 +94,7 @@ async def start_run(
             assistant_id=body.assistant_id,
             messages=messages,
             model=agent.model,
-            models=await models_of(agent),
+            named=await named_by(agent),
             config=config.model_dump(mode="json", exclude_unset=True),
             metadata=body.metadata,
             multitask_strategy=body.multitask_strategy,

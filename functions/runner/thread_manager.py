@@ -182,8 +182,9 @@ class ThreadManager:
         if turns - cut >= limits.max_turns:
             message = f"the run has taken {turns} turns, its limit is {limits.max_turns}"
             return Outcome("failed", error={"code": "max_turns", "message": message}), cut
-        models = models_of(self._agent.config, default_model=self._llm.default_model)
-        error = admission.problem(spending, models, prices=self._prices)
+        config = self._agent.config
+        models = models_of(config, default_model=self._llm.default_model)
+        error = admission.problem(spending, models, provider_key=config.provider_key, prices=self._prices)
         return (None if error is None else Outcome("failed", error=error)), cut
 
     async def _context(self) -> Context:

@@ -143,7 +143,12 @@ class Summarizing:
             spending = await budgets.of_run(
                 taken, account_id=scope.account_id, thread_id=scope.thread_id, run_number=scope.number
             )
-        problem = admission.problem(spending, [agent.model or self._default_model], prices=self._prices)
+        problem = admission.problem(
+            spending,
+            [agent.model or self._default_model],
+            provider_key=agent.provider_key,
+            prices=self._prices,
+        )
         if problem is not None:
             raise SummaryFailedError(problem["message"])
 

@@ -4,22 +4,22 @@ from collections.abc import Sequence
 
 from shared.database.budgets import Spending
 from shared.domain import Json
-from shared.llm import canonical
-from shared.model_names import refusal
+from shared.llm import named
 from shared.prices import Prices
 
 
-def problem(spending: Spending, models: Sequence[str], *, prices: Prices) -> Json | None:
-    """The error of a run that one of ``models`` may not answer (any more); ``None``: all may.
+def problem(spending: Spending, models: Sequence[str], *, provider_key: str | None, prices: Prices) -> Json | None:
+    """The error of a run that one of ``models`` may not answer (any more), with the key that its agent names; ``None``:
+    all may.
 
-    Its budget or the account's day is spent, the plan does not allow one of them, or bounds money and nobody knows what
-    one costs.
+    Its budget or the account's day is spent, the plan does not allow one of them or the key, or bounds money and nobody
+    knows what one costs.
     """
     if (spent := spending.error) is not None:
         return spent
-    refused = refusal(map(canonical, models), spending.models)
+    refused = spending.allowed.refusal(named(models, provider_key))
     if refused is not None:
-        return {"code": "model_not_allowed", "message": refused}
+        return {"code": refused.code, "message": refused.message}
     unknown = [model for model in models if not prices.know(model)] if spending.bounds_money else []
     if unknown:
         message = (

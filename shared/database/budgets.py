@@ -4,13 +4,13 @@ Used is what providers report of their answers, and of those that were not taken
 (``shared.context.charging``). A budget is looked at between answers, so that the last one may exceed it.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from uuid import UUID
 
 import asyncpg
 
+from shared.allowed import Allowed
 from shared.database.pool import Connection
 from shared.database.queries import queries
 from shared.domain import Json
@@ -87,13 +87,13 @@ class Day:
 @dataclass(frozen=True, kw_only=True)
 class Spending:
     """A run's budget, its account's day, and what else its plan says of answers: how many calls of one are executed,
-    and which models may give them (``shared.model_names``).
+    and what its agent may name.
     """
 
     run: Budget
     day: Day
     max_answer_tool_calls: int
-    models: Sequence[str] | None
+    allowed: Allowed
 
     @property
     def bounds_money(self) -> bool:
@@ -150,7 +150,12 @@ async def of_run(connection: Connection, *, account_id: str, thread_id: UUID, ru
         cost_usd=row["run_cost_usd"],
         max_cost_usd=row["max_run_cost_usd"],
     )
-    return Spending(run=run, day=_day(row), max_answer_tool_calls=row["max_answer_tool_calls"], models=row["models"])
+    return Spending(
+        run=run,
+        day=_day(row),
+        max_answer_tool_calls=row["max_answer_tool_calls"],
+        allowed=Allowed(models=row["models"], provider_keys=row["provider_keys"]),
+    )
 
 
 async def charge_unkept(

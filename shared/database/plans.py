@@ -1,13 +1,15 @@
 """What accounts may use: their plans, which are rows of ``plans``, and how much of it they use."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+import asyncpg
+
+from shared.allowed import Allowed, Named
 from shared.database.pool import Connection
 from shared.database.queries import queries
 from shared.errors import ConflictError, ForbiddenError, LimitExceededError, NotFoundError
-from shared.model_names import refusal
 
 _SQL = queries("plans")
 
@@ -20,7 +22,8 @@ class Usage:
     """What an account uses of its plan, as a run of one of its threads is about to be recorded.
 
     ``thread_ids``: the threads of the ``unfinished_runs``; ``busy_with``: an unfinished run of the thread itself.
-    ``thread_messages``: of the thread, up to what the plan allows, if that is bounded. ``models``: see :func:`models`.
+    ``thread_messages``: of the thread, up to what the plan allows, if that is bounded. ``allowed``: what
+    its agents may name.
     """
 
     unfinished_runs: int
@@ -29,7 +32,7 @@ class Usage:
     busy_with: UUID | None
     thread_messages: int
     max_thread_messages: int | None
-    models: Sequence[str] | None
+    allowed: Allowed
 
     def admit_messages(self, count: int) -> None:
         """See to it that so many more messages are within the plan.
@@ -77,7 +80,8 @@ async def usage(connection: Connection, *, account_id: str, thread_id: UUID) -> 
     row = await connection.fetchrow(_SQL["usage"], account_id, thread_id)
     if row is None:
         raise NotFoundError(f"account {account_id!r} not found")
-    return Usage(**row)
+    named = {"models", "provider_keys"}
+    return Usage(allowed=_allowed(row), **{name: value for name, value in row.items() if name not in named})
 
 
 async def request_rate(connection: Connection, *, account_id: str) -> tuple[int, int]:
@@ -93,21 +97,26 @@ async def answer_tool_calls(connection: Connection, *, account_id: str) -> int:
     return most
 
 
-async def models(connection: Connection, *, account_id: str) -> Sequence[str] | None:
-    """Patterns of the models that may answer the account (``shared.model_names``); ``None``: all of the stack's."""
-    patterns: Sequence[str] | None = await connection.fetchval(_SQL["models"], account_id)
-    return patterns
+async def allowed(connection: Connection, *, account_id: str) -> Allowed:
+    """What the account's agents may name."""
+    row = await connection.fetchrow(_SQL["allowed"], account_id)
+    assert row is not None  # noqa: S101 - as above
+    return _allowed(row)
 
 
-def admit_models(names: Iterable[str], patterns: Sequence[str] | None) -> None:
-    """See to it that a plan with these patterns allows all models of these canonical names.
+def admit(named: Named, allowed: Allowed) -> None:
+    """See to it that a plan allows what an agent names.
 
     Raises:
-        ForbiddenError: it does not; message and detail say which it allows.
+        ForbiddenError: it does not; message and detail say what it allows.
     """
-    refused = refusal(names, patterns)
+    refused = allowed.refusal(named)
     if refused is not None:
-        raise ForbiddenError(refused, detail={"limit": "models", "models": list(patterns or ())})
+        raise ForbiddenError(refused.message, detail={"limit": refused.limit, refused.limit: list(refused.patterns)})
+
+
+def _allowed(row: asyncpg.Record) -> Allowed:
+    return Allowed(models=row["models"], provider_keys=row["provider_keys"])
 
 
 @dataclass(frozen=True, kw_only=True)

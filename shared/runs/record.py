@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
 from shared import events
+from shared.allowed import Named
 from shared.aws import queue
 from shared.aws.queue import RunMessage
 from shared.database import (
@@ -51,7 +52,7 @@ class NewMessage:
 class NewRun:
     """A run to record.
 
-    ``models``: the canonical names of those that may answer, ``model`` among them, as far as they are known.
+    ``named``: what the plan has to allow: the models that may answer, ``model`` among them, and the provider's key.
     ``config`` holds what a run may override (see ``functions.runner``); ``webhook``: the URL that its end is told to;
     ``files``: whose objects are stored; they become the thread's. ``follows``: the number of the thread's newest run
     that this one answers; it is not recorded if another has come in between. ``checkpoints``: states (ids of messages)
@@ -63,7 +64,7 @@ class NewRun:
     assistant_id: str
     messages: Sequence[NewMessage]
     model: str | None = None
-    models: Sequence[str] = ()
+    named: Named = field(default_factory=Named)
     config: Json = field(default_factory=dict[str, object])
     metadata: Json = field(default_factory=dict[str, object])
     multitask_strategy: MultitaskStrategy = "enqueue"
@@ -90,7 +91,7 @@ async def record_run(new: NewRun, *, once: Once | None = None) -> AgentRun:
         LimitExceededError: the account has as many unfinished runs as its plan allows, besides those that the
             strategy has ended.
         BudgetExceededError: the account has used what its plan allows a day.
-        ForbiddenError: its plan does not allow one of the ``models``.
+        ForbiddenError: its plan does not allow what is ``named``.
         InvalidRequestError: a message's id is not the client's to choose.
         NoSuchInterruptError: what it ``follows`` is not the thread's newest run any more.
         ReplayedError: the request of ``once`` was carried out before.
@@ -117,7 +118,7 @@ async def record_run(new: NewRun, *, once: Once | None = None) -> AgentRun:
             stopped = None if busy_with is None else await _make_way(connection, new, busy_with)
             if stopped is not None:
                 usage = await plans.usage(connection, account_id=new.account_id, thread_id=new.thread_id)
-            plans.admit_models(new.models, usage.models)
+            plans.admit(new.named, usage.allowed)
             usage.admit_run()
             usage.admit_messages(len(new.messages))
             (await budgets.of_day(connection, account_id=new.account_id)).admit_run()

@@ -197,7 +197,7 @@ INSERTS = {
     (plans, "file_limits"),
     (plans, "connection_limits"),
     (plans, "answer_tool_calls"),
-    (plans, "models"),
+    (plans, "allowed"),
     (api_keys, "create"),
     (assistants, "create"),
     (tool_executions, "begin"),

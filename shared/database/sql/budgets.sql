@@ -2,7 +2,7 @@
 -- What a run and its account's day have used, and what the plan allows.
 SELECT
     p.max_run_tokens, p.max_run_cost_usd::float8, p.max_day_tokens, p.max_day_cost_usd::float8,
-    p.max_answer_tool_calls, p.models,
+    p.max_answer_tool_calls, p.models, p.provider_keys,
     r.tokens AS run_tokens, r.cost_usd AS run_cost_usd,
     u.tokens AS day_tokens, u.cost_usd::float8 AS day_cost_usd,
     today.day + 1 AS resets_on

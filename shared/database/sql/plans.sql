@@ -5,7 +5,7 @@ SELECT p.max_unfinished_runs,
     count(*) FILTER (WHERE r.counts) AS unfinished_runs,
     coalesce(array_agg(DISTINCT r.thread_id) FILTER (WHERE r.counts), '{}') AS thread_ids,
     (array_agg(r.agent_run_id) FILTER (WHERE r.thread_id = $2))[1] AS busy_with,
-    p.max_thread_messages, p.models,
+    p.max_thread_messages, p.models, p.provider_keys,
     -- Counted no further than it matters.
     (
         SELECT count(*) FROM (
@@ -38,8 +38,8 @@ WHERE plan_id = plan_of($1)
 SELECT max_answer_tool_calls FROM plans
 WHERE plan_id = plan_of($1)
 
--- name: models
-SELECT models FROM plans
+-- name: allowed
+SELECT models, provider_keys FROM plans
 WHERE plan_id = plan_of($1)
 
 -- name: file_limits

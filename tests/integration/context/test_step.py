@@ -92,6 +92,21 @@ async def test_a_model_that_the_plan_does_not_allow_makes_no_summary(
     assert (model.calls(), await thread.summaries()) == ([], [])
 
 
+async def test_a_key_that_the_plan_does_not_list_pays_for_no_summary(
+    thread: GrowingThread, manager: ContextManager, model: ModelServer
+) -> None:
+    step = await handed_over(thread)
+    await thread.database.connection.execute(
+        "UPDATE agent_runs SET config = $2 WHERE agent_run_id = $1",
+        thread.claim.agent_run_id,
+        json.dumps({"agent": {"provider_key": "OPENAI_API_KEY_TEAM_A"}}),
+    )
+    await thread.database.connection.execute("UPDATE plans SET provider_keys = $1", ["OPENAI_API_KEY_TEAM_B"])
+    done = await summarizing(manager).summarize(step, remaining_s=300)
+    assert (done.outcome, done.next_step) == ("summary_failed", "advance")
+    assert (model.calls(), await thread.summaries()) == ([], [])
+
+
 @pytest.mark.parametrize("has_ended", [False, True], ids=["handed over", "ended"])
 @pytest.mark.parametrize("bound", ["max_run_tokens = 1", "max_day_tokens = 1", "max_run_cost_usd = 1"])
 async def test_a_spent_account_or_a_model_without_a_price_makes_no_summary(

@@ -178,6 +178,7 @@ class History:
         config: Json = {
             "agent": {
                 "model": MODEL,
+                "provider_key": self.scenario.provider_key,
                 "tools": ["effects"],
                 "processor": self.scenario.processor,
                 "limits": {"run_s": faults.RUN_LIMIT_S, "max_auto_continues": 2},

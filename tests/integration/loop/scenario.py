@@ -32,12 +32,16 @@ class RunPlan:
 
 @dataclass(frozen=True)
 class Scenario:
-    """``processor``: the fields of the assistant's ``ProcessorConfig``. ``defective``: a store refuses what is said."""
+    """``processor``: the fields of the assistant's ``ProcessorConfig``. ``defective``: a store refuses what is said.
+
+    ``provider_key``: the key that the assistant names.
+    """
 
     script: Sequence[Answer] = ()
     runs: Sequence[RunPlan] = (RunPlan(),)
     processor: Json = field(default_factory=dict[str, Any])
     defective: bool = False
+    provider_key: str | None = None
 
 
 _DATABASE: dict[Kind, Sequence[Action]] = {

@@ -5,11 +5,15 @@ import psycopg
 _PLAN = """
 INSERT INTO plans (
     plan_id, max_unfinished_runs, max_connections, max_thread_messages, max_waits, max_threads, max_assistants,
-    max_day_tokens, max_run_cost_usd, max_day_cost_usd
-) VALUES ('local', 1000, NULL, NULL, 1000, NULL, NULL, NULL, NULL, NULL)
--- One of before could not answer by a model whose price nobody knows.
-ON CONFLICT (plan_id) DO UPDATE SET max_run_cost_usd = NULL
-WHERE plans.max_run_cost_usd = 10 AND plans.max_day_cost_usd IS NULL
+    max_day_tokens, max_run_cost_usd, max_day_cost_usd, provider_keys
+-- Who runs the stack owns every key that it has.
+) VALUES ('local', 1000, NULL, NULL, 1000, NULL, NULL, NULL, NULL, NULL, '{*}')
+ON CONFLICT (plan_id) DO UPDATE SET
+    -- One of before could not answer by a model whose price nobody knows, or name a key of several.
+    max_run_cost_usd = CASE
+        WHEN plans.max_run_cost_usd = 10 AND plans.max_day_cost_usd IS NULL THEN NULL ELSE plans.max_run_cost_usd
+    END,
+    provider_keys = coalesce(plans.provider_keys, excluded.provider_keys)
 """
 
 # A plan that somebody has given the account since stays.
