@@ -28,6 +28,7 @@ from openai import APIConnectionError, APIError
 
 from shared.domain import Json
 from shared.llm import ModelNotAllowedError, UnknownProviderKeyError, litellm
+from shared.scrubbing import scrubbed
 
 _litellm: Any = litellm.exceptions
 
@@ -75,32 +76,9 @@ _OURS: tuple[tuple[type[Exception], str], ...] = (
     (ModelNotAllowedError, "model_not_allowed"),
 )
 
-_LONGEST_TEXT = 500
 # Headers in which providers name a request, the most common first.
 _REQUEST_ID_HEADERS = ("x-request-id", "request-id", "apim-request-id", "x-amzn-requestid", "cf-ray")
 _REQUEST_ID = re.compile(r"[\w.:-]{1,100}")
-
-_SCRUBBED: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"\s*Traceback \(most recent call last\).*", re.DOTALL), ""),
-    # User and password of an address, and its query.
-    (re.compile(r"(?<=://)[^/\s@]+@"), ""),
-    (re.compile(r"(\w+://[^\s?\"']+)\?[^\s\"']*"), r"\1"),
-    # Keys: by how they begin, by what is said before them, by their stars, by their length.
-    (re.compile(r"\b(?:sk|pk|rk|gsk|xai|hf|r8|gh[a-z]|github|glpat|xox[a-z])[-_][\w.*+/=-]{4,}"), "[key]"),
-    (re.compile(r"\b(?:AIza|AKIA|ASIA|ya29|eyJ)[\w.*+/=-]{8,}"), "[key]"),
-    (
-        re.compile(
-            r"(?i)\b(bearer|basic|(?:api[ _-]?)?keys?(?: provided)?|token|secret|password)(\W{1,4})(?=\S*[\d*])\S+"
-        ),
-        r"\1\2[key]",
-    ),
-    (re.compile(r"\S*\*{3,}\S*"), "[key]"),
-    (re.compile(r"\b(?=[a-zA-Z+/=_]*\d)(?=[0-9+/=_]*[a-zA-Z])[A-Za-z0-9+/=_]{20,}"), "[key]"),
-    # Paths of some machine; those of an address follow its host.
-    (re.compile(r"(?<![\w.:/-])~?/(?:[\w.@+-]+/)+[\w.@+-]*"), "[path]"),
-    (re.compile(r"\b[A-Za-z]:\\\S+"), "[path]"),
-    (re.compile(r"\s+"), " "),
-)
 
 
 def error_of(error: Exception, *, in_full: bool = False) -> Json:
@@ -123,14 +101,6 @@ def logged(error: Exception) -> Json:
         fields["status"] = status
     request_id = _request_id(error)
     return fields if request_id is None else {**fields, "provider_request_id": request_id}
-
-
-def scrubbed(text: str) -> str:
-    """``text`` without what looks like a key, a password or a path, and not for ever."""
-    text = text[: 10 * _LONGEST_TEXT]
-    for pattern, instead in _SCRUBBED:
-        text = pattern.sub(instead, text)
-    return text.strip()[:_LONGEST_TEXT].rstrip()
 
 
 def _kind(error: Exception) -> tuple[str, str]:

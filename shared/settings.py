@@ -1,4 +1,4 @@
-"""The environment, read once and typed. No other module reads ``os.environ``."""
+"""The environment, read once and typed. No other module reads ``os.environ``, but to keep its keys out of texts."""
 
 from functools import cache
 from typing import Literal

@@ -16,6 +16,7 @@ from typing import cast
 from aws_lambda_powertools import Logger
 
 from shared.errors import SunaError
+from shared.scrubbing import without_secrets
 
 _SPEAKING = frozenset({"botocore", "redis"})
 
@@ -45,7 +46,7 @@ def _named(error: BaseException) -> str:
     speaks = isinstance(error, SunaError) or kind.__module__.partition(".")[0] in _SPEAKING
     # PostgreSQL's text repeats values; its code does not.
     state = getattr(error, "sqlstate", None)
-    return name + (f": {error}" if speaks else "") + (f" [{state}]" if state else "")
+    return name + (f": {without_secrets(str(error))}" if speaks else "") + (f" [{state}]" if state else "")
 
 
 class _WithoutWords(logging.Filter):

@@ -1,6 +1,7 @@
 """Secrets by ARN, fetched once a process."""
 
 from shared.aws.clients import secrets_manager
+from shared.scrubbing import hide
 
 _fetched: dict[str, str] = {}
 
@@ -13,6 +14,7 @@ async def secret(arn: str) -> str:
     """
     if arn not in _fetched:
         answer = await (await secrets_manager()).get_secret_value(SecretId=arn)
+        hide(answer["SecretString"])
         _fetched[arn] = answer["SecretString"]
     return _fetched[arn]
 

@@ -14,6 +14,7 @@ from functions.runner.tools.builtin.expand_message import ExpandMessage
 from functions.runner.tools.builtin.http_fetch import HttpFetch
 from functions.runner.tools.errors import CatalogError, DuplicateToolError, UnknownToolError
 from functions.runner.tools.tool import Tool
+from shared.scrubbing import scrubbed
 from shared.telemetry import logger
 
 BUILT_IN: tuple[type[Tool], ...] = (Ask, Complete, ExpandMessage, HttpFetch)
@@ -87,7 +88,7 @@ def _tools_of(name: str, file: str, *, known: Mapping[str, type[Tool]]) -> dict[
             tool().functions()
     except (Exception, SystemExit) as error:
         # Whatever the module does: the reader needs to know which file it was.
-        raise CatalogError(f"{file} cannot be imported: {type(error).__name__}: {error}") from error
+        raise CatalogError(f"{file} cannot be imported: {type(error).__name__}: {scrubbed(str(error))}") from error
     if not tools:
         raise CatalogError(f"{file} defines no subclass of Tool: name it _{file.rsplit('/', 1)[-1]} if it is no tool")
     found: dict[str, type[Tool]] = {}

@@ -1,7 +1,9 @@
 """Calling a function so that whatever it does, the run goes on and the model learns what happened."""
 
 import asyncio
+import json
 import math
+from typing import Any
 
 from functions.runner.tools.errors import InvalidArgumentsError
 from functions.runner.tools.function import ToolContext, ToolFunction
@@ -9,6 +11,7 @@ from functions.runner.tools.output import UnusableOutputError, usable
 from functions.runner.tools.result import ToolResult
 from shared.domain import Json
 from shared.errors import SunaError
+from shared.scrubbing import without_secrets
 from shared.storable import storable_text
 from shared.telemetry import logger
 
@@ -48,20 +51,20 @@ async def _call(function: ToolFunction, arguments: Json, context: ToolContext) -
     """The call and its failures. Nothing may leave but our own cancellation: SystemExit in a task ends the loop."""
     try:
         result = await function.invoke(arguments, context)
-        return ToolResult(result.success, await usable(result.output))
+        output = await usable(result.output)
+        return ToolResult(True, output) if result.success else await asyncio.to_thread(_told, output)
     except asyncio.CancelledError:
         task = asyncio.current_task()
         if task is not None and task.cancelling():
             raise
         return _failed(function, "it was cancelled from within")
     except InvalidArgumentsError as error:
-        return ToolResult(False, storable_text(error.message))
+        return _told(storable_text(error.message))
     except UnusableOutputError as error:
         logger.warning("a tool's output is of no use", extra={"tool": function.name})
-        return ToolResult(
-            False,
+        return _told(
             f"The tool {function.name!r} ended, but its output cannot be shown: {error}. What it did is done: ask for "
-            "a smaller part of the output, if the tool can give that.",
+            "a smaller part of the output, if the tool can give that."
         )
     except SunaError as error:
         return _failed(function, error.message)
@@ -71,7 +74,15 @@ async def _call(function: ToolFunction, arguments: Json, context: ToolContext) -
 
 
 def _failed(function: ToolFunction, why: str) -> ToolResult:
-    return ToolResult(False, storable_text(f"The tool {function.name!r} failed: {why[:_MAX_ERROR]}"))
+    # A secret that is cut in two would not be known any more.
+    return ToolResult(False, storable_text(f"The tool {function.name!r} failed: {without_secrets(why)[:_MAX_ERROR]}"))
+
+
+def _told(output: Json | list[Any] | str) -> ToolResult:
+    """A failure as the model is told it, which may tell it all but our secrets."""
+    if isinstance(output, str):
+        return ToolResult(False, without_secrets(output))
+    return ToolResult(False, json.loads(without_secrets(json.dumps(output, ensure_ascii=False))))
 
 
 async def _end(task: asyncio.Task[ToolResult], function: ToolFunction) -> None:

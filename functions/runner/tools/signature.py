@@ -20,6 +20,7 @@ from functions.runner.tools.errors import InvalidArgumentsError, ToolDefinitionE
 from functions.runner.tools.function import ToolContext
 from functions.runner.tools.schema import simplified
 from shared.domain import Json
+from shared.scrubbing import scrubbed
 
 # Wrong values are shown to the model up to this length, and so many of them.
 _SHOWN_CHARACTERS = 200
@@ -107,7 +108,9 @@ def of(method: Callable[..., Any], *, where: str) -> Signature:
         model = create_model("Arguments", __config__=config, **fields)
         parameters = simplified(model.model_json_schema(by_alias=True))
     except (PydanticUserError, TypeError, ValueError) as error:
-        raise ToolDefinitionError(f"{where}: no schema can be made of the type hints: {error}") from error
+        raise ToolDefinitionError(
+            f"{where}: no schema can be made of the type hints: {scrubbed(str(error))}"
+        ) from error
     return Signature(
         description=documented.description,
         parameters={"type": "object", "properties": {}, **parameters},
@@ -121,7 +124,7 @@ def _hints(method: Callable[..., Any], where: str) -> dict[str, Any]:
     try:
         return get_type_hints(method, include_extras=True)
     except (NameError, TypeError, AttributeError, SyntaxError) as error:
-        raise ToolDefinitionError(f"{where}: a type hint cannot be resolved: {error}") from error
+        raise ToolDefinitionError(f"{where}: a type hint cannot be resolved: {scrubbed(str(error))}") from error
 
 
 def _described(hint: Any) -> str | None:

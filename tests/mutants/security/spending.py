@@ -96,10 +96,31 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "a provider's words are told unscrubbed",
-        "shared/provider_errors.py",
+        "shared/scrubbing.py",
         "        text = pattern.sub(instead, text)",
         "        text = text",
         "tests/unit/test_provider_errors.py::test_each_status_has_a_code_and_a_sentence_without_a_word_of_the_providers",
+    ),
+    Mutant(
+        "a failed tool tells the model our keys",
+        "functions/runner/tools/invoke.py",
+        "{without_secrets(why)[:_MAX_ERROR]}",
+        "{why[:_MAX_ERROR]}",
+        "tests/unit/tools/test_invoke.py::test_a_failure_tells_the_model_no_secret_of_ours",
+    ),
+    Mutant(
+        "why a file of tools is left out is logged unscrubbed",
+        "functions/runner/tools/catalog.py",
+        "{scrubbed(str(error))}",
+        "{error}",
+        "tests/unit/tools/test_catalog.py::test_why_a_file_is_left_out_tells_no_key",
+    ),
+    Mutant(
+        "keys that are fetched are told",
+        "shared/aws/secrets.py",
+        '        hide(answer["SecretString"])\n',
+        "",
+        "tests/unit/test_scrubbing.py::test_what_is_fetched_is_hidden",
     ),
     Mutant(
         "logs have what exceptions say",

@@ -61,6 +61,16 @@ def test_every_tool_of_the_catalog_can_be_made_and_offered() -> None:
     assert (ends["ask"], ends["complete"], ends["http_fetch"]) == ("needs_input", "completed", None)
 
 
+def test_why_a_file_is_left_out_tells_no_key(package: MakePackage, caplog: pytest.LogCaptureFixture) -> None:
+    # Not in one piece: the trace has the file's own lines.
+    broken = "key = 'sk-' + 'proj-0123456789'\nraise ValueError(f'Incorrect API key provided: {key}, see {__file__}')"
+    found = discover(package({"broken.py": broken}))
+    assert "ValueError: Incorrect API key provided: [key], see [path]" in found.left_out["broken"]
+    logged = "".join(str(vars(record)) for record in caplog.records)
+    assert "Incorrect API key provided: [key]" in logged
+    assert "sk-proj" not in logged
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [

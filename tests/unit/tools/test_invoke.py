@@ -14,6 +14,7 @@ from functions.runner.tools import Tool, ToolContext, ToolFunction, ToolResult, 
 from functions.runner.tools.result import MAX_CHARACTERS
 from shared.errors import NotFoundError
 
+SECRET = "correct horse battery"
 # The package's attribute of this name is the function.
 INVOKE_MODULE = sys.modules["functions.runner.tools.invoke"]
 
@@ -239,3 +240,27 @@ async def test_a_result_shares_nothing_with_the_tool(context: ToolContext) -> No
 def test_json_is_shown_compactly_and_readably() -> None:
     assert json.loads(ToolResult(True, {"a": "ü"}).text()) == {"a": "ü"}
     assert "ü" in ToolResult(True, {"a": "ü"}).text()
+
+
+def failing(output: Any) -> ToolFunction:
+    return returning(lambda: ToolResult(False, output))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        raising(ValueError(f"401 for https://weather.example/?key={SECRET}")),
+        raising(ValueError("x" * 1970 + SECRET)),
+        raising(NotFoundError(f"no city for {SECRET}")),
+        failing(f"refused: {SECRET}"),
+        failing({"refused": [{SECRET: f"{SECRET} is no key"}]}),
+    ],
+    ids=["raised", "cut in two", "raised by us", "text", "structure"],
+)
+async def test_a_failure_tells_the_model_no_secret_of_ours(
+    function: ToolFunction, context: ToolContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WEATHER_API_KEY", SECRET)
+    result = await invoke(function, {}, context)
+    assert not result.success
+    assert "correct" not in result.text()
