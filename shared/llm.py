@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import aiohttp
@@ -270,7 +271,16 @@ def provider_of(model: str) -> str | None:
     if slash and prefix in _PROVIDERS:
         return prefix
     listed: Json | None = _model_cost.get(model)
-    return None if listed is None else str(listed.get("litellm_provider"))
+    return None if listed is None else _provider_listed_as(str(listed.get("litellm_provider")))
+
+
+@cache
+def _provider_listed_as(kind: str) -> str:
+    """litellm lists models of some providers by how they are asked (``bedrock_converse``), or by what they are for
+    (``vertex_ai-language-models``): names that are no provider's, and that it does not take before a model's.
+    """
+    of = [name for name in _PROVIDERS if kind.startswith((f"{name}_", f"{name}-"))]
+    return kind if kind in _PROVIDERS else max(of, key=len, default=kind)
 
 
 def canonical(model: str) -> str:

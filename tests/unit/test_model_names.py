@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from shared.agent_config import AgentConfig
-from shared.llm import Llm, ModelNotAllowedError, canonical, litellm
+from shared.llm import BLOCKING, Llm, ModelNotAllowedError, canonical, litellm
 from shared.model_names import is_model_name
 from shared.settings import ModelSettings
 
@@ -17,6 +17,9 @@ from shared.settings import ModelSettings
         ("claude-3-haiku-20240307", "anthropic/claude-3-haiku-20240307"),
         ("anthropic.claude-v2:1", "bedrock/anthropic.claude-v2:1"),
         ("openai/openai/inner", "openai/openai/inner"),
+        ("writer.palmyra-x5-v1:0", "bedrock/writer.palmyra-x5-v1:0"),
+        ("gemini-2.0-flash", "vertex_ai/gemini-2.0-flash"),
+        ("fireworks-ai-embedding-up-to-150m", "fireworks_ai/fireworks-ai-embedding-up-to-150m"),
         ("nobody-lists-it", "nobody-lists-it"),
     ],
 )
@@ -54,3 +57,29 @@ async def test_the_runner_calls_no_other_name() -> None:
     llm = Llm(ModelSettings(default_model="azure/one"))
     with pytest.raises(ModelNotAllowedError):
         await llm.check_models(["azure/one/../another"])
+
+
+def _resolved(name: str) -> str | None:
+    """The provider that litellm itself would ask; ``None``: it takes the name for no model's."""
+    try:
+        return str(litellm.get_llm_provider(name)[1])
+    except litellm.exceptions.BadRequestError:
+        return None
+
+
+# Its own function would begin to log in.
+LISTED = sorted(name for name, model in litellm.model_cost.items() if model["litellm_provider"] not in BLOCKING)
+
+
+def test_a_canonical_name_is_of_a_provider_that_litellm_asks() -> None:
+    """Over all that litellm lists: else a plan's pattern would be of a provider that nobody else knows."""
+    wrong: list[tuple[str, str, str]] = []
+    for name in filter(is_model_name, LISTED):
+        one, asked = canonical(name), _resolved(name)
+        if asked is None:
+            continue
+        # AI21's older models are asked in one of two ways, by the same vendor.
+        same = {asked, asked.removesuffix("_chat")}
+        if canonical(one) != one or _resolved(one) not in same or _resolved(f"{one.partition('/')[0]}/any") is None:
+            wrong.append((name, one, asked))
+    assert not wrong

@@ -250,6 +250,13 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/unit/test_model_names.py::test_a_name_is_nothing_more_in_an_address",
     ),
     Mutant(
+        "models: a kind of models is a provider",
+        "shared/llm.py",
+        "    return kind if kind in _PROVIDERS else max(of, key=len, default=kind)\n",
+        "    return kind\n",
+        "tests/unit/test_model_names.py::test_a_canonical_name_is_of_a_provider_that_litellm_asks",
+    ),
+    Mutant(
         "models: a pattern crosses slashes",
         "shared/allowed.py",
         '"*": "[^/]*"',
