@@ -15,6 +15,7 @@ from bench.report import sized
 from tests.mutants import ROOT, Mutant
 
 AREAS = ("security", "core")
+_LOCALSTACK = ROOT / ".local/venvs/localstack/bin/python"
 # What a test's process may take; the slowest start LocalStack and functions.
 LONGEST_S = 240
 
@@ -36,6 +37,11 @@ def copy_sources(folder: Path) -> None:
         (folder / name).symlink_to(ROOT / name)
 
 
+def _is_of_localstack(mutant: Mutant) -> bool:
+    """Whether its test is of the project that has an environment of its own."""
+    return mutant.test.startswith("tests/localstack/")
+
+
 def _command(mutant: Mutant, root: Path) -> tuple[list[str], Path, re.Pattern[str]]:
     """How the mutant's test is executed, where, and how it says which test has failed."""
     file, _, test = mutant.test.partition("::")
@@ -46,7 +52,8 @@ def _command(mutant: Mutant, root: Path) -> tuple[list[str], Path, re.Pattern[st
             root / "clients/web",
             re.compile(rf"FAIL +({re.escape(folder)}.*)"),
         )
-    pytest = [sys.executable, "-m", "pytest", "-x", "-q", "-rf", "-p", "no:cacheprovider", mutant.test]
+    python = str(_LOCALSTACK) if _is_of_localstack(mutant) else sys.executable
+    pytest = [python, "-m", "pytest", "-x", "-q", "-rf", "-p", "no:cacheprovider", mutant.test]
     return pytest, root, re.compile(rf"^FAILED ({re.escape(file)}::\S+)", re.MULTILINE)
 
 
@@ -59,7 +66,10 @@ def caught_by(mutant: Mutant, root: Path) -> str | None:
         run = subprocess.run(
             command,
             cwd=folder,
-            env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "NO_COLOR": "1"},
+            env=os.environ
+            | {"PYTHONDONTWRITEBYTECODE": "1", "NO_COLOR": "1"}
+            # Before the sources that are installed there.
+            | ({"PYTHONPATH": str(root / "localstack" / "src")} if _is_of_localstack(mutant) else {}),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

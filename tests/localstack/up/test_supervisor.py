@@ -175,6 +175,23 @@ def test_a_second_up_applies_another_model_and_another_key(stack: dict[str, Any]
     assert "second" not in (local_dir / "stack.json").read_text()
 
 
+def test_a_second_up_applies_prices_and_says_what_it_does_not_apply(stack: dict[str, Any], local_dir: Path) -> None:
+    prices = json.dumps({"openai/scripted": {"input": 2, "output": 0}})
+    result = up(local_dir, "up", environment={"MODEL_PRICES": prices, "ALL_PROXY": "http://proxy.example"})
+
+    assert result.stdout.startswith(
+        "The stack is running already, its MODEL_PRICES is updated, with ALL_PROXY as it was started"
+        " (`make down` first, to change that)\n"
+    )
+    functions = client("lambda", stack["aws_endpoint_url"])
+    names = [name for key, name in stack["outputs"].items() if key.endswith("FunctionName")]
+    settings = [functions.get_function_configuration(FunctionName=name) for name in names]
+    told = [one.get("Environment", {}).get("Variables", {}) for one in settings]
+    assert {one["MODEL_PRICES"] for one in told if "MODEL_PRICES" in one} == {prices}
+    again = up(local_dir, "up", environment={"MODEL_PRICES": prices})
+    assert again.stdout.startswith("The stack is running already\n")
+
+
 def test_status_names_processes_and_addresses(stack: dict[str, Any], local_dir: Path) -> None:
     result = up(local_dir, "status")
 

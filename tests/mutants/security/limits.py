@@ -250,6 +250,13 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/unit/test_model_names.py::test_a_name_is_nothing_more_in_an_address",
     ),
     Mutant(
+        "up: another price is ignored by a stack that runs",
+        "localstack/src/suna_localstack/up/control.py",
+        "    wanted = {**values, **provider_values(provider), **given_values(given)}\n",
+        "    wanted = {**values, **provider_values(provider)}\n",
+        "tests/localstack/up/test_variables.py::test_each_variable_is_applied_or_named",
+    ),
+    Mutant(
         "models: a kind of models is a provider",
         "shared/llm.py",
         "    return kind if kind in _PROVIDERS else max(of, key=len, default=kind)\n",

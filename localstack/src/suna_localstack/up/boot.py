@@ -22,7 +22,7 @@ from suna_localstack.up.parameters import page_config, parameter_values
 from suna_localstack.up.progress import Progress
 from suna_localstack.up.provider import choose
 from suna_localstack.up.stack import Part, Stack
-from suna_localstack.up.surroundings import Wishes, find_uv, settings
+from suna_localstack.up.surroundings import Wishes, find_uv, servers_environment, settings
 from suna_localstack.up.tasks import run_task
 from suna_localstack.up.warmup import warm_up
 
@@ -190,8 +190,9 @@ class Boot:
         )
         write_json(self.folders.page_config, page_config(stack.model_url))
         with self.progress.phase("deploy") as detail:
-            values = parameter_values(self.folders, stack, provider)
+            values = parameter_values(self.folders, stack, provider, settings(self.folders))
             write_json(self.folders.parameters_file, values)
+            write_json(self.folders.environment_file, servers_environment())
             deployment = await asyncio.to_thread(Deployment, stack.endpoint_url)
             deployed = await asyncio.to_thread(deployment.deploy, self.folders.template, values)
             stack.template_hash = template_hash(self.folders.template)

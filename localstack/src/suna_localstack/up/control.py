@@ -2,7 +2,10 @@
 
 import asyncio
 import json
+import os
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import psutil
@@ -13,10 +16,10 @@ from suna_localstack.up.deployment import Deployment, replace_provider_secret, t
 from suna_localstack.up.errors import StackError
 from suna_localstack.up.files import read_json, write_json
 from suna_localstack.up.folders import Folders
-from suna_localstack.up.parameters import provider_values
+from suna_localstack.up.parameters import changed_variables, given_values, provider_values
 from suna_localstack.up.processes import end_leftovers, running, supervisor
 from suna_localstack.up.provider import Provider, renewed
-from suna_localstack.up.surroundings import check_same_servers, child_environment, settings
+from suna_localstack.up.surroundings import check_same_servers, child_environment, servers_environment, settings
 
 _DOWN_TIMEOUT_S = 45
 
@@ -52,38 +55,68 @@ def running_stack(folders: Folders) -> dict[str, Any] | None:
     return stack
 
 
+@dataclass(frozen=True)
+class Change:
+    """What another start makes of a running stack: the template's parameters, and what is said of it."""
+
+    provider: Provider
+    values: dict[str, str]
+    words: list[str]
+    has_other_variables: bool
+
+
+def change(given: Mapping[str, str], stack: Mapping[str, Any], values: Mapping[str, str]) -> Change:
+    """What ``given`` makes of the ``stack`` with the parameters ``values``; where it says nothing all stays.
+
+    Raises:
+        StackError: the stack cannot be given it.
+    """
+    check_same_servers(given, stack)
+    before = Provider(values["DefaultModel"], json.loads(values["ProviderSecret"]))
+    provider = renewed(before, given, stack["model_url"])
+    words: list[str] = []
+    if provider.model != before.model:
+        words.append(f"its model is now {provider.model}")
+    if provider.variables != before.variables:
+        words.append("its provider's variables are updated")
+    wanted = {**values, **provider_values(provider), **given_values(given)}
+    words += [f"its {name} is updated" for name in changed_variables(values, wanted)]
+    return Change(provider, wanted, words, provider.variables != before.variables)
+
+
+def kept(environment: Mapping[str, str], started_with: Mapping[str, str]) -> list[str]:
+    """What is said of the variables that the servers keep as they were at their start."""
+    names = [name for name, value in servers_environment(environment).items() if started_with.get(name) != value]
+    return [f"with {' and '.join(names)} as it was started (`make down` first, to change that)"] if names else []
+
+
 def bring_up_to_date(folders: Folders, stack: dict[str, Any]) -> list[str]:
-    """Give the running stack what has changed since its start: infrastructure, model, provider's variables.
+    """Give the running stack what has changed since its start: infrastructure, and what the user has said.
 
     Returns:
-        What was changed, in words.
+        What was changed, and what was not, in words.
 
     Raises:
         StackError: it cannot be given what the user asks for, or the synth or the update failed.
     """
     given = settings(folders)
-    check_same_servers(given, stack)
     values = read_json(folders.parameters_file)
     if values is None:
         raise StackError(f"{folders.parameters_file} is missing: `make down`, then `make up`")
-    before = Provider(values["DefaultModel"], json.loads(values["ProviderSecret"]))
-    provider = renewed(before, given, stack["model_url"])
+    changed = change(given, stack, values)
     asyncio.run(synthesis.synthesize(folders, env=child_environment(), log=folders.log("synth")))
     current = template_hash(folders.template)
-    changes = ["its infrastructure is updated"] if current != stack["template_hash"] else []
-    if provider.model != before.model:
-        changes.append(f"its model is now {provider.model}")
-    if provider.variables != before.variables:
-        changes.append("its provider's variables are updated")
-    if changes:
-        values |= provider_values(provider)
-        deployed = Deployment(stack["aws_endpoint_url"]).deploy(folders.template, values)
-        if provider.variables != before.variables:
-            replace_provider_secret(stack["aws_endpoint_url"], deployed.outputs, values["ProviderSecret"])
-        write_json(folders.parameters_file, values)
-        stack.update(template_hash=current, outputs=deployed.outputs, model=provider.model)
+    words = ["its infrastructure is updated"] if current != stack["template_hash"] else []
+    words += changed.words
+    if words:
+        deployed = Deployment(stack["aws_endpoint_url"]).deploy(folders.template, changed.values)
+        if changed.has_other_variables:
+            replace_provider_secret(stack["aws_endpoint_url"], deployed.outputs, changed.values["ProviderSecret"])
+        write_json(folders.parameters_file, changed.values)
+        stack.update(template_hash=current, outputs=deployed.outputs, model=changed.provider.model)
         write_json(folders.stack_file, stack)
-    return changes
+    started_with = read_json(folders.environment_file)
+    return words + ([] if started_with is None else kept(os.environ, started_with))
 
 
 def down(folders: Folders) -> str:

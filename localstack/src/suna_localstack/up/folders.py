@@ -53,6 +53,11 @@ class Folders:
         return self.state / "parameters.json"
 
     @property
+    def environment_file(self) -> Path:
+        """What of the environment the servers were started with."""
+        return self.state / "environment.json"
+
+    @property
     def code(self) -> Path:
         return self.shared / "code"
 

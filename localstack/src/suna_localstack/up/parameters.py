@@ -1,7 +1,7 @@
 """Values of the template's parameters: everything about this machine that the template must not contain."""
 
 import json
-import os
+from collections.abc import Mapping
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from suna_localstack.model.issuer import AUDIENCE, ISSUER
@@ -9,8 +9,13 @@ from suna_localstack.up.folders import Folders
 from suna_localstack.up.provider import Provider
 from suna_localstack.up.stack import Stack
 
-# The scripted model costs nothing, and that is known: a plan that bounds money lets no other model answer.
-_PRICES = json.dumps({"openai/scripted": {"input": 0, "output": 0}})
+# Parameter -> the user's variable, and what there is without it.
+_VARIABLES = {
+    # The scripted model costs nothing, and that is known: a plan that bounds money lets no other model answer.
+    "ModelPrices": ("MODEL_PRICES", json.dumps({"openai/scripted": {"input": 0, "output": 0}})),
+    "McpAllowedPrivate": ("MCP_ALLOWED_PRIVATE", ""),
+    "WebhookAllowedPrivate": ("WEBHOOK_ALLOWED_PRIVATE", ""),
+}
 
 
 def database_secret(url: str) -> dict[str, str | int]:
@@ -46,8 +51,20 @@ def provider_values(provider: Provider) -> dict[str, str]:
     return {"DefaultModel": provider.model, "ProviderSecret": json.dumps(provider.variables)}
 
 
-def parameter_values(folders: Folders, stack: Stack, provider: Provider) -> dict[str, str]:
-    """Parameter name -> value, secrets as JSON."""
+def given_values(given: Mapping[str, str]) -> dict[str, str]:
+    """The parameters of which ``given`` says something; of an empty variable, what there is without it."""
+    return {
+        parameter: given[name].strip() or default for parameter, (name, default) in _VARIABLES.items() if name in given
+    }
+
+
+def changed_variables(before: Mapping[str, str], values: Mapping[str, str]) -> list[str]:
+    """The variables that have given a parameter another value in ``values``."""
+    return [name for parameter, (name, _) in _VARIABLES.items() if values[parameter] != before.get(parameter)]
+
+
+def parameter_values(folders: Folders, stack: Stack, provider: Provider, given: Mapping[str, str]) -> dict[str, str]:
+    """Parameter name -> value, secrets as JSON. ``given``: what the user has said."""
     return {
         "CodeRoot": str(folders.code),
         "DatabaseSecret": json.dumps(database_secret(stack.database_url)),
@@ -58,7 +75,6 @@ def parameter_values(folders: Folders, stack: Stack, provider: Provider) -> dict
         "JwksUrl": f"{stack.model_url}/jwks.json",
         "JwtIssuer": ISSUER,
         "JwtAudience": AUDIENCE,
-        "ModelPrices": os.environ.get("MODEL_PRICES", _PRICES),
-        "McpAllowedPrivate": os.environ.get("MCP_ALLOWED_PRIVATE", ""),
-        "WebhookAllowedPrivate": os.environ.get("WEBHOOK_ALLOWED_PRIVATE", ""),
+        **{parameter: default for parameter, (_, default) in _VARIABLES.items()},
+        **given_values(given),
     }

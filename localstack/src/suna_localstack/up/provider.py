@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from suna_localstack.up.errors import StackError
+from suna_localstack.up.variables import PROVIDER
 
-_PROVIDER_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*_(API_KEY|API_BASE|API_VERSION|BASE_URL)|(HF|HUGGINGFACE)_TOKEN")
 SCRIPTED_MODEL = "openai/scripted"
 
 
@@ -24,7 +24,7 @@ def _variables(given: Mapping[str, str]) -> dict[str, str]:
     Raises:
         StackError: one is an address, and not of the web.
     """
-    found = {name: value for name, value in given.items() if _PROVIDER_VARIABLE.fullmatch(name) and value.strip()}
+    found = {name: value for name, value in given.items() if PROVIDER.fullmatch(name) and value.strip()}
     for name, value in found.items():
         if name.endswith(("_API_BASE", "_BASE_URL")) and not re.match(r"https?://[^/]", value):
             raise StackError(f"{name}={value} is no address: write it with http:// or https://, or unset it")

@@ -13,18 +13,15 @@ from suna_localstack.services.external import ExternalServiceUnusable, check_dat
 from suna_localstack.services.ports import free_port, is_free
 from suna_localstack.up.errors import StackError
 from suna_localstack.up.folders import Folders
+from suna_localstack.up.variables import only
 
 _FREE_BYTES = 1024**3
-_PASSED_ON = re.compile(
-    "PATH|HOME|USER|LOGNAME|LANG|LC_ALL|TZ|TERM|SSL_CERT_FILE|SSL_CERT_DIR|REQUESTS_CA_BUNDLE|XDG_CACHE_HOME|UV_.*|PIP_.*"
-    "|((HTTP|HTTPS|ALL)_PROXY)|((http|https|all)_proxy)"
-)
 
 
 def child_environment(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
     """What every child gets: nothing that would change its behaviour (AWS profiles, Python settings), and no proxy
     in front of this machine's own ports."""
-    kept = {name: value for name, value in environment.items() if _PASSED_ON.fullmatch(name)}
+    kept = only(environment, "told", "machine")
     local = "127.0.0.1,localhost"
     excepted = environment.get("NO_PROXY") or environment.get("no_proxy")
     kept["NO_PROXY"] = kept["no_proxy"] = f"{excepted},{local}" if excepted else local
@@ -52,10 +49,15 @@ def read_dotenv(path: Path) -> dict[str, str]:
 
 
 def settings(folders: Folders) -> dict[str, str]:
-    """The environment over the ``.env`` file of the project, which is not read if ``SUNA_NO_DOTENV`` is set."""
-    if os.environ.get("SUNA_NO_DOTENV"):
-        return dict(os.environ)
-    return {**read_dotenv(folders.root / ".env"), **os.environ}
+    """What is said of the stack: by the environment, over the ``.env`` file of the project, which is not read if
+    ``SUNA_NO_DOTENV`` is set."""
+    file = {} if os.environ.get("SUNA_NO_DOTENV") else read_dotenv(folders.root / ".env")
+    return only({**file, **os.environ}, "applied", "refused")
+
+
+def servers_environment(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """What the servers of a stack that is started now keep for as long as it runs."""
+    return only(environment, "told")
 
 
 def _gateway_port(text: str | None) -> int:
