@@ -21,11 +21,12 @@ class Line:
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, daemon=True).start()
         listening = asyncio.start_server(self._serve, "127.0.0.1", 0)
-        server = asyncio.run_coroutine_threadsafe(listening, self._loop).result(10)
-        self.port: int = server.sockets[0].getsockname()[1]
+        self._listening = asyncio.run_coroutine_threadsafe(listening, self._loop).result(10)
+        self.port: int = self._listening.sockets[0].getsockname()[1]
 
     def close(self) -> None:
         """End it, with all that goes over it."""
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(10)
         self._loop.call_soon_threadsafe(self._loop.stop)
 
     def cut_off(self, pid: int) -> None:
@@ -35,6 +36,13 @@ class Line:
     def heal(self, pid: int) -> None:
         """All that was held back comes through, late."""
         self._loop.call_soon_threadsafe(self._heal, pid)
+
+    async def _end(self) -> None:
+        self._listening.close()
+        serving = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in serving:
+            task.cancel()
+        await asyncio.gather(*serving, return_exceptions=True)
 
     def _cut(self, pid: int) -> None:
         self._cut_off.add(pid)

@@ -36,6 +36,17 @@ def declared(frame: Frame) -> set[int]:
     return set(range(data["payload"]["from"], data["payload"]["to"] + 1))
 
 
+def ranges(numbers: Sequence[int]) -> str:
+    """Numbers in order, for people: ``1-3, 7``."""
+    text: list[str] = []
+    for place, number in enumerate(numbers):
+        if place == 0 or number != numbers[place - 1] + 1:
+            text.append(str(number))
+        elif place == len(numbers) - 1 or number != numbers[place + 1] - 1:
+            text[-1] += f"-{number}"
+    return ", ".join(text)
+
+
 class SocketReader:
     """``frames``: what came, whatever the connection, each id once."""
 
@@ -81,7 +92,7 @@ class SocketReader:
         """What is wrong with what it knows: against the log, and against the assistant's messages (id -> text)."""
         found = list(self.problems)
         if missing := self.misses(last_seq):
-            found.append(f"lost: {self.name} was not told events {missing}")
+            found.append(f"lost: {self.name} was not told events {ranges(missing)}")
         logged = {frame["seq"]: frame for frame in log}
         found += [
             f"duplicated: {self.name} has another event {seq} than the log"
