@@ -4,21 +4,26 @@ from functions.api.wire import ErrorBody
 from shared.domain import Json
 
 _MEANING = {
-    400: "The body cannot be read",
+    400: "The request cannot be read: its body is not what its type says, or something of it is not UTF-8",
     401: "The token or API key is missing or not valid",
     403: "The API key does not allow this",
     404: "There is no such thing, or it is not yours",
     409: "The request does not fit what is there",
     413: "The body is larger than 4 MB",
-    422: "The request is not valid",
+    422: "The request is not valid, or the answer would be larger than a function may give",
     429: "The account asks too often, or has as many unfinished runs or waiting requests as its plan allows",
     500: "Something went wrong on our side",
     501: "This is not supported; the message says what there is instead",
     503: "Something that this needs cannot be reached; try again after Retry-After",
     504: "The run has not ended yet; it goes on",
 }
+# Whatever is asked for, with whatever method: bytes that cannot be read, a body that is too large or has too many
+# values are refused before the route is looked for, and anything may fail.
+_EVERY = {400, 413, 422, 500}
+# Of whoever asks who it is.
+_ASKED = {401, 403, 429, 503}
 _START = {409, 501}
-# Beside those that every route has: 404 where the path names something, 400 and 413 where there may be a body.
+# Beside those, and 404 where the path names something.
 _MORE: dict[tuple[str, str], set[int]] = {
     ("POST", "/api/agent/initiate"): {404, *_START},
     ("POST", "/api/thread/{thread_id}/agent/start"): _START,
@@ -69,9 +74,8 @@ def describe_errors(schema: Json) -> Json:
 
 def _statuses(method: str, path: str, operation: Json) -> set[int]:
     if path in _OPEN:
-        return {500}
-    sent = [] if method == "GET" else [400, 413]
+        return _EVERY
     if _REFUSED in operation["tags"]:
-        return {401, 403, 429, 500, 501, 503, *sent}
-    named = [404] if "{" in path else []
-    return {401, 403, 422, 429, 500, 503, *named, *sent, *_MORE.get((method, path), ())}
+        return {*_EVERY, *_ASKED, 501}
+    named = {404} if "{" in path else set[int]()
+    return {*_EVERY, *_ASKED, *named, *_MORE.get((method, path), ())}
