@@ -11,6 +11,7 @@ import asyncpg
 
 from shared.agent_config import AgentConfig
 from shared.database import holdings
+from shared.database.pages import LARGEST_PAGE_BYTES, Page
 from shared.database.pool import Connection
 from shared.database.queries import queries
 from shared.domain import LARGEST_METADATA_BYTES, Json
@@ -108,14 +109,33 @@ async def search(
     offset: int,
     sort_by: SortBy = "created_at",
     descending: bool = True,
-) -> list[Assistant]:
-    """The account's assistants that contain ``metadata`` and have ``name`` in theirs, newest first."""
-    found = (account_id, jsonb(metadata), name, limit, offset)
+) -> Page[Assistant]:
+    """The account's assistants that contain ``metadata`` and have ``name`` in theirs, newest first.
+
+    Fewer than ``limit`` where they are large.
+    """
+    found = (account_id, jsonb(metadata), name, limit + 1, offset)
     if sort_by == "created_at" and descending:
         rows = await connection.fetch(_SQL["search"], *found)
     else:
         rows = await connection.fetch(_SQL["search_sorted"], *found, sort_by, descending)
-    return [_assistant(row) for row in rows]
+    return await _page(connection, rows, account_id=account_id, limit=limit, offset=offset)
+
+
+async def _page(
+    connection: Connection,
+    rows: Sequence[asyncpg.Record],
+    *,
+    account_id: str,
+    limit: int,
+    offset: int,
+    by_version: bool = False,
+) -> Page[Assistant]:
+    """Those of ``rows``, which are of one more than ``limit``, that an answer has room for."""
+    ids, versions = ([row[name] for row in rows[:limit]] for name in ("assistant_id", "version"))
+    shown = await connection.fetch(_SQL["page"], account_id, ids, versions, LARGEST_PAGE_BYTES, by_version)
+    read = shown[-1]["number"] if shown else len(ids)
+    return Page([_assistant(row) for row in shown], end=offset + read, is_last=read == len(rows))
 
 
 async def count(connection: Connection, *, account_id: str, metadata: Json, name: str | None) -> int:
@@ -125,12 +145,15 @@ async def count(connection: Connection, *, account_id: str, metadata: Json, name
 
 async def versions(
     connection: Connection, *, assistant_id: UUID, account_id: str, metadata: Json, limit: int, offset: int
-) -> list[Assistant]:
-    """All versions of an assistant, newest first; none if its metadata, which all of them share, lacks ``metadata``."""
+) -> Page[Assistant]:
+    """All versions of an assistant, newest first; none if its metadata, which all of them share, lacks ``metadata``.
+
+    Fewer than ``limit`` where they are large.
+    """
     rows: Sequence[asyncpg.Record] = await connection.fetch(
-        _SQL["versions"], assistant_id, account_id, limit, offset, jsonb(metadata)
+        _SQL["versions"], assistant_id, account_id, limit + 1, offset, jsonb(metadata)
     )
-    return [_assistant(row) for row in rows]
+    return await _page(connection, rows, account_id=account_id, limit=limit, offset=offset, by_version=True)
 
 
 async def add_version(

@@ -6,7 +6,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from shared.database.messages import LARGEST_PAGE_BYTES, message_of
+from shared.database.messages import message_of
+from shared.database.pages import LARGEST_PAGE_BYTES
 from shared.database.pool import Connection
 from shared.database.queries import queries
 from shared.domain import Json, Message

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import asyncpg
 
+from shared.database.pages import LARGEST_PAGE_BYTES
 from shared.database.pool import Connection
 from shared.database.queries import queries
 from shared.domain import Json, Message, MessageType
@@ -13,9 +14,6 @@ from shared.errors import ConflictError
 from shared.storable import jsonb
 
 _SQL = queries("messages")
-
-# A Lambda answer is 6 MB at most, and what is not ASCII may take more room in it than here.
-LARGEST_PAGE_BYTES = 3_000_000
 
 
 def message_of(row: asyncpg.Record) -> Message:

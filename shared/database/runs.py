@@ -7,6 +7,7 @@ from uuid import UUID
 
 import asyncpg
 
+from shared.database.pages import LARGEST_PAGE_BYTES
 from shared.database.pool import Connection
 from shared.database.queries import queries
 from shared.domain import AgentRun, Json, MultitaskStrategy, RunStatus
@@ -160,6 +161,6 @@ async def page(
     limit: int,
     offset: int,
 ) -> list[AgentRun]:
-    """A page of the thread's runs, newest first."""
-    rows = await connection.fetch(_SQL["list"], thread_id, account_id, statuses, limit, offset)
+    """A page of the thread's runs, newest first; it ends early where it would become too large for an answer."""
+    rows = await connection.fetch(_SQL["list"], thread_id, account_id, statuses, limit, offset, LARGEST_PAGE_BYTES)
     return [agent_run(row) for row in rows]

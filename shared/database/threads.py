@@ -10,6 +10,7 @@ from uuid import UUID
 import asyncpg
 
 from shared.database import holdings
+from shared.database.pages import LARGEST_PAGE_BYTES, Page
 from shared.database.pool import Connection, transaction
 from shared.database.queries import queries
 from shared.domain import LARGEST_METADATA_BYTES, Json, RunStatus, Thread, ThreadLog
@@ -115,9 +116,12 @@ async def search(
     offset: int,
     sort_by: SortBy = "created_at",
     descending: bool = True,
-) -> list[Thread]:
-    """The account's threads that contain ``metadata``, newest first; ``None`` among the statuses: never run."""
-    found = (account_id, jsonb(metadata), thread_ids, limit, offset)
+) -> Page[Thread]:
+    """The account's threads that contain ``metadata``, newest first; ``None`` among the statuses: never run.
+
+    Fewer than ``limit`` where their metadata is large.
+    """
+    found = (account_id, jsonb(metadata), thread_ids, limit + 1, offset)
     words = _words(last_run_statuses)
     if sort_by != "created_at" or not descending:
         rows = await connection.fetch(_SQL["search_sorted"], *found, words, sort_by, descending)
@@ -125,7 +129,10 @@ async def search(
         rows = await connection.fetch(_SQL["search_by_status"], *found, words)
     else:
         rows = await connection.fetch(_SQL["search"], *found)
-    return [_thread(row) for row in rows]
+    ids = [row["thread_id"] for row in rows[:limit]]
+    shown = await connection.fetch(_SQL["page"], account_id, ids, LARGEST_PAGE_BYTES)
+    read = shown[-1]["number"] if shown else len(ids)
+    return Page([_thread(row) for row in shown], end=offset + read, is_last=read == len(rows))
 
 
 async def count(

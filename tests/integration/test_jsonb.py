@@ -18,6 +18,7 @@ from shared.database import (
     tool_executions,
     transaction,
 )
+from shared.database.pages import LARGEST_PAGE_BYTES
 from shared.storable import jsonb
 from tests.integration.conftest import StartFunction
 from tests.integration.databases import Database
@@ -125,8 +126,8 @@ async def _rendered(taken: Connection, of: str, owned: Owned) -> int:
     module, name = of.split(".")
     statement = {"messages": messages, "checkpoints": checkpoints}[module]._SQL[name]
     values: dict[str, tuple[Any, ...]] = {
-        "list": (1000, 0, messages.LARGEST_PAGE_BYTES),
-        "until": (None, None, None, 1000, messages.LARGEST_PAGE_BYTES),
+        "list": (1000, 0, LARGEST_PAGE_BYTES),
+        "until": (None, None, None, 1000, LARGEST_PAGE_BYTES),
     }
     plan = json.loads(
         await taken.fetchval(

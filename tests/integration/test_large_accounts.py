@@ -82,9 +82,9 @@ async def test_a_search_by_status_finds_what_the_runs_say(database: Database, ac
             rising = await threads.search(
                 taken, **wanted, thread_ids=None, limit=100, offset=0, sort_by="created_at", descending=False
             )
-        assert [thread.thread_id for thread in found] == every[offset : offset + limit]
-        assert {thread.thread_id for thread in rising} == set(every)
-        assert {thread.last_run_status for thread in found} <= set(statuses)
+        assert [thread.thread_id for thread in found.items] == every[offset : offset + limit]
+        assert {thread.thread_id for thread in rising.items} == set(every)
+        assert {thread.last_run_status for thread in found.items} <= set(statuses)
 
 
 async def test_a_deleted_accounts_day_is_the_sum_of_what_it_used(database: Database, account_id: str) -> None:

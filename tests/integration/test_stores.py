@@ -42,7 +42,7 @@ async def test_a_search_filters_and_pages_in_a_stable_order(database: Database, 
         defaults = {"metadata": {}, "thread_ids": None, "last_run_statuses": None, "limit": 10, "offset": 0}
         async with connection() as taken:
             found = await threads.search(taken, account_id=account_id, **{**defaults, **wanted})
-        return [thread.thread_id for thread in found]
+        return [thread.thread_id for thread in found.items]
 
     newest_first = ids[::-1]
     assert await search() == newest_first

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 import pytest
@@ -21,6 +21,7 @@ from shared.database import (
     tool_executions,
     webhooks,
 )
+from shared.database.pages import Page
 from shared.errors import NotFoundError
 from tests.integration.databases import Database
 from tests.integration.owned import Owned
@@ -70,6 +71,10 @@ async def _as_list(found: Awaitable[object]) -> list[object]:
     return [one for one in [await found] if one is not None]
 
 
+async def _items(found: Awaitable[Page[Any]]) -> list[object]:
+    return list((await found).items)
+
+
 async def _charged(taken: Any, own: Owned, who: str) -> object:
     answer = {"answer_id": uuid4(), "thread_id": own.thread_id, "run_number": 1, "charge": {}}
     await budgets.charge_unkept(taken, account_id=who, **answer)
@@ -92,14 +97,16 @@ STRANGERS: dict[tuple[Any, str], Callable[[Any, Owned, str], Awaitable[object]]]
     (threads, "update"): lambda taken, own, who: threads.update(
         taken, thread_id=own.thread_id, account_id=who, metadata={"stolen": True}
     ),
-    (threads, "search"): lambda taken, own, who: threads.search(
-        taken,
-        account_id=who,
-        metadata={},
-        thread_ids=[own.thread_id],
-        last_run_statuses=None,
-        limit=10,
-        offset=0,
+    (threads, "search"): lambda taken, own, who: _items(
+        threads.search(
+            taken,
+            account_id=who,
+            metadata={},
+            thread_ids=[own.thread_id],
+            last_run_statuses=None,
+            limit=10,
+            offset=0,
+        )
     ),
     (threads, "count"): lambda taken, own, who: _as_list(
         _unless_0(threads.count(taken, account_id=who, metadata={}, last_run_statuses=None))
@@ -126,14 +133,19 @@ STRANGERS: dict[tuple[Any, str], Callable[[Any, Owned, str], Awaitable[object]]]
         taken, thread_id=own.thread_id, account_id=who, statuses=None, limit=10, offset=0
     ),
     (assistants, "get"): lambda taken, own, who: assistants.get(taken, assistant_id=own.assistant_id, account_id=who),
-    (assistants, "search"): lambda taken, own, who: assistants.search(
-        taken, account_id=who, metadata={}, name=None, limit=10, offset=0
+    (assistants, "search"): lambda taken, own, who: _items(
+        assistants.search(taken, account_id=who, metadata={}, name=None, limit=10, offset=0)
+    ),
+    (assistants, "_page"): lambda taken, own, who: _items(
+        assistants._page(
+            taken, cast("Any", [{"assistant_id": own.assistant_id, "version": 1}]), account_id=who, limit=10, offset=0
+        )
     ),
     (assistants, "count"): lambda taken, own, who: _as_list(
         _unless_0(assistants.count(taken, account_id=who, metadata={}, name=None))
     ),
-    (assistants, "versions"): lambda taken, own, who: assistants.versions(
-        taken, assistant_id=own.assistant_id, account_id=who, metadata={}, limit=10, offset=0
+    (assistants, "versions"): lambda taken, own, who: _items(
+        assistants.versions(taken, assistant_id=own.assistant_id, account_id=who, metadata={}, limit=10, offset=0)
     ),
     (assistants, "add_version"): lambda taken, own, who: assistants.add_version(
         taken,

@@ -47,7 +47,7 @@ def _routes() -> Iterator[tuple[str, str]]:
     for context in iter_route_contexts(_app().routes):
         route = context.original_route
         if isinstance(route, APIRoute) and route.include_in_schema:
-            yield from ((method, str(context.path_format)) for method in sorted(route.methods))
+            yield from ((method, str(context.path_format)) for method in sorted(route.methods or ()))
 
 
 async def _asked(method: str, path: str, content_type: str, body: bytes) -> int:

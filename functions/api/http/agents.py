@@ -81,7 +81,10 @@ class _Configurable(AgentConfig, RunOptions):
 
 @router.post("/search")
 async def search_agents(caller: Caller, body: AgentSearch | None = None) -> list[WireAgent]:
-    """The agent that everybody has, and your own, newest first."""
+    """The agent that everybody has, and your own, newest first.
+
+    Fewer than ``limit`` where they are large: go on at ``offset`` plus their number until there are none.
+    """
     wanted = body or AgentSearch()
     shown = [DEFAULT_ASSISTANT] if _finds_default(wanted) else []
     offset = max(0, wanted.offset - len(shown))
@@ -95,7 +98,7 @@ async def search_agents(caller: Caller, body: AgentSearch | None = None) -> list
             limit=wanted.limit - len(shown),
             offset=offset,
         )
-    return [WireAgent.of(assistant) for assistant in (*shown, *(WireAssistant.of(row) for row in found))]
+    return [WireAgent.of(assistant) for assistant in (*shown, *(WireAssistant.of(row) for row in found.items))]
 
 
 @router.get("/{agent_id}")

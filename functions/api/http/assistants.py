@@ -12,11 +12,12 @@ from functions.api import assistants as agents
 from functions.api.body import Body, Fields, Metadata, Words
 from functions.api.http.idempotency import Idempotency
 from functions.api.http.identity import Caller
-from functions.api.http.pages import page_of
+from functions.api.http.pages import announced
 from functions.api.wire_state import selected
 from shared.agent_config import DEFAULT_AGENT, DEFAULT_ASSISTANT_ID, MASKED, AgentConfig
 from shared.database import assistants, connection, threads, transaction
 from shared.database.assistants import Assistant
+from shared.database.pages import Page
 from shared.errors import ConflictError, NotFoundError, NotSupportedError
 
 router = APIRouter(prefix="/assistants", tags=["assistants"])
@@ -182,9 +183,12 @@ async def create_assistant(caller: Caller, body: AssistantCreate, idempotency: I
 
 @router.post("/search", response_model=list[WireAssistant])
 async def search_assistants(caller: Caller, response: Response, body: AssistantSearch | None = None) -> Any:
-    """Your assistants, newest first; the header ``x-pagination-next`` is the next page's offset, if there is one."""
+    """Your assistants, newest first; the header ``x-pagination-next`` is the next page's offset, if there is one.
+
+    A page has fewer than ``limit`` where they are large.
+    """
     wanted = body or AssistantSearch()
-    found: list[Assistant] = []
+    found: Page[Assistant] = Page([], end=wanted.offset, is_last=True)
     if wanted.graph_id in {None, GRAPH_ID}:
         # All are of one graph: by it, they are in the order of their making.
         sort_by = "created_at" if wanted.sort_by in {None, "graph_id"} else wanted.sort_by
@@ -194,13 +198,12 @@ async def search_assistants(caller: Caller, response: Response, body: AssistantS
                 account_id=caller.account_id,
                 metadata=wanted.metadata or {},
                 name=wanted.name,
-                limit=wanted.limit + 1,
+                limit=wanted.limit,
                 offset=wanted.offset,
                 sort_by=cast("assistants.SortBy", sort_by),
                 descending=wanted.sort_order != "asc",
             )
-    page = page_of(found, response, limit=wanted.limit, offset=wanted.offset)
-    shown = [WireAssistant.of(assistant) for assistant in page]
+    shown = [WireAssistant.of(assistant) for assistant in announced(found, response)]
     if not wanted.select:
         return shown
     return JSONResponse([selected(assistant, wanted.select) for assistant in shown], headers=dict(response.headers))
@@ -265,7 +268,10 @@ async def delete_assistant(caller: Caller, assistant_id: str) -> None:
 async def list_assistant_versions(
     caller: Caller, assistant_id: str, body: VersionsSearch | None = None
 ) -> list[WireAssistant]:
-    """All versions, newest first."""
+    """All versions, newest first.
+
+    Fewer than ``limit`` where they are large: go on at ``offset`` plus their number until there are none.
+    """
     wanted = body or VersionsSearch()
     async with connection() as taken:
         await assistants.get(taken, assistant_id=_id(assistant_id), account_id=caller.account_id)
@@ -277,7 +283,7 @@ async def list_assistant_versions(
             limit=wanted.limit,
             offset=wanted.offset,
         )
-    return [WireAssistant.of(assistant) for assistant in found]
+    return [WireAssistant.of(assistant) for assistant in found.items]
 
 
 @router.post("/{assistant_id}/latest")

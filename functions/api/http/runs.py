@@ -43,7 +43,10 @@ async def list_runs(
     *,
     select: Annotated[Words | None, Query()] = None,
 ) -> Any:
-    """The thread's runs, newest first; with ``select`` only these fields of them."""
+    """The thread's runs, newest first; with ``select`` only these fields of them.
+
+    Fewer than ``limit`` where they are large: go on at ``offset`` plus their number until there are none.
+    """
     async with connection() as taken:
         await threads.get(taken, thread_id=thread_id, account_id=caller.account_id)
         page = await runs.page(

@@ -129,7 +129,10 @@ async def list_agent_runs(
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     offset: Annotated[int, Query(ge=0, lt=2**63)] = 0,
 ) -> SunaRuns:
-    """The thread's runs, newest first."""
+    """The thread's runs, newest first.
+
+    Fewer than ``limit`` where they are large: go on at ``offset`` plus their number until there are none.
+    """
     async with connection() as taken:
         await threads.get(taken, thread_id=thread_id, account_id=caller.account_id)
         page = await runs.page(

@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 from functions.api import deletions, files
 from functions.api.http.idempotency import Idempotency
 from functions.api.http.identity import Caller
-from functions.api.http.pages import page_of
+from functions.api.http.pages import announced
 from functions.api.http.reading import reading
 from functions.api.states import wire_threads
 from functions.api.wire import ThreadCreate, ThreadPatch, ThreadSearch, WireThread, last_run_statuses
@@ -44,7 +44,10 @@ async def create_thread(caller: Caller, idempotency: Idempotency, body: ThreadCr
 
 @router.post("/search", response_model=list[WireThread])
 async def search_threads(caller: Caller, response: Response, body: ThreadSearch | None = None) -> Any:
-    """Your threads, newest first; the header ``x-pagination-next`` is the next page's offset, if there is one."""
+    """Your threads, newest first; the header ``x-pagination-next`` is the next page's offset, if there is one.
+
+    A page has fewer than ``limit`` where their metadata is large.
+    """
     wanted = _searched(body)
     async with connection() as taken:
         found = await threads.search(
@@ -53,13 +56,12 @@ async def search_threads(caller: Caller, response: Response, body: ThreadSearch 
             metadata=wanted.metadata or {},
             thread_ids=wanted.ids,
             last_run_statuses=None if wanted.status is None else last_run_statuses(wanted.status),
-            limit=wanted.limit + 1,
+            limit=wanted.limit,
             offset=wanted.offset,
             sort_by="updated_at" if wanted.sort_by == "state_updated_at" else wanted.sort_by,
             descending=wanted.sort_order == "desc",
         )
-        page = page_of(found, response, limit=wanted.limit, offset=wanted.offset)
-        shown = await wire_threads(taken, page, account_id=caller.account_id)
+        shown = await wire_threads(taken, announced(found, response), account_id=caller.account_id)
     if not wanted.select:
         return shown
     return JSONResponse([selected(thread, wanted.select) for thread in shown], headers=dict(response.headers))

@@ -11,8 +11,31 @@ SELECT a.assistant_id, a.metadata, a.created_at, a.updated_at, v.version, v.name
 FROM assistants a JOIN assistant_versions v USING (assistant_id)
 WHERE a.assistant_id = $1 AND a.account_id = $2 AND v.version = coalesce($3, a.version)
 
+-- name: page
+-- The account's assistants of these ids in these versions, in their order: at most $4 bytes of what is said of them, but
+-- one at least; read as for `page` of threads. $5: each was updated when its version was made.
+WITH RECURSIVE page AS (
+    SELECT 0 AS number, 0::bigint AS bytes_to_here
+    UNION ALL
+    SELECT page.number + 1, page.bytes_to_here + coalesce((
+        SELECT octet_length(a.metadata::text) + octet_length(v.config::text) + coalesce(octet_length(v.description), 0)
+        FROM assistants a JOIN assistant_versions v USING (assistant_id)
+        WHERE a.assistant_id = ($2::uuid[])[page.number + 1] AND a.account_id = $1
+          AND v.version = ($3::int[])[page.number + 1]
+    ), 0)
+    FROM page
+    WHERE page.number < cardinality($2::uuid[]) AND page.bytes_to_here < $4
+)
+SELECT page.number, a.assistant_id, a.metadata, a.created_at, v.version, v.name, v.description, v.config,
+    CASE WHEN $5 THEN v.created_at ELSE a.updated_at END AS updated_at
+FROM page
+JOIN assistants a ON a.assistant_id = ($2::uuid[])[page.number] AND a.account_id = $1
+JOIN assistant_versions v ON v.assistant_id = a.assistant_id AND v.version = ($3::int[])[page.number]
+WHERE page.number = 1 OR page.bytes_to_here <= $4
+ORDER BY page.number
+
 -- name: search
-SELECT a.assistant_id, a.metadata, a.created_at, a.updated_at, v.version, v.name, v.description, v.config
+SELECT a.assistant_id, a.version
 FROM assistants a JOIN assistant_versions v USING (assistant_id, version)
 WHERE a.account_id = $1 AND a.metadata @> $2::jsonb
   AND ($3::text IS NULL OR strpos(lower(v.name), lower($3)) > 0)
@@ -21,7 +44,7 @@ LIMIT $4 OFFSET $5
 
 -- name: search_sorted
 -- The same in another order: by the column $6, rising or ($7) falling.
-SELECT a.assistant_id, a.metadata, a.created_at, a.updated_at, v.version, v.name, v.description, v.config
+SELECT a.assistant_id, a.version
 FROM assistants a JOIN assistant_versions v USING (assistant_id, version)
 WHERE a.account_id = $1 AND a.metadata @> $2::jsonb
   AND ($3::text IS NULL OR strpos(lower(v.name), lower($3)) > 0)
@@ -42,7 +65,7 @@ WHERE a.account_id = $1 AND a.metadata @> $2::jsonb
   AND ($3::text IS NULL OR strpos(lower(v.name), lower($3)) > 0)
 
 -- name: versions
-SELECT a.assistant_id, a.metadata, a.created_at, v.created_at AS updated_at, v.version, v.name, v.description, v.config
+SELECT assistant_id, v.version
 FROM assistants a JOIN assistant_versions v USING (assistant_id)
 WHERE a.assistant_id = $1 AND a.account_id = $2 AND a.metadata @> $5::jsonb
 ORDER BY v.version DESC

@@ -17,7 +17,10 @@ SET last_run_number = $2, updated_at = now(),
 WHERE thread_id = $1
 
 -- name: unfinished_of_account
-SELECT * FROM agent_runs
+-- Without their configurations, which may be large, and are not answered.
+SELECT agent_run_id, thread_id, account_id, number, status, assistant_id, model, metadata, multitask_strategy, error,
+    usage, created_at, updated_at, started_at, ended_at
+FROM agent_runs
 WHERE account_id = $1 AND status IN ('queued', 'running') AND status = ANY ($4)
   AND ($2::uuid IS NULL OR thread_id = $2) AND ($3::uuid[] IS NULL OR agent_run_id = ANY ($3))
 ORDER BY created_at
@@ -56,10 +59,35 @@ SELECT gone.agent_run_id, noted.first_seq, noted.last_seq FROM gone LEFT JOIN no
 SELECT * FROM agent_runs WHERE agent_run_id = $1 AND account_id = $2 AND ($3::uuid IS NULL OR thread_id = $3)
 
 -- name: list
-SELECT * FROM agent_runs
-WHERE thread_id = $1 AND account_id = $2 AND ($3::text[] IS NULL OR status = ANY ($3))
-ORDER BY number DESC
-LIMIT $4 OFFSET $5
+-- A page of at most $6 bytes of metadata and errors, but of one run at least; read as for `list` of messages, and without
+-- configurations, which are not answered.
+WITH RECURSIVE page AS (
+    (
+        SELECT agent_run_id, number AS run_number, 1 AS number,
+            (octet_length(metadata::text) + coalesce(octet_length(error::text), 0))::bigint AS bytes_to_here
+        FROM agent_runs
+        WHERE thread_id = $1 AND account_id = $2 AND ($3::text[] IS NULL OR status = ANY ($3))
+        ORDER BY run_number DESC
+        LIMIT 1 OFFSET $5
+    )
+    UNION ALL
+    SELECT next.agent_run_id, next.run_number, page.number + 1, page.bytes_to_here + next.bytes
+    FROM page, LATERAL (
+        SELECT agent_run_id, number AS run_number,
+            octet_length(metadata::text) + coalesce(octet_length(error::text), 0) AS bytes
+        FROM agent_runs
+        WHERE thread_id = $1 AND account_id = $2 AND ($3::text[] IS NULL OR status = ANY ($3))
+          AND agent_runs.number < page.run_number
+        ORDER BY run_number DESC
+        LIMIT 1
+    ) next
+    WHERE page.number < $4 AND page.bytes_to_here < $6
+)
+SELECT r.agent_run_id, r.thread_id, r.account_id, r.number, r.status, r.assistant_id, r.model, r.metadata,
+    r.multitask_strategy, r.error, r.usage, r.created_at, r.updated_at, r.started_at, r.ended_at
+FROM page JOIN agent_runs r USING (agent_run_id)
+WHERE page.number = 1 OR page.bytes_to_here <= $6
+ORDER BY page.number
 
 -- name: newest
 SELECT t.last_run_number, r.status, r.assistant_id, r.config FROM threads t

@@ -20,8 +20,26 @@ SELECT account_id FROM threads WHERE thread_id = $1 AND (is_public OR account_id
 -- name: log
 SELECT thread_id, coalesce(generation, thread_id) AS generation FROM threads WHERE thread_id = $1 AND account_id = $2
 
+-- name: page
+-- The account's threads of these ids, in their order: at most $3 bytes of metadata, but one thread at least. They are read
+-- one by one until that is full: what an answer has no room for is not even rendered. number: the place of its id.
+WITH RECURSIVE page AS (
+    SELECT 0 AS number, 0::bigint AS bytes_to_here
+    UNION ALL
+    SELECT page.number + 1, page.bytes_to_here + coalesce((
+        SELECT octet_length(t.metadata::text) FROM threads t
+        WHERE t.thread_id = ($2::uuid[])[page.number + 1] AND t.account_id = $1
+    ), 0)
+    FROM page
+    WHERE page.number < cardinality($2::uuid[]) AND page.bytes_to_here < $3
+)
+SELECT page.number, t.*, status_of_thread(t) AS run_status
+FROM page JOIN threads t ON t.thread_id = ($2::uuid[])[page.number] AND t.account_id = $1
+WHERE page.number = 1 OR page.bytes_to_here <= $3
+ORDER BY page.number
+
 -- name: search
-SELECT t.*, status_of_thread(t) AS run_status FROM threads t
+SELECT t.thread_id FROM threads t
 WHERE t.account_id = $1 AND t.metadata @> $2::jsonb AND ($3::uuid[] IS NULL OR t.thread_id = ANY ($3))
 ORDER BY t.created_at DESC, t.thread_id
 LIMIT $4 OFFSET $5
@@ -42,14 +60,14 @@ WITH noted AS (
     WHERE t.account_id = $1 AND t.last_run_status IS NULL AND t.metadata @> $2::jsonb
       AND ($3::uuid[] IS NULL OR t.thread_id = ANY ($3)) AND status_of_thread(t) = ANY ($6)
 )
-SELECT t.*, status_of_thread(t) AS run_status
+SELECT t.thread_id
 FROM (SELECT thread_id FROM noted UNION ALL SELECT thread_id FROM older) AS found JOIN threads t USING (thread_id)
 ORDER BY t.created_at DESC, t.thread_id
 LIMIT $4 OFFSET $5
 
 -- name: search_sorted
 -- In another order: by the column $7, rising or ($8) falling; $6 as above, NULL for all.
-SELECT t.*, status_of_thread(t) AS run_status FROM threads t
+SELECT t.thread_id FROM threads t
 WHERE t.account_id = $1 AND t.metadata @> $2::jsonb AND ($3::uuid[] IS NULL OR t.thread_id = ANY ($3))
   AND ($6::text[] IS NULL OR status_of_thread(t) = ANY ($6))
 ORDER BY

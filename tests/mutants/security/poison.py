@@ -94,6 +94,34 @@ MUTANTS: tuple[Mutant, ...] = (
         "WHERE page.number < $3",
         "tests/integration/test_jsonb.py::test_a_page_renders_no_more_than_is_answered",
     ),
+    *(
+        Mutant(
+            f"a page of {name} is rendered whole",
+            f"shared/database/sql/{name}.sql",
+            guard,
+            guard.partition(" AND page.bytes_to_here")[0],
+            "tests/integration/test_pages.py::test_no_more_is_rendered_than_is_answered",
+        )
+        for name, guard in (
+            ("threads", "WHERE page.number < cardinality($2::uuid[]) AND page.bytes_to_here < $3"),
+            ("assistants", "WHERE page.number < cardinality($2::uuid[]) AND page.bytes_to_here < $4"),
+            ("runs", "WHERE page.number < $4 AND page.bytes_to_here < $6"),
+        )
+    ),
+    Mutant(
+        "a search that ends early has nothing behind it",
+        "shared/database/threads.py",
+        "is_last=read == len(rows))",
+        "is_last=len(rows) <= limit)",
+        "tests/integration/test_pages.py::test_a_search_answers_what_has_room_and_says_where_the_rest_begins",
+    ),
+    Mutant(
+        "what is refused unread is described where bodies are sent only",
+        "functions/api/http/responses.py",
+        "_EVERY = {400, 413, 422, 500}",
+        "_EVERY = {422, 500}",
+        "tests/unit/test_refused_unread.py::test_what_cannot_be_read_has_a_described_answer_on_every_route",
+    ),
     Mutant(
         "bytes that are no text stop the function",
         "functions/api/http/main.py",
