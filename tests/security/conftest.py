@@ -1,7 +1,6 @@
 """The deployed stack, and an account with something to protect."""
 
 import json
-from collections import defaultdict
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
@@ -11,8 +10,10 @@ import pytest
 from functions.api.command_types import COMMANDS
 from tests.e2e.conftest import RunningStack, hook_port, mcp_port, stack
 from tests.e2e.following import eventually
+from tests.security.counting import CELLS, line
 from tests.security.credentials import Secrets, headers_of
-from tests.security.routes import PUBLIC, Property, property_of, routes
+from tests.security.fields import CROSSED
+from tests.security.routes import Property, property_of, routes
 
 # Fixtures of the end-to-end tests, here too.
 __all__ = ["hook_port", "mcp_port", "stack"]
@@ -75,12 +76,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """How much of what there is was tried with each reader: one line of JSON before the last line."""
-    tried: defaultdict[str, set[str]] = defaultdict(set)
-    for report in terminalreporter.stats.get("passed", []):
-        for what, name in report.user_properties:
-            tried[what].add(name)
-    if tried:
-        there = {"routes": len(routes()) - len(PUBLIC), "commands": len(COMMANDS)}
-        of_all = {what: f"{len(tried[what])} of {count}" for what, count in there.items()}
-        terminalreporter.write_line(json.dumps(of_all | {what: len(tried[what]) for what in ("readers", "states")}))
+    """How much of what there is was tried, with everybody: one line of JSON before the last line."""
+    passed = [
+        (kind, *tried)
+        for report in terminalreporter.stats.get("passed", [])
+        for kind, tried in report.user_properties
+        if kind in CELLS
+    ]
+    there = {kind: [str(route) for route in routes() if route.kind == kind] for kind in ("routes", "not_built")}
+    if passed:
+        terminalreporter.write_line(json.dumps(line(passed, there | {"commands": COMMANDS, "fields": CROSSED})))

@@ -1,25 +1,19 @@
-"""Every route, from the API's own description: one that is added is covered by itself, or fails by name."""
+"""Every route, from the application's own: one that is added is covered by itself, or fails by name."""
 
 import json
 import uuid
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import httpx
 
 from functions.api.http.identity import scope_of
-from tests.e2e.conftest import ROOT, RunningStack
+from tests.e2e.conftest import RunningStack
 from tests.e2e.threads import ended_run, new_assistant, new_thread, start_run
 from tests.security.credentials import Secrets
+from tests.security.surface import PUBLIC, Json, all_served
 
-type Json = dict[str, Any]
-
-# Whoever asks is answered.
-PUBLIC = frozenset({("GET", "/ok")})
-# What a route answers that is there only to say that there is no such thing here.
-NOT_SERVED = 501
 _SAID = {"role": "user", "content": "[[say hi]]"}
 _RUN = {"assistant_id": "agent", "input": {"messages": [_SAID]}}
 _FILE = {"name": "a.txt", "content_type": "text/plain", "size": 1}
@@ -123,6 +117,12 @@ class Route:
     path: str
     body: Json | None = field(default=None, hash=False)
     is_form: bool = False
+    is_built: bool = True
+
+    @property
+    def kind(self) -> str:
+        """Among what it counts."""
+        return "routes" if self.is_built else "not_built"
 
     @property
     def names(self) -> list[str]:
@@ -150,33 +150,32 @@ class Route:
 
 
 @cache
-def description() -> Json:
-    """The API's description, which `make check` holds to the code."""
-    return json.loads((Path(ROOT) / "docs/openapi.json").read_text(encoding="utf-8"))
+def routes() -> tuple[Route, ...]:
+    """All that ask who somebody is, with the smallest body that is valid."""
+    return tuple(
+        Route(
+            one.method,
+            one.path,
+            BODIES.get(one.path) or (None if one.body is None else smallest(one.body)),
+            is_form=one.is_form,
+            is_built=one.is_built,
+        )
+        for one in all_served()
+        if str(one) not in PUBLIC
+    )
 
 
-def routes() -> list[Route]:
-    """All of them, with the smallest body that is valid."""
-    found: list[Route] = []
-    for path, methods in description()["paths"].items():
-        for method, operation in methods.items():
-            content = operation.get("requestBody", {}).get("content", {})
-            schema = next((content[kind]["schema"] for kind in content), None)
-            body = BODIES.get(path) or (None if schema is None else _smallest(schema))
-            found.append(Route(method.upper(), path, body, is_form="multipart/form-data" in content))
-    return found
-
-
-def _smallest(schema: Json) -> Any:
-    """The least that ``schema`` allows, without what may be left out."""
+def smallest(schema: Json, of: Json | None = None) -> Any:
+    """The least that ``schema`` allows, a part of ``of``, without what may be left out."""
+    of = of or schema
     if "$ref" in schema:
-        return _smallest(description()["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]])
+        return smallest(of["$defs"][schema["$ref"].rsplit("/", 1)[1]], of)
     if "anyOf" in schema:
-        return _smallest(schema["anyOf"][0])
+        return smallest(schema["anyOf"][0], of)
     named = schema.get("properties", {})
     by_type = {
-        "object": {name: _smallest(named[name]) for name in schema.get("required", [])},
-        "array": [_smallest(schema["items"])] * schema.get("minItems", 0) if "items" in schema else [],
+        "object": {name: smallest(named[name], of) for name in schema.get("required", [])},
+        "array": [smallest(schema["items"], of)] * schema.get("minItems", 0) if "items" in schema else [],
         "string": str(uuid.uuid4()) if schema.get("format") == "uuid" else "x" * max(1, schema.get("minLength", 1)),
         "integer": schema.get("minimum", 1),
         "number": schema.get("minimum", 1),

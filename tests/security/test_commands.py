@@ -11,10 +11,13 @@ from clients.terminal.stack import Stack
 from functions.api.command_types import COMMANDS
 from tests.e2e.conftest import RunningStack
 from tests.e2e.following import command, nothing_came_early
+from tests.security.counting import ANOTHER, READING
 from tests.security.credentials import UNKNOWN, Secrets
 from tests.security.routes import COMMAND_PARAMS, Property
 
 pytestmark = pytest.mark.usefixtures("nothing_changes")
+
+type Record = Callable[[str, object], None]
 
 # They tell nothing, and change nothing: a stranger hears that it was done. A thread may be subscribed to before it
 # is made; what happens in it is sent to connections of its own account only.
@@ -55,7 +58,10 @@ async def test_an_unknown_caller_is_not_connected(
 
 
 @pytest.mark.parametrize("method", sorted(COMMANDS))
-async def test_another_account_reaches_nothing(stack: RunningStack, owned: Property, method: str) -> None:
+async def test_another_account_reaches_nothing(
+    stack: RunningStack, owned: Property, record_property: Record, method: str
+) -> None:
+    record_property("commands", (method, ANOTHER))
     headers = {"authorization": f"Bearer {stack.token('another account')}"}
     try:
         async with connect(_url(stack, owned), additional_headers=headers) as socket:
@@ -69,7 +75,10 @@ async def test_another_account_reaches_nothing(stack: RunningStack, owned: Prope
 
 
 @pytest.mark.parametrize("method", sorted(COMMANDS))
-async def test_who_may_read_does_not_write(stack: RunningStack, owned: Property, method: str) -> None:
+async def test_who_may_read_does_not_write(
+    stack: RunningStack, owned: Property, record_property: Record, method: str
+) -> None:
+    record_property("commands", (method, READING))
     async with connect(_url(stack, owned), additional_headers=owned.reading) as socket:
         answer = await command(socket, method, owned.params(COMMAND_PARAMS[method]))
     if COMMANDS[method].scope == "write" and method != "ping":

@@ -7,7 +7,7 @@ import json
 import time
 import uuid
 from collections.abc import AsyncGenerator, Callable
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
@@ -22,18 +22,20 @@ from clients.terminal.stack import Stack
 from functions.api.command_types import COMMANDS
 from shared.stream.redis_client import Client
 from tests.e2e.conftest import RunningStack
-from tests.e2e.following import ALL_CHANNELS, command, eventually, nothing_came_early
+from tests.e2e.following import ALL_CHANNELS, command, eventually, next_frame, nothing_came_early, text_of
 from tests.e2e.threads import cancelled, ended_run, start_run
+from tests.security.counting import READERS, STATES
 from tests.security.credentials import Secrets
-from tests.security.routes import COMMAND_PARAMS, NOT_SERVED, PUBLIC, Json, Property, Route, property_of, routes
+from tests.security.routes import COMMAND_PARAMS, Property, Route, property_of, routes
+from tests.security.surface import NOT_BUILT, Json
 from tests.thread_logs import events_key
 
-READERS = ("stranger", "former owner", "deleted account", "made private", "revoked", "expired")
 # Whoever asks with them is nobody; the others are somebody else.
 NOBODY = frozenset({"revoked", "expired"})
-STATES = ("live", "old", "made again")
-ROUTES = [route for route in routes() if (route.method, route.path) not in PUBLIC]
+ROUTES = routes()
 QUIET_S = 0.4
+# What Redis keeps of a log that was written to a day ago, and is all there.
+LEFT_MS = 10 * 60 * 1000
 
 type Record = Callable[[str, object], None]
 
@@ -52,6 +54,11 @@ class Case:
     def is_nobody(self) -> bool:
         """Whether the credential is good for nothing."""
         return self.reader in NOBODY
+
+    @property
+    def moment(self) -> str:
+        """As it counts."""
+        return f"{self.reader}, {self.state}"
 
 
 @dataclass
@@ -150,10 +157,24 @@ class Setting:
                 await self.says(owned.headers, f"[[say private {self.thread_id}]] [[endless rate 5]]")
             case _:
                 await self.says(owned.headers, f"[[say private {self.thread_id}]]")
-                redis = Client(self.stack.fields["redis_url"])
-                await redis.delete(await events_key(self.stack.fields["database_url"], self.thread_id))
-                await redis.aclose()
+                async with self.log() as (redis, key):
+                    assert await redis.pttl(key) > LEFT_MS
+                    assert await redis.pexpire(key, LEFT_MS)
         return owned
+
+    @asynccontextmanager
+    async def log(self) -> AsyncGenerator[tuple[Client, str]]:
+        """Where the thread's events are kept: a client of it, and the key."""
+        redis = Client(self.stack.fields["redis_url"])
+        try:
+            yield redis, await events_key(self.stack.fields["database_url"], self.thread_id)
+        finally:
+            await redis.aclose()
+
+    async def is_logged(self) -> bool:
+        """Whether there is something to be read."""
+        async with self.log() as (redis, key):
+            return await redis.xlen(key) > 0
 
 
 async def _rest(socket: ClientConnection) -> str:
@@ -177,14 +198,23 @@ async def case(
         owned, headers, socket = await setting.reader(reader)
         await _rest(socket)
         owned = await setting.in_state(owned, state)
+        assert await setting.is_logged()
         yield Case(reader, state, owned, headers, await _rest(socket))
+        # All along there was something that could have been read.
+        assert await setting.is_logged()
 
 
-@pytest.fixture(autouse=True)
-def noted(case: Case, record_property: Record) -> None:
-    """What the line says that tells how much was tried."""
-    record_property("readers", case.reader)
-    record_property("states", case.state)
+async def test_its_owner_reads_the_log(stack: RunningStack, case: Case) -> None:
+    """Else it would show nothing that the others do not. Deltas are in the log only: no snapshot has them."""
+    thread_id = case.owned.values["thread_id"]
+    url = Stack(base_url=stack.base_url, token="").websocket_url(thread_id)
+    async with connect(url, additional_headers=case.owned.headers) as socket:
+        answer = await command(socket, "subscription.subscribe", {"channels": ["messages"], "since": 0})
+        assert answer["type"] == "success", answer
+        frames: list[Json] = []
+        while f"private {thread_id}" not in text_of(frames):
+            frames.append(frame := await next_frame(socket))
+            assert frame["params"]["data"].get("name") != "gap"
 
 
 def test_who_was_watching_hears_nothing_more(case: Case) -> None:
@@ -195,15 +225,16 @@ def test_who_was_watching_hears_nothing_more(case: Case) -> None:
 async def test_no_route_tells_who_may_not_read(
     http: httpx.AsyncClient, case: Case, record_property: Record, route: Route
 ) -> None:
-    record_property("routes", str(route))
+    record_property(route.kind, (str(route), case.moment))
     values = case.owned.values
     answer = await http.request(**route.request(values), headers=case.headers)
     if case.is_nobody:
         assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated"), answer.text
     elif route.path.endswith("/commands"):
         assert answer.json()["type"] == "error", answer.text
-    elif route.names:
-        assert answer.status_code in {404, NOT_SERVED}, answer.text
+    else:
+        assert (answer.status_code == NOT_BUILT) != route.is_built, answer.text
+        assert answer.status_code == 404 or not (route.is_built and route.names), answer.text
     # It is told of nothing but what it has named itself.
     assert "private" not in answer.text
     known = {case.owned.account_id, *values.values()} - {"x", *route.named(values)}
@@ -214,7 +245,7 @@ async def test_no_route_tells_who_may_not_read(
 async def test_no_command_tells_who_may_not_read(
     stack: RunningStack, case: Case, record_property: Record, method: str
 ) -> None:
-    record_property("commands", method)
+    record_property("commands", (method, case.moment))
     url = Stack(base_url=stack.base_url, token="").websocket_url(case.owned.values["thread_id"])
     try:
         async with connect(url, additional_headers=case.headers) as socket:

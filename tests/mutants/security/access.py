@@ -39,6 +39,34 @@ MUTANTS: tuple[Mutant, ...] = (
         "if False:",
         "tests/unit/test_keys.py::test_an_expired_key_is_good_for_nothing_at_once",
     ),
+    Mutant(
+        "a route asks nobody who they are",
+        "functions/api/http/refused.py",
+        "async def refuse(_caller: Caller) -> None:",
+        "async def refuse() -> None:",
+        "tests/security/test_surface.py::test_every_route_asks_who_it_is_or_somebody_has_said_why_not",
+    ),
+    Mutant(
+        "what was tried once counts as tried with everybody",
+        "tests/security/counting.py",
+        "tried[kind, name] >= CELLS[kind]",
+        "bool(tried[kind, name])",
+        "tests/security/test_surface.py::test_what_was_left_out_once_does_not",
+    ),
+    Mutant(
+        "routes that no description has are not tried",
+        "tests/security/surface.py",
+        '        elif methods := getattr(route, "methods", None):',
+        '        elif methods := getattr(route, "include_in_schema", None) and getattr(route, "methods", None):',
+        "tests/security/test_surface.py::test_nothing_that_an_application_answers_is_overlooked",
+    ),
+    Mutant(
+        "a field of which nobody has said what it names is left out",
+        "tests/security/fields.py",
+        "        if None in kinds:\n",
+        "        if False:\n",
+        "tests/security/test_surface.py::test_a_new_field_is_found_wherever_it_stands",
+    ),
     # Whose it is.
     Mutant(
         "a thread's log is anybody's who knows its id",
