@@ -17,7 +17,7 @@ from clients.terminal.stack import Stack
 from functions.api.assistants import DEFAULT_ASSISTANT_UUID
 from functions.api.command_types import COMMANDS
 from tests.e2e.conftest import RunningStack, give_plan
-from tests.e2e.following import command, next_frame, subscribed
+from tests.e2e.following import command, eventually, next_frame, subscribed
 from tests.e2e.threads import ended_run, start_run
 from tests.security.counting import ANOTHER
 from tests.security.credentials import Secrets
@@ -114,7 +114,7 @@ async def stranger(stack: RunningStack, secrets: Secrets) -> Property:
 async def before(http: httpx.AsyncClient, victim: Victim) -> list[Any]:
     """The victim's things before anybody names them: its owner finds the mark in them."""
     found = await victim.snapshot(http)
-    text = json.dumps(found)
+    text = json.dumps(found, default=sorted)
     assert text.count(victim.mark) > 5
     victim.unnamed.update({*UUID.findall(text)} - {*victim.named.values(), str(DEFAULT_ASSISTANT_UUID)})
     assert len(victim.unnamed) > 5
@@ -125,7 +125,7 @@ async def before(http: httpx.AsyncClient, victim: Victim) -> list[Any]:
 async def nothing_arrives(http: httpx.AsyncClient, stranger: Property, victim: Victim) -> AsyncGenerator[None]:
     """Whatever was tried, nothing of the victim's is among the stranger's things afterwards."""
     yield
-    assert victim.mark not in json.dumps(await stranger.snapshot(http), default=str)
+    assert victim.mark not in json.dumps(await stranger.snapshot(http), default=sorted)
 
 
 def _base(route: Route) -> Route:
@@ -175,10 +175,11 @@ def _choices() -> Iterator[Choice]:
 FIELDS_OF_CHOICE = [*_choices()]
 
 
-@pytest.mark.parametrize("route", {str(field.of) for field in OF_ROUTES})
+@pytest.mark.parametrize("route", sorted({str(field.of) for field in OF_ROUTES}))
 async def test_a_strangers_own_requests_are_good(http: httpx.AsyncClient, stranger: Property, route: str) -> None:
     """Else nothing would come of naming something in them."""
     request = _base(ROUTES[route]).request(stranger.values)
+    await _idle(http, stranger)
     answer = await http.request(**request, headers=stranger.headers)
     assert answer.is_success, answer.text
 
@@ -194,12 +195,23 @@ async def test_naming_anothers_thing_gets_and_changes_nothing(
     field: Field,
 ) -> None:
     record_property("fields", (str(field), ANOTHER))
+    await _idle(http, stranger)
     for request in _requests(field, stranger.headers, stranger.values, victim.named):
         answer = await http.request(**request)
         assert answer.status_code < 500 or answer.status_code == 501, answer.text
         _is_about(field, answer)
         _tells_nothing(answer.text, victim)
     assert await victim.snapshot(http) == before
+
+
+async def _idle(http: httpx.AsyncClient, stranger: Property) -> None:
+    """The runs that the stranger has started have ended: while one goes on, its thread takes no messages."""
+
+    async def status() -> str:
+        path = f"/threads/{stranger.values['thread_id']}"
+        return (await http.get(path, headers=stranger.headers)).json()["status"]
+
+    await eventually(status, lambda word: word != "busy")
 
 
 def _is_about(field: Field, answer: httpx.Response) -> None:
