@@ -152,9 +152,9 @@ def _requests(field: Field, headers: dict[str, str], mine: dict[str, str], named
     choices = [other for other in FIELDS_OF_CHOICE if other.of == field.of]
     for value in field.values(named):
         one = _with(request, field.place, value)
-        yield one
-        for choice in choices:
-            yield from (_with(one, choice.place, word) for word in choice.words)
+        # One of the words is what counts where none is said.
+        ways = [_with(one, choice.place, word) for choice in choices for word in choice.words]
+        yield from ways or [one]
 
 
 @dataclass(frozen=True)
