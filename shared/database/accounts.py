@@ -9,7 +9,7 @@ from uuid import UUID
 
 import asyncpg
 
-from shared.database.pool import Connection
+from shared.database.pool import Connection, atomic
 from shared.database.queries import queries
 
 _SQL = queries("accounts")
@@ -58,7 +58,7 @@ async def delete(connection: Connection, *, account_id: str) -> bool:
     for statement in ("delete_api_keys", "delete_assistants", "delete_idempotency_keys", "delete_waits"):
         await connection.execute(_SQL[statement], account_id)
     try:
-        async with connection.transaction():
+        async with atomic(connection):
             await connection.execute(_SQL["delete"], account_id)
     except asyncpg.ForeignKeyViolationError:
         return False

@@ -4,16 +4,18 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import cache
 from typing import Any
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
+from asyncpg.transaction import Transaction
 
 from shared.aws.secrets import forget, secret
 from shared.errors import DatabaseUnavailableError, OutcomeUnknownError, SecretsUnavailableError
 from shared.settings import settings
+from shared.telemetry import logger
 
 # Aliases, because asyncpg's classes are generic for type checkers only.
 type Connection = PoolConnectionProxy[asyncpg.Record]
@@ -142,13 +144,22 @@ async def connection() -> AsyncGenerator[Connection]:
         yield taken
     except _UNAVAILABLE as error:
         raise DatabaseUnavailableError from error
-    except asyncpg.InterfaceError as error:
-        # What the end of a transaction says whose connection has gone; otherwise a fault of ours.
+    except (asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+        # What asyncpg says of a connection that has gone; otherwise a fault of ours.
         if not _is_closed(taken):
             raise
         raise DatabaseUnavailableError from error
     finally:
+        await _give_back(pool, taken)
+
+
+async def _give_back(pool: Pool, taken: Connection) -> None:
+    """Whoever is cancelled must end as cancelled: what goes wrong here concerns nobody but the connection."""
+    try:
         await pool.release(taken)
+    except Exception:
+        # Which has ended it: somebody waited for the server to give up a statement, and it did not answer.
+        logger.warning("a connection did not come back to the pool in order", exc_info=True)
 
 
 def _is_closed(taken: Connection) -> bool:
@@ -170,10 +181,38 @@ async def transaction() -> AsyncGenerator[Connection]:
     async with connection() as taken:
         committing = False
         try:
-            async with taken.transaction():
+            async with atomic(taken):
                 yield taken
                 committing = True
         except (*_UNAVAILABLE, TimeoutError, asyncpg.InterfaceError) as error:
             if not committing:
                 raise
             raise OutcomeUnknownError from error
+
+
+@asynccontextmanager
+async def atomic(taken: Connection) -> AsyncGenerator[None]:
+    """A transaction on the connection, inside the one that it is in, if it is: all of the block is done, or nothing.
+
+    asyncpg's own block waits for a silent server after an error or a cancellation, and ends with an error of its own,
+    which takes the place of the cancellation: a task that was to end would go on.
+    """
+    begun = taken.transaction()
+    await begun.start()
+    try:
+        yield
+    except BaseException:
+        await _roll_back(taken, begun)
+        raise
+    await begun.commit()
+
+
+async def _roll_back(taken: Connection, begun: Transaction) -> None:
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            await begun.rollback()
+    except Exception:
+        # The server does it, when it sees that the connection has ended.
+        logger.warning("a transaction is left to the server to roll back", exc_info=True)
+        with suppress(asyncpg.InterfaceError):  # the pool has taken it back by itself
+            taken.terminate()

@@ -3,7 +3,8 @@
 import asyncio
 import json
 import threading
-from contextlib import suppress
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,7 +20,8 @@ class Line:
         self._cut_off: set[int] = set()
         self.held_back = 0
         self._loop = asyncio.new_event_loop()
-        threading.Thread(target=self._loop.run_forever, daemon=True).start()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
         listening = asyncio.start_server(self._serve, "127.0.0.1", 0)
         self._listening = asyncio.run_coroutine_threadsafe(listening, self._loop).result(10)
         self.port: int = self._listening.sockets[0].getsockname()[1]
@@ -28,6 +30,8 @@ class Line:
         """End it, with all that goes over it."""
         asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(10)
         self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
 
     def cut_off(self, pid: int) -> None:
         """Nothing of the process comes through any more, in either direction, and nobody is told."""
@@ -59,12 +63,10 @@ class Line:
         flows = self._flows[port] = asyncio.Event()
         if not any(port in _ports_of(pid) for pid in self._cut_off):
             flows.set()
-        with suppress(OSError):
+        async with _closing(writer):
             onward, back = await asyncio.open_connection(self._server.hostname, self._server.port)
-            with suppress(OSError):
+            async with _closing(back):
                 await asyncio.gather(self._pass(reader, back, flows), self._pass(onward, writer, flows))
-            back.close()
-        writer.close()
         self._flows.pop(port, None)
 
     async def _pass(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, flows: asyncio.Event) -> None:
@@ -75,6 +77,21 @@ class Line:
             sink.write(data)
             await sink.drain()
         sink.close()
+
+
+@asynccontextmanager
+async def _closing(writer: asyncio.StreamWriter) -> AsyncGenerator[None]:
+    """Close it at the end, whichever side has ended it."""
+    try:
+        with suppress(OSError):
+            yield
+    except asyncio.CancelledError:
+        writer.transport.abort()
+        raise
+    finally:
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
 
 
 def _ports_of(pid: int) -> set[int]:

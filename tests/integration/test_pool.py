@@ -1,10 +1,16 @@
 """How many connections the pool has, and how long they live."""
 
 import asyncio
+import os
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
 
 import pytest
 
-from shared.database import connection
+from shared.database import Connection, connection, pool, transaction
+from shared.database.pool import atomic, connect_arguments
+from tests.faults.line import Line
 from tests.integration import opened
 from tests.integration.databases import Database
 from tests.integration.waiting import until
@@ -63,3 +69,53 @@ async def test_connections_that_nobody_uses_are_closed_but_for_the_first(
         return await left() == [False, True]
 
     await until(one_is_left)
+
+
+async def _nested(taken: Connection, statement: str) -> None:
+    async with atomic(taken):
+        await taken.execute(statement)
+
+
+@pytest.mark.parametrize("opened_by", [connection, transaction])
+@pytest.mark.parametrize("nested", [False, True])
+async def test_who_is_cancelled_while_postgresql_is_silent_ends_and_as_cancelled(
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+    opened_by: Callable[[], AbstractAsyncContextManager[Connection]],
+    nested: bool,
+) -> None:
+    # GIVEN somebody who waits for PostgreSQL, from which nothing comes any more
+    arguments = await connect_arguments()
+    line = Line(f"postgresql://{arguments['host']}:{arguments['port']}")
+
+    async def over_the_line() -> dict[str, Any]:
+        return arguments | {"host": "127.0.0.1", "port": line.port}
+
+    monkeypatch.setattr(pool, "connect_arguments", over_the_line)
+    monkeypatch.setattr(pool, "CONNECT_TIMEOUT_S", 0.5)
+    await pool.close_pool()
+    began = asyncio.Event()
+
+    async def wait() -> None:
+        async with opened_by() as taken:
+            await taken.execute("SELECT 1")
+            line.cut_off(os.getpid())
+            began.set()
+            if nested and opened_by is transaction:
+                await _nested(taken, "SELECT pg_sleep(60)")
+            await taken.execute("SELECT pg_sleep(60)")
+
+    try:
+        waiting = asyncio.create_task(wait())
+        await began.wait()
+        await until(lambda: line.held_back > 0)
+        # WHEN it is cancelled, as a holder is whose lease is lost
+        waiting.cancel()
+        # THEN it ends, and nobody takes its end for an error that one tries again after
+        async with asyncio.timeout(20):
+            await asyncio.wait([waiting])
+        assert waiting.cancelled()
+    finally:
+        line.heal(os.getpid())
+        await pool.close_pool()
+        line.close()

@@ -176,6 +176,7 @@ async def test_a_subscriber_whose_lease_is_lost_is_left_to_the_next_sender(
     else:
         serving = asyncio.create_task(_serve(thread_id, account_id=ACCOUNT, limit_s=10, function="the-sender"))
     await until(lambda: posts.posting.get(connection_id))
+
     # WHEN its lease ends, which DynamoDB does not renew
     async def keep(*_: Any, **__: Any) -> bool:
         raise SubscriptionsUnavailableError

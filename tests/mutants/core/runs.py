@@ -7,6 +7,20 @@ _LOOP = "tests/integration/loop/test_regressions.py"
 
 MUTANTS: tuple[Mutant, ...] = (
     Mutant(
+        "what a pool says takes the place of a cancellation",
+        "shared/database/pool.py",
+        "    try:\n        await pool.release(taken)\n    except Exception:\n",
+        "    try:\n        await pool.release(taken)\n    except KeyError:\n",
+        "tests/integration/test_pool.py::test_who_is_cancelled_while_postgresql_is_silent_ends_and_as_cancelled",
+    ),
+    Mutant(
+        "who is cancelled waits for a server that is silent",
+        "shared/database/pool.py",
+        "        async with asyncio.timeout(CONNECT_TIMEOUT_S):\n            await begun.rollback()\n",
+        "        await begun.rollback()\n",
+        "tests/integration/test_pool.py::test_who_is_cancelled_while_postgresql_is_silent_ends_and_as_cancelled",
+    ),
+    Mutant(
         name="an end leaves the run's calls to the next one",
         file="shared/runs/ending.py",
         old='    await open_calls.answer(connection, row, keeps_questions=status == "needs_input", error=error)\n',
