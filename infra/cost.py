@@ -38,6 +38,8 @@ FREE_TYPES = frozenset(
         "AWS::EC2::SecurityGroup",
         "AWS::EC2::Subnet",
         "AWS::EC2::VPC",
+        # To put a message on a queue on a schedule costs nothing.
+        "AWS::Events::Rule",
         "AWS::IAM::",
         "AWS::Lambda::",
         "AWS::Logs::LogGroup",

@@ -65,7 +65,7 @@ ACCEPTED: tuple[Accepted, ...] = (
     ),
     Accepted(
         rule=_FILES,
-        paths=tuple(f"Functions/{name}" for name in ("Http", "WebSocket", "QueueRunner", "WorkflowRunner")),
+        paths=tuple(f"Functions/{name}" for name in ("Http", "WebSocket", "Watch", "QueueRunner", "WorkflowRunner")),
         reason="Files of any account: their names are made as clients announce them; no other prefix is meant",
     ),
     Accepted(

@@ -132,6 +132,7 @@ class SunaStack(Stack):
                 None: everywhere,
                 Use.FILES: {"FILES_BUCKET": storage.files.bucket_name},
                 Use.READ_FILES: {"FILES_BUCKET": storage.files.bucket_name},
+                Use.REMOVE_FILES: {"FILES_BUCKET": storage.files.bucket_name},
                 Use.AUTH: {
                     "AUTH_SECRET_ARN": secrets.auth.secret_arn,
                     **accepted,
@@ -161,6 +162,7 @@ class SunaStack(Stack):
             ),
         )
         functions.connect_queues(queues, stage=stage)
+        queues.schedule_sweep(every_min=stage.sweep_every_min)
         websocket.connect(functions["WebSocket"].target)
         http = HttpEndpoint(
             self,

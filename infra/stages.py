@@ -102,6 +102,8 @@ class Stage:
     name: StageName
     lease_s: int
     wake_by_s: int
+    # Seldom where the database pauses: each sweep wakes it, and keeps it awake for as long as it waits to pause.
+    sweep_every_min: int
     postgres_pool_size: int = 2
     postgres_idle_s: int = 300
     postgres_lifetime_s: int = 3600
@@ -160,6 +162,7 @@ LOCAL = Stage(
     name="local",
     lease_s=5,
     wake_by_s=6,
+    sweep_every_min=1,
     shows_provider_errors=True,
     log_retention_days=1,
     queues=QueueSettings(runs_concurrency=4, retry_concurrency=2, watch_concurrency=2),
@@ -180,6 +183,7 @@ SMALL = Stage(
     name="small",
     lease_s=30,
     wake_by_s=60,
+    sweep_every_min=24 * 60,
     log_retention_days=30,
     queues=QueueSettings(runs_concurrency=20, retry_concurrency=2, watch_concurrency=6),
     functions={
@@ -201,6 +205,7 @@ LARGE = Stage(
     name="large",
     lease_s=30,
     wake_by_s=60,
+    sweep_every_min=5,
     log_retention_days=90,
     http_rate_per_s=4_000,
     http_burst=2_000,

@@ -118,18 +118,20 @@ async def store(new: Sequence[tuple[File, bytes]]) -> list[File]:
     return [replace(file, stored=True) for file, _ in new]
 
 
-async def remove_objects() -> None:
-    """Remove objects of files that are deleted. Whatever fails is removed by whoever calls this next."""
+async def remove_objects() -> int:
+    """Remove objects of files that are deleted; returns how many. Whatever fails is removed by who calls next."""
     try:
         async with connection() as taken:
             keys = await files.due_removals(taken, limit=_REMOVED_AT_ONCE)
         if not keys:
-            return
+            return 0
         gone = await objects.delete(keys)
         async with connection() as taken:
             await files.note_removed(taken, gone)
     except SunaError:
         logger.warning("objects of deleted files could not be removed yet", exc_info=True)
+        return 0
+    return len(gone)
 
 
 def is_as_announced(file: File, seen: Seen | None) -> bool:

@@ -41,6 +41,7 @@ class Use(StrEnum):
     WEBHOOKS = auto()
     FILES = auto()
     READ_FILES = auto()
+    REMOVE_FILES = auto()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +99,7 @@ FUNCTIONS: Mapping[str, FunctionSpec] = {
         uses=frozenset(
             {
                 *(Use.DATABASE, Use.SEND_RUNS, Use.SEND_RETRY, Use.SEND_WATCH, Use.WAKE_SENDER),
-                *(Use.WEBHOOKS, Use.SUBSCRIPTIONS),
+                *(Use.WEBHOOKS, Use.SUBSCRIPTIONS, Use.REMOVE_FILES),
             }
         ),
         loops=True,

@@ -70,6 +70,7 @@ def grant(functions: Functions, resources: Resources) -> None:
         ),
         # Whoever gives out a URL has to be allowed what it allows.
         Use.FILES: lambda role: _files(resources.storage, role, "s3:DeleteObject", "s3:GetObject", "s3:PutObject"),
+        Use.REMOVE_FILES: lambda role: _files(resources.storage, role, "s3:DeleteObject"),
         Use.READ_FILES: lambda role: _files(resources.storage, role, "s3:GetObject"),
     }
     for function_id, spec in FUNCTIONS.items():

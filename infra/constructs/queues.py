@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
@@ -34,6 +38,14 @@ class Queues(Construct):
         self.runs = self._queue("Runs", reader_timeout_s=runner_s, dead_letters=runs_dead, stage=stage)
         self.retry = self._queue("Retry", reader_timeout_s=runner_s, dead_letters=retry_dead, stage=stage)
         self.watch = self._queue("Watch", reader_timeout_s=watch_s)
+
+    def schedule_sweep(self, *, every_min: int) -> None:
+        """Have what grows without end swept: by a message of the watch queue, which comes back until it is done."""
+        every = Duration.minutes(every_min)
+        # As shared.aws.queue.SweepMessage reads it.
+        message = events.RuleTargetInput.from_object({"sweep_again_in_s": every.to_seconds()})
+        target = cast("events.IRuleTarget", targets.SqsQueue(self.watch, message=message))
+        events.Rule(self, "Sweep", schedule=events.Schedule.rate(every), targets=[target])
 
     def _queue(
         self,

@@ -136,7 +136,27 @@ class EventsMessage:
             return None
 
 
-type Message = RunMessage | AccountMessage | LogMessage | EventsMessage
+@dataclass(frozen=True, kw_only=True)
+class SweepMessage:
+    """What a schedule puts on the watch queue: the time to sweep has come, and comes again in ``next_in_s``."""
+
+    next_in_s: float
+    request_id: str | None = None
+
+    def body(self) -> str:
+        """The message's body."""
+        return json.dumps({"sweep_again_in_s": self.next_in_s})
+
+    @classmethod
+    def parse(cls, body: str) -> "SweepMessage | None":
+        """The message of ``body``; ``None`` if it is not such a message."""
+        try:
+            return cls(next_in_s=float(json.loads(body)["sweep_again_in_s"]))
+        except (KeyError, TypeError, AttributeError, ValueError, OverflowError, RecursionError):
+            return None
+
+
+type Message = RunMessage | AccountMessage | LogMessage | EventsMessage | SweepMessage
 
 
 async def show_again(record: Json, *, after_s: float) -> None:

@@ -63,8 +63,3 @@ async def delete(connection: Connection, *, account_id: str) -> bool:
     except asyncpg.ForeignKeyViolationError:
         return False
     return True
-
-
-async def forget_past_days(connection: Connection) -> None:
-    """Forget what deleted accounts had used on days that are over."""
-    await connection.execute(_SQL["forget_past_days"])

@@ -102,12 +102,6 @@ async def has_unlogged(*, thread_id: UUID) -> bool:
         return await taken.fetchval(_SQL["has_unlogged"], thread_id) is not None
 
 
-async def forget_old(*, thread_id: UUID) -> None:
-    """Drop facts that the log has forgotten too."""
-    async with connection() as taken:
-        await taken.execute(_SQL["forget"], thread_id)
-
-
 def _fact(row: asyncpg.Record, log: ThreadLog) -> Fact:
     event = Event(
         channel=cast("Channel", row["channel"]),

@@ -51,7 +51,6 @@ class Once:
             InvalidRequestError: the key was used for another body.
         """
         found = (self.account_id, self.route, self.key)
-        await connection.execute(_SQL["forget"])
         if await connection.fetchval(_SQL["begin"], *found, self.body_hash, self.status) is not None:
             return
         row = await connection.fetchrow(_SQL["get"], *found)

@@ -48,7 +48,6 @@ async def drain_instance(instance_id: UUID, *, for_s: float = DRAINED_S) -> list
     """
     async with transaction() as taken:
         await taken.execute(_SQL["drain"], instance_id, for_s)
-        await taken.execute(_SQL["forget_drained"])
     held = await _held_by(instance_id)
     for run, log in held:
         await control.notify(log, "stop", agent_run_id=run.agent_run_id)

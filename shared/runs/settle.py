@@ -41,10 +41,8 @@ async def settle(*, agent_run_id: UUID, thread_id: UUID, account_id: str) -> boo
         settled = await taken.fetchval(_SQL["settled"], agent_run_id)
         row = await taken.fetchrow(_SQL["watch"], agent_run_id, account_id)
         hook_due_in_s = await webhooks.due_in_s(taken, agent_run_id=agent_run_id, account_id=account_id)
-    if settled is not None:
-        await facts.forget_old(thread_id=thread_id)
-        if hook_due_in_s is not None:
-            await _tell_watch(RunMessage(agent_run_id=agent_run_id, thread_id=thread_id, account_id=account_id))
+    if settled is not None and hook_due_in_s is not None:
+        await _tell_watch(RunMessage(agent_run_id=agent_run_id, thread_id=thread_id, account_id=account_id))
     return settled is not None or row is None or row["settled_at"] is not None
 
 

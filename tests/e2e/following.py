@@ -82,9 +82,11 @@ def text_of(events: list[dict[str, Any]]) -> str:
     return "".join(delta.get("text", "") for delta in deltas)
 
 
-async def eventually[T](ask: Callable[[], Awaitable[T]], holds: Callable[[T], bool]) -> T:
+async def eventually[T](
+    ask: Callable[[], Awaitable[T]], holds: Callable[[T], bool], *, within_s: float = PATIENCE_S
+) -> T:
     """Ask until the answer ``holds``; fails with the last answer."""
-    async with asyncio.timeout(PATIENCE_S) as patience:
+    async with asyncio.timeout(within_s) as patience:
         while True:
             answer = await ask()
             if holds(answer):

@@ -136,11 +136,12 @@ def test_nobody_scans_or_changes_the_table(template: Template) -> None:
     assert holders(template, "dynamodb:UpdateItem") == {"WebSocket", "Watch", "Sender", *EXECUTORS}
 
 
-def test_files_are_read_by_those_who_show_them_and_changed_by_the_api(template: Template) -> None:
+def test_files_are_read_by_those_who_show_them_and_removed_by_the_sweep_too(template: Template) -> None:
     bucket = template.logical_id("AWS::S3::Bucket", "Storage/Files/")
 
     assert holders(template, "s3:GetObject", bucket) == {"Http", "WebSocket", "QueueRunner", "WorkflowRunner"}
-    assert holders(template, "s3:PutObject", bucket) == holders(template, "s3:DeleteObject", bucket) == {"Http"}
+    assert holders(template, "s3:PutObject", bucket) == {"Http"}
+    assert holders(template, "s3:DeleteObject", bucket) == {"Http", "Watch"}
     for path, statement in template.statements():
         if path.startswith("Functions/") and bucket in str(statement["Resource"]):
             assert all(action.startswith("s3:") for action in as_list(statement["Action"]))

@@ -74,6 +74,8 @@ CADENCES = (
     Allowed("AWS::Lambda::Function Properties.Environment.Variables.STAGE"),
     Allowed("AWS::Lambda::Function Properties.Environment.Variables.LEASE_S"),
     Allowed("AWS::Lambda::Function Properties.Environment.Variables.WAKE_BY_S"),
+    Allowed("AWS::Events::Rule Properties.ScheduleExpression"),
+    Allowed("AWS::Events::Rule Properties.Targets[]", "*", "*", "*sweep_again_in_s*"),
     Allowed("AWS::StepFunctions::StateMachine *.Retry[]", "*", "*", '*"IntervalSeconds": *'),
     Allowed("AWS::Lambda::Function Properties.ReservedConcurrentExecutions"),
     Allowed("AWS::Lambda::EventSourceMapping Properties.ScalingConfig.MaximumConcurrency"),

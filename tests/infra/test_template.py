@@ -10,6 +10,7 @@ import pytest
 from infra.constructs.deploy_step import migrations_hash
 from infra.constructs.functions import FUNCTIONS
 from infra.stages import STAGES
+from shared.aws.queue import SweepMessage
 from tests.infra.conftest import PROJECT
 from tests.infra.template import Template
 
@@ -69,6 +70,30 @@ def test_the_watch_queue_has_no_redrive_and_keeps_messages_for_fourteen_days(tem
 
     assert "RedrivePolicy" not in queue
     assert queue["MessageRetentionPeriod"] == FOURTEEN_DAYS_S
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_schedule_sends_the_watch_queue_what_the_watch_function_sweeps_on(
+    templates: dict[str, Template], stage: str
+) -> None:
+    template = templates[stage]
+    rule = template.one("AWS::Events::Rule", "Queues/Sweep/")
+    key = template.logical_id("AWS::Events::Rule", "Queues/Sweep/")
+    watch = {"Fn::GetAtt": [template.logical_id("AWS::SQS::Queue", "Queues/Watch/"), "Arn"]}
+    [target] = rule["Targets"]
+
+    assert (rule["State"], target["Arn"]) == ("ENABLED", watch)
+    assert SweepMessage.parse(target["Input"]) == SweepMessage(next_in_s=STAGES[stage].sweep_every_min * 60)
+    statements = template.one("AWS::SQS::QueuePolicy", "Queues/Watch/")["PolicyDocument"]["Statement"]
+    [allowed] = [statement for statement in statements if statement["Effect"] == "Allow"]
+    assert allowed["Principal"] == {"Service": "events.amazonaws.com"}
+    assert allowed["Condition"] == {"ArnEquals": {"aws:SourceArn": {"Fn::GetAtt": [key, "Arn"]}}}
+
+
+def test_no_sweep_keeps_a_database_awake_that_pauses() -> None:
+    for stage in STAGES.values():
+        pauses = stage.cloud.database.pause_after_s if stage.cloud else None
+        assert pauses is None or stage.sweep_every_min * 60 > 20 * pauses
 
 
 def test_runs_and_retry_have_dead_letter_queues_that_the_watch_function_reads(template: Template) -> None:

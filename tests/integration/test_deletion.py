@@ -13,9 +13,10 @@ import pytest
 from functions.api.deletions import request_deletion
 from functions.api.watch import deletion
 from functions.api.watch.deletion import look_after_deleted_log, look_after_deletion
+from functions.api.watch.sweep import sweep_some
 from shared.agent_config import AgentConfig
 from shared.aws.clients import dynamodb
-from shared.aws.queue import AccountMessage, LogMessage
+from shared.aws.queue import AccountMessage, LogMessage, SweepMessage
 from shared.database import (
     accounts,
     api_keys,
@@ -298,17 +299,19 @@ async def test_to_delete_an_account_gives_it_no_second_day(account: Account, dat
         assert await database.count("deleted_accounts") == 0
 
 
+async def _swept() -> None:
+    assert await sweep_some(SweepMessage(next_in_s=60), age_s=0, round_s=20) == Done()
+
+
 async def test_what_a_deleted_account_had_used_is_forgotten_when_the_day_is_over(
     account: Account, database: Database
 ) -> None:
     await _use_today(account, 1000)
     await _delete(account)
-    other = Account(database, f"other-{uuid4()}")
-    await other.fill()
-    await other.thread_is_gone()
+    await _swept()
     assert await database.count("deleted_accounts") == 1
     await database.connection.execute("UPDATE deleted_accounts SET day = day - 1")
-    await other.thread_is_gone()
+    await _swept()
     assert await database.count("deleted_accounts") == 0
 
 
@@ -330,8 +333,8 @@ async def test_an_operators_plan_outlives_the_account(account: Account, database
     for _ in range(2):
         await _delete(account)
         await database.connection.execute("UPDATE deleted_accounts SET day = day - 1")
+        await _swept()
         async with connection() as taken:
-            await accounts.forget_past_days(taken)
             # Also before it begins anew.
             assert (await plans.request_rate(taken, account_id=account.account_id))[0] == 7
         await database.new_thread(account.account_id)

@@ -12,8 +12,7 @@ import pytest
 from functions.api import deletions
 from functions.api.sender.main import Replay
 from functions.api.watch import deletion
-from functions.api.watch import main as watch
-from functions.api.watch.deletion import look_after_deleted_log
+from functions.api.watch.deletion import forget_deleted_logs, look_after_deleted_log
 from shared import events
 from shared.aws import queue
 from shared.aws.queue import LogMessage
@@ -233,36 +232,19 @@ async def test_whoever_is_cut_off_is_hung_up(
     assert await log_watchers(thread_id) == []
 
 
-async def test_what_nobody_was_told_of_is_removed_with_the_next(database: Database, queues: Queues) -> None:
+async def test_what_nobody_was_told_of_goes_although_nobody_deletes_anything(
+    database: Database, queues: Queues
+) -> None:
     # GIVEN a deletion without a message, long ago
     forgotten = await made(uuid4())
     await appended(forgotten, 1, 3)
     async with transaction() as taken:
         await threads.delete(taken, thread_id=forgotten.thread_id, account_id=OWNER)
         await taken.execute("UPDATE deleted_logs SET deleted_at = now() - interval '2 hours'")
-    thread_id = uuid4()
-    await made(thread_id)
-    await deletions.delete_thread(thread_id=thread_id, account_id=OWNER)
-    async with connection() as taken:
-        found = await deleted_logs.of_account(taken, account_id=OWNER, limit=10)
-    [newest] = [one for one in found if one.thread_id == thread_id]
-    assert await look_after_deleted_log(LogMessage(generation=newest.generation), age_s=0) == Done()
-    assert await keys_of(forgotten.generation) == 0
-
-
-async def test_what_nobody_was_told_of_goes_although_nobody_deletes_anything(
-    database: Database, queues: Queues, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    forgotten = await made(uuid4())
-    await appended(forgotten, 1, 3)
-    async with transaction() as taken:
-        await threads.delete(taken, thread_id=forgotten.thread_id, account_id=OWNER)
-        await taken.execute("UPDATE deleted_logs SET deleted_at = now() - interval '2 hours'")
-    monkeypatch.setattr(deletion, "_sweep_due", 0.0)
-    # WHEN the watch is at work, whatever for
-    await watch._handle([])
+    assert await forget_deleted_logs() == 1
     assert await keys_of(forgotten.generation) == 0
     assert await database.count("deleted_logs") == 0
+    assert await forget_deleted_logs() == 0
 
 
 async def test_who_slept_over_the_deletion_does_not_write_the_log_again(database: Database, queues: Queues) -> None:

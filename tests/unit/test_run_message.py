@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from shared.aws.queue import AccountMessage, RunMessage
+from shared.aws.queue import AccountMessage, RunMessage, SweepMessage
 from shared.telemetry import bound
 
 RUN_ID, THREAD_ID = uuid4(), uuid4()
@@ -34,6 +34,14 @@ def test_a_deletion_survives_the_queue_and_is_no_run() -> None:
 )
 def test_what_is_no_deletion_is_not_taken_for_one(body: str) -> None:
     assert AccountMessage.parse(body) is None
+
+
+def test_a_sweep_survives_the_queue_and_is_nothing_else() -> None:
+    message = SweepMessage(next_in_s=300)
+    assert SweepMessage.parse(message.body()) == message
+    assert AccountMessage.parse(message.body()) is None
+    for body in ("{", "[]", "null", _body(), '{"sweep_again_in_s": null}', f'{{"sweep_again_in_s": 1{"0" * 400}}}'):
+        assert SweepMessage.parse(body) is None
 
 
 def test_a_message_carries_the_request_that_it_was_sent_in() -> None:

@@ -13,7 +13,7 @@ from shared.aws.queue import AccountMessage, LogMessage
 from shared.database import accounts, connection, deleted_logs, runs, threads, transaction
 from shared.database.deleted_logs import DeletedLog
 from shared.domain import UNFINISHED
-from shared.errors import ConflictError, NotFoundError, SunaError
+from shared.errors import ConflictError, NotFoundError
 from shared.runs.patience import patience_s
 from shared.runs.settle import Done, LookAgain
 from shared.runs.stopping import request_stop
@@ -34,9 +34,6 @@ _MARKED_WITHIN_S = 300.0
 # The HTTP function's time limit, and to spare.
 _DELETED_WITHIN_S = 60.0
 _SWEPT = 10
-_SWEEP_EVERY_S = 600.0
-
-_sweep_due = 0.0
 
 
 async def look_after_deletion(message: AccountMessage, *, age_s: float, round_s: float = ROUND_S) -> Done | LookAgain:
@@ -129,33 +126,19 @@ async def look_after_deleted_log(message: LogMessage, *, age_s: float) -> Done |
     if gone is None:
         return Done() if age_s > _DELETED_WITHIN_S else LookAgain(patience_s())
     await _forget(gone)
-    await _sweep()
     return Done()
 
 
-async def sweep_now_and_then() -> None:
-    """Remove what nobody is on his way to remove, if this process has not looked for some minutes.
+async def forget_deleted_logs() -> int:
+    """Of deletions by whoever sent no message: an older version, somebody at the database; or whose message is lost.
 
-    That it cannot be done now is no error: it is looked for again.
+    Returns of how many threads.
     """
-    global _sweep_due  # noqa: PLW0603 - the process's
-    now = time.monotonic()
-    if now < _sweep_due:
-        return
-    _sweep_due = now + _SWEEP_EVERY_S
-    try:
-        await _sweep()
-    except SunaError:
-        logger.warning("logs of deleted threads could not be looked for", exc_info=True)
-
-
-async def _sweep() -> None:
-    """Of deletions by whoever sent no message: an older version, somebody at the database; or whose message is lost."""
     async with connection() as taken:
         left = await deleted_logs.old(taken, limit=_SWEPT)
-        await accounts.forget_past_days(taken)
     for gone in left:
         await _forget(gone)
+    return len(left)
 
 
 async def _forget(gone: DeletedLog) -> None:

@@ -11,15 +11,11 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from functions.api.watch.deleted_events import look_after_deleted_events
-from functions.api.watch.deletion import (
-    ROUND_S,
-    look_after_deleted_log,
-    look_after_deletion,
-    sweep_now_and_then,
-)
+from functions.api.watch.deletion import ROUND_S, look_after_deleted_log, look_after_deletion
+from functions.api.watch.sweep import sweep_some
 from functions.api.webhooks.delivery import deliver
 from shared.aws import queue
-from shared.aws.queue import AccountMessage, EventsMessage, LogMessage, RunMessage
+from shared.aws.queue import AccountMessage, EventsMessage, LogMessage, RunMessage, SweepMessage
 from shared.database import connection, webhooks
 from shared.domain import Json
 from shared.errors import SunaError
@@ -29,11 +25,11 @@ from shared.telemetry import bound, logger
 
 _UNAVAILABLE_S = 10.0
 
-type Deletion = AccountMessage | LogMessage | EventsMessage
+type Deletion = AccountMessage | LogMessage | EventsMessage | SweepMessage
 
 
 def handler(event: dict[str, Any], _context: Any) -> Json:
-    """A batch of watch messages, also of accounts that are to be deleted, or of dead run messages.
+    """A batch of watch messages, also of accounts that are to be deleted and of sweeps, or of dead run messages.
 
     Answers SQS's partial batch response.
     """
@@ -62,14 +58,13 @@ async def _handle(records: list[Json]) -> Json:
     for record, deletion in deletions:
         if not await _delete_some(deletion, record, round_s=ROUND_S / len(deletions)):
             failures.append(record["messageId"])
-    await sweep_now_and_then()
     # Receivers are strangers, and may be slow: all of them at once, and after everything else.
     failures += [message_id for message_id in await asyncio.gather(*telling) if message_id is not None]
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failures]}
 
 
 def _deletion(body: str) -> Deletion | None:
-    return AccountMessage.parse(body) or LogMessage.parse(body) or EventsMessage.parse(body)
+    return AccountMessage.parse(body) or LogMessage.parse(body) or EventsMessage.parse(body) or SweepMessage.parse(body)
 
 
 def _logged(message: RunMessage) -> AbstractContextManager[None]:
@@ -89,7 +84,7 @@ async def _look(message: RunMessage, record: Json) -> tuple[Done | LookAgain, fl
 
 
 async def _delete_some(message: Deletion, record: Json, *, round_s: float) -> bool:
-    """A round of deleting an account, or what is left of a thread or a run; whether the message may go."""
+    """A round of deleting an account, what is left of a thread or a run, or what is old; whether the message may go."""
     with bound(request_id=message.request_id):
         try:
             match message:
@@ -99,6 +94,8 @@ async def _delete_some(message: Deletion, record: Json, *, round_s: float) -> bo
                     outcome = await look_after_deleted_log(message, age_s=_age_s(record))
                 case AccountMessage():
                     outcome = await look_after_deletion(message, age_s=_age_s(record), round_s=round_s)
+                case SweepMessage():
+                    outcome = await sweep_some(message, age_s=_age_s(record), round_s=round_s)
         except SunaError:
             logger.warning("what is to be deleted is still there; the watch comes back", exc_info=True)
             outcome = LookAgain(_UNAVAILABLE_S)

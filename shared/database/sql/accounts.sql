@@ -44,11 +44,3 @@ DELETE FROM waits WHERE account_id = $1
 -- name: delete
 -- While a thread of it is left this fails, by the reference: nothing is forgotten.
 DELETE FROM accounts WHERE account_id = $1 AND deleting_at IS NOT NULL
-
--- name: forget_past_days
--- What deleted accounts had used on days that are over; an operator's plan stays.
-WITH over AS (
-    DELETE FROM deleted_accounts WHERE day < (clock_timestamp() AT TIME ZONE 'UTC')::date AND plan_id IS NULL
-)
-UPDATE deleted_accounts SET day = NULL, tokens = NULL, cost_usd = NULL
-WHERE day < (clock_timestamp() AT TIME ZONE 'UTC')::date AND plan_id IS NOT NULL

@@ -44,8 +44,3 @@ UPDATE thread_events SET logged_at = clock_timestamp() WHERE event_no = ANY ($1:
 
 -- name: has_unlogged
 SELECT 1 FROM thread_events WHERE thread_id = $1 AND logged_at IS NULL LIMIT 1
-
--- name: forget
--- The log remembers for 24 hours; so do its facts.
-DELETE FROM thread_events
-WHERE thread_id = $1 AND logged_at IS NOT NULL AND created_at < clock_timestamp() - interval '24 hours'

@@ -11,9 +11,3 @@ SELECT body_hash, status, answer FROM idempotency_keys WHERE account_id = $1 AND
 
 -- name: keep
 UPDATE idempotency_keys SET answer = $4::jsonb WHERE account_id = $1 AND route = $2 AND key = $3
-
--- name: forget
-DELETE FROM idempotency_keys WHERE ctid IN (
-    SELECT ctid FROM idempotency_keys WHERE created_at < clock_timestamp() - interval '24 hours'
-    LIMIT 20 FOR UPDATE SKIP LOCKED
-)

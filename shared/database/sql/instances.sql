@@ -10,8 +10,5 @@ INSERT INTO drained_instances (instance_id, until)
 VALUES ($1, clock_timestamp() + make_interval(secs => $2))
 ON CONFLICT (instance_id) DO UPDATE SET until = excluded.until
 
--- name: forget_drained
-DELETE FROM drained_instances WHERE until < clock_timestamp()
-
 -- name: is_drained
 SELECT 1 FROM drained_instances WHERE instance_id = $1 AND until > clock_timestamp()

@@ -145,9 +145,9 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "past days are kept for ever",
-        "functions/api/watch/deletion.py",
-        "limit=_SWEPT)\n        await accounts.forget_past_days(taken)\n",
-        "limit=_SWEPT)\n",
+        "shared/database/sql/sweep.sql",
+        "::date AND plan_id IS NULL\n",
+        "::date AND false\n",
         "tests/integration/test_deletion.py::test_what_a_deleted_account_had_used_is_forgotten_when_the_day_is_over",
     ),
 )
