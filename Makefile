@@ -91,7 +91,7 @@ test: ## Everything: check, infrastructure, LocalStack plugins, integration, end
 	@$(MAKE) -s -j2 $(LOCAL_STAMP) $(NODE_STAMP) $(MCP_STAMP) $(CLIENTS_STAMP) $(PEERS_STAMP)
 	@exec $(DEV) -m scripts.test
 
-.PHONY: bench-first-token bench-context bench-log bench-limits bench-stream soak
+.PHONY: bench-first-token bench-context bench-log bench-limits bench-stream bench-scale soak
 bench-first-token: setup ## Added latency from POST to the first token at the client
 	@$(UP) up && exec $(DEV) -m bench.first_token
 
@@ -106,6 +106,9 @@ bench-limits: setup ## The limit on rates: how exact, how many round trips, what
 
 bench-stream: setup $(PEERS_STAMP) ## Streams at once, pushes, open WebSockets; the first token against other servers
 	@$(UP) up && exec $(DEV) -m bench.stream
+
+bench-scale: setup ## What every statement reads of a million messages, over ten thousand; a large deletion, a busy account
+	@exec $(UP) with-services -- $(DEV) -m bench.scale
 
 soak: setup ## 15 minutes of load by two accounts: what of memory, connections and files grows
 	@$(UP) up && exec $(DEV) -m bench.soak

@@ -14,30 +14,24 @@ import random
 import statistics
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from importlib import resources
 from typing import Any, cast
-from urllib.parse import parse_qs, unquote, urlsplit
-
-import asyncpg
 
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
-os.environ["DATABASE_SECRET_ARN"] = SECRET = "bench"  # noqa: S105 - the name that the pool asks for
 import litellm
 
+from bench.database import database
 from bench.report import distribution, report, sized
-from shared.aws import secrets
 from shared.context.budget import budget_of
 from shared.context.counting import count_tools
 from shared.context.manager import Context, ContextManager
 from shared.context.summary_text import message as summary_message
-from shared.database import context, pool, transaction
+from shared.database import context, transaction
 from shared.database.context import NewSummary, Scope
-from shared.database.pool import DirectConnection, connect_arguments
+from shared.database.pool import DirectConnection
 from shared.domain import Claim, Json
 from shared.llm import Llm
-from shared.migrate import migrate
 from shared.runs import transitions
 from shared.settings import ModelSettings
 
@@ -63,37 +57,6 @@ VOCABULARY = (  # noqa: SIM905 - a list of 67 strings says less
     "out other were all there when up use your how said an each she which do their time if will way about many then "
     "database connection request handler latency percentile Grüße façade 上下文 管理 данные 42 3.14 0xff"
 ).split()
-
-
-@asynccontextmanager
-async def database() -> AsyncIterator[DirectConnection]:
-    """A migrated database of its own on the server of ``DATABASE_URL``, dropped in the end."""
-    url = os.environ["DATABASE_URL"]
-    name = f"suna_bench_{uuid.uuid4().hex[:12]}"
-    administration = await asyncpg.connect(url)
-    await administration.execute(f"CREATE DATABASE {name}")
-    parts = urlsplit(url)
-    # There is no Secrets Manager here: the secret is as good as fetched.
-    secrets._fetched[SECRET] = json.dumps(
-        {
-            "host": parts.hostname,
-            "port": parts.port or 5432,
-            "username": unquote(parts.username or ""),
-            "password": unquote(parts.password or ""),
-            "dbname": name,
-            "sslmode": parse_qs(parts.query).get("sslmode", ["prefer"])[0],
-        }
-    )
-    connection = await asyncpg.connect(**await connect_arguments())
-    try:
-        await migrate(connection, lease_s=3600)
-        yield connection
-    finally:
-        while pool._pools:
-            await pool._pools.pop().close()
-        await connection.close()
-        await administration.execute(f"DROP DATABASE {name} WITH (FORCE)")
-        await administration.close()
 
 
 # litellm's own type names what OpenAI's schema is a subset of.

@@ -95,6 +95,11 @@ TRIED: dict[str, Call | Step | Elsewhere] = {
         arguments=("--only", "load", "sockets"),
     ),
     "bench-limits": _bench("limits", "admitted_error_percent", "round_trips", "added_us_p50", with_services=True),
+    "bench-scale": _bench(
+        *("scale", "buffers_growth_worst", "sequential_scans_over_1000_rows", "delete_thread_100_runs_s"),
+        "hot_account_over_many",
+        with_services=True,
+    ),
     "oracle": Call(
         ("tests.oracle",), last=r"oracle: [1-9]\d* methods compared, \d+ differences explained, 0 unexplained"
     ),

@@ -184,6 +184,15 @@ async def test_what_another_sweep_removes_is_left_to_it(database: Database, acco
     assert await _count(database, table) == 0
 
 
+@pytest.mark.parametrize("kind", KINDS)
+async def test_what_is_old_is_looked_for_in_an_index(database: Database, kind: str) -> None:
+    async with database.connection.transaction():
+        await database.connection.execute("SET LOCAL enable_seqscan = off")
+        plan = await database.connection.fetch(f"EXPLAIN {sweep._SQL[kind]}", 10)
+    # Not only read in its order, until enough are found, or all.
+    assert any("Index Cond" in row[0] for row in plan)
+
+
 async def test_a_kind_that_there_is_much_of_keeps_none_waiting(
     database: Database, account_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

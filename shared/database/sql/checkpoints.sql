@@ -14,7 +14,7 @@ WITH RECURSIVE page AS (
     (
         SELECT *, octet_length(content::text)::bigint AS bytes_to_here, 1 AS number FROM messages
         WHERE thread_id = $1 AND account_id = $2 AND NOT hidden
-          AND ($4::int IS NULL OR run_number < $4 OR (run_number = $4 AND ($5::int IS NULL OR position <= $5)))
+          AND (run_number, position) <= (coalesce($4::int, 2147483647), coalesce($5::int, 2147483647))
           AND ($3::uuid IS NULL OR agent_run_id = $3)
         ORDER BY run_number DESC, position DESC
         LIMIT 1

@@ -29,7 +29,7 @@ SELECT object_key, clock_timestamp() + interval '1 hour', clock_timestamp(), siz
 FROM unnest($1::text[], $2::bigint[]) AS expected (object_key, size)
 
 -- name: due_removals
-SELECT object_key FROM file_removals WHERE due_at <= clock_timestamp() ORDER BY due_at LIMIT $1
+SELECT object_key FROM file_removals WHERE due_at <= now() ORDER BY due_at LIMIT $1
 
 -- name: note_removed
 -- What may be uploaded once more is removed once more.

@@ -46,13 +46,15 @@ LIMIT $4 OFFSET $5
 
 -- name: search_by_status
 -- $6: status words of the newest run; the empty word stands for "no run yet". Of each as many as may be shown, so that
--- no more is read, however many threads there are; and all that have none noted, which are older.
+-- no more is read, however many threads there are; and all that have none noted, which are older. A word is a range of
+-- one: were it equal, the account's threads in the same order would do for the planner, which are read to their end for a
+-- word that few have.
 WITH noted AS (
     SELECT found.thread_id FROM unnest($6::text[]) AS wanted (word) CROSS JOIN LATERAL (
         SELECT t.thread_id FROM threads t
-        WHERE t.account_id = $1 AND t.last_run_status = wanted.word AND t.metadata @> $2::jsonb
+        WHERE t.account_id = $1 AND t.last_run_status BETWEEN wanted.word AND wanted.word AND t.metadata @> $2::jsonb
           AND ($3::uuid[] IS NULL OR t.thread_id = ANY ($3))
-        ORDER BY t.created_at DESC, t.thread_id
+        ORDER BY t.last_run_status, t.created_at DESC, t.thread_id
         LIMIT $4::bigint + $5::bigint
     ) AS found
 ), older AS (

@@ -15,8 +15,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         name="two sweeps wait for each other",
         file="shared/database/sql/sweep.sql",
-        old="ORDER BY created_at LIMIT $1 FOR UPDATE SKIP LOCKED\n)\n\n-- name: idempotency_keys",
-        new="ORDER BY created_at LIMIT $1 FOR UPDATE\n)\n\n-- name: idempotency_keys",
+        old="ORDER BY created_at LIMIT $1 FOR UPDATE SKIP LOCKED\n))\n\n-- name: idempotency_keys",
+        new="ORDER BY created_at LIMIT $1 FOR UPDATE\n))\n\n-- name: idempotency_keys",
         test=f"{_SWEEP}::test_what_another_sweep_removes_is_left_to_it",
     ),
     Mutant(
@@ -33,6 +33,13 @@ MUTANTS: tuple[Mutant, ...] = (
         old="    if age_s >= message.next_in_s:\n",
         new="    if age_s < 0:\n",
         test=f"{_SWEEP}::test_when_the_next_sweep_has_come_the_one_before_is_over",
+    ),
+    Mutant(
+        name="what is old is looked for row by row",
+        file="shared/database/sql/sweep.sql",
+        old="logged_at IS NOT NULL AND created_at < now() - interval",
+        new="logged_at IS NOT NULL AND created_at < clock_timestamp() - interval",
+        test=f"{_SWEEP}::test_what_is_old_is_looked_for_in_an_index",
     ),
     Mutant(
         name="objects of deleted accounts wait for somebody's request",
