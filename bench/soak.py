@@ -50,6 +50,13 @@ FLAT_SHARE_AN_HOUR = 0.25
 LEAST_GROWTH = 1.0
 # Printed only: events stay for 24 hours, of deleted threads too, so what Redis holds follows what was said.
 PRINTED_ONLY = frozenset({"Redis: MiB"})
+# Older than anybody asks about, so that it is swept meanwhile.
+OLD_ROWS = sized(5000, 50)
+_AGE = """
+INSERT INTO idempotency_keys (account_id, route, key, body_hash, status, answer, created_at)
+SELECT $1, 'POST /soak', place::text, '', 200, '{}', now() - interval '25 hours'
+FROM generate_series(1, $2::int) AS place
+"""
 
 
 @dataclass
@@ -82,6 +89,7 @@ class Load:
 
     done: int = 0
     failed: int = 0
+    swept: int = 0
     problems: list[str] = field(default_factory=list[str])
     begun: float = field(default_factory=time.monotonic)
 
@@ -157,6 +165,25 @@ async def sample(bench: Bench, look: Look, series: dict[str, Series]) -> None:
     series["PostgreSQL: connections"].add(at, connections)
 
 
+async def grow_old(bench: Bench) -> None:
+    """Leave rows that the sweep is to remove."""
+    database = await asyncpg.connect(bench.fields["database_url"])
+    try:
+        await database.execute(_AGE, ACCOUNTS[0], OLD_ROWS)
+    finally:
+        await database.close()
+
+
+async def swept(bench: Bench) -> int:
+    """How many of them it has removed."""
+    database = await asyncpg.connect(bench.fields["database_url"])
+    try:
+        left = await database.fetchval("SELECT count(*) FROM idempotency_keys WHERE route = 'POST /soak'")
+    finally:
+        await database.close()
+    return OLD_ROWS - left
+
+
 async def converse(bench: Bench, script: str) -> None:
     """A thread of its own, a run that is followed to its end, and what a page asks for afterwards."""
     async with Conversation(bench.stack) as conversation:
@@ -218,6 +245,7 @@ async def measure(minutes: float) -> tuple[dict[str, Series], Load]:
         await asyncio.sleep(number * FILL_EVERY_S)
         await converse(benches[number % 2], FILLING)
 
+    await grow_old(benches[0])
     filled = await asyncio.gather(*(fill(number) for number in range(AT_FIRST)), return_exceptions=True)
     for problem in filled:
         if problem is not None:
@@ -227,6 +255,7 @@ async def measure(minutes: float) -> tuple[dict[str, Series], Load]:
         for _ in range(AT_ONCE):
             group.create_task(load(benches, until, told))
         group.create_task(every(EVERY_S, until, look))
+    told.swept = await swept(benches[0])
     return series | of_the_lasting(looks), told
 
 
@@ -260,13 +289,14 @@ def main() -> None:
         "minutes": minutes,
         "conversations": told.done,
         "failed": told.failed,
+        "swept": f"{told.swept} of {OLD_ROWS} old rows",
         "slopes_an_hour": {name: round(row["slope/h"], 2) for name, row in rows.items()},
         "percent_an_hour": {name: round(row["%/h"], 1) for name, row in rows.items()},
         "growing": growing,
     }
     keep("soak" if minutes >= 15 else None, figures)
     # In seconds everything grows: nothing is warm yet.
-    if (growing and not SMALLEST) or told.failed:
+    if ((growing or told.swept < OLD_ROWS) and not SMALLEST) or told.failed:
         raise SystemExit(1)
 
 
