@@ -107,13 +107,15 @@ class LogHold(ThreadLog):
     """The right to number and append a thread's events, until a newer epoch takes it.
 
     ``last_seq`` is the number after which this holder's events begin, ``reserved_seq`` the last one that it may use
-    before it reserves more.
+    before it reserves more. ``replay_s``: for how long after an append the log is kept by the account's plan; ``None``:
+    a day.
     """
 
     account_id: str
     epoch: int
     last_seq: int
     reserved_seq: int
+    replay_s: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -39,6 +39,8 @@ class StreamSettings(BaseSettings):
     subscriptions_table: str
     connections_url: str
     sender_function: str = ""
+    # Of events in one thread's log: beyond them its oldest ones go, whoever has not read them is told of a gap.
+    log_bytes: int = Field(16 * 2**20, ge=2**20)
 
 
 class QueueSettings(BaseSettings):

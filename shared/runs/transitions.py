@@ -86,6 +86,7 @@ def _claim(row: asyncpg.Record, *, lease_s: float) -> Claim:
         epoch=row["epoch"],
         last_seq=row["last_seq"],
         reserved_seq=row["reserved_seq"],
+        replay_s=row["replay_s"],
         lease_s=lease_s,
         running_s=row["running_s"],
         stop_requested=row["stop_requested"],

@@ -11,12 +11,15 @@ from uuid import UUID
 
 from shared.domain import LogHold, ThreadLog
 from shared.events import Logged, is_of_run, is_state
+from shared.settings import stream_settings
 from shared.stream.redis_client import redis
 
 Answer = Literal["ok", "fenced", "unknown", "tail_lost"]
 
 TTL_MS = 24 * 3600 * 1000
+"""For how long after the last append a log is kept, unless its account's plan says less."""
 LONGEST_LOG = 20_000
+"""Events that a log keeps."""
 # Read at once where some are removed.
 _REMOVED = 200
 
@@ -51,7 +54,8 @@ async def append(hold: LogHold, events: Sequence[Logged], *, expected_seq: int, 
     fields: list[str | int] = []
     for event in events:
         fields += [event.seq, event.channel, event.frame, int(event.is_private)]
-    arguments = [hold.epoch, expected_seq, int(proved), TTL_MS, LONGEST_LOG, *fields]
+    ttl_ms = TTL_MS if hold.replay_s is None else hold.replay_s * 1000
+    arguments = [hold.epoch, expected_seq, int(proved), ttl_ms, LONGEST_LOG, stream_settings().log_bytes, *fields]
     answer, last_seq = await redis().eval(_APPEND, 2, *_keys(hold.generation), *arguments)
     return Appended(answer, int(last_seq))
 

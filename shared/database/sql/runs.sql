@@ -152,6 +152,7 @@ WITH free AS (
     RETURNING t.thread_id, coalesce(t.generation, t.thread_id) AS generation, t.epoch, t.last_seq, t.reserved_seq
 )
 SELECT claimed.*, numbered.generation, numbered.epoch, numbered.last_seq, numbered.reserved_seq,
+    replay_of(claimed.account_id) AS replay_s,
     claimed.crashes > before.crashes AS taken_over,
     extract(epoch FROM clock_timestamp() - claimed.started_at)::float8 - claimed.waited_s AS running_s
 FROM claimed JOIN numbered USING (thread_id) JOIN agent_runs before USING (agent_run_id)
@@ -192,7 +193,8 @@ WHERE t.thread_id = $1 AND t.account_id = $2 AND NOT EXISTS (
     SELECT FROM agent_runs r
     WHERE r.thread_id = t.thread_id AND r.status = 'running' AND r.lease_expires_at > clock_timestamp()
 )
-RETURNING t.thread_id, coalesce(t.generation, t.thread_id) AS generation, t.account_id, t.epoch, t.last_seq, t.reserved_seq
+RETURNING t.thread_id, coalesce(t.generation, t.thread_id) AS generation, t.account_id, t.epoch, t.last_seq,
+    t.reserved_seq, replay_of(t.account_id) AS replay_s
 
 -- name: close_log
 -- A clean end or hand-over: the exact last number, nothing reserved beyond it.
