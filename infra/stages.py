@@ -30,6 +30,8 @@ class FunctionSettings:
     """Size of one Lambda function.
 
     concurrency: reserved concurrency, the most environments that run at once.
+    pool_size: connections of an environment's pool, unless it is the stage's. A run takes one for a transaction only;
+        where a batch of runs is executed at once there are more, so that one that waits for a lock keeps none waiting.
     lease_connections: connections an environment opens beside its pool: executors renew their lease on one of its own.
     snap_start: whether cold starts resume from a snapshot. It costs by memory and month (about 4 USD a GB), so it is
         on where a user waits for the import of FastAPI (Http) or litellm (QueueRunner), and nowhere else.
@@ -38,6 +40,7 @@ class FunctionSettings:
     memory_mb: int
     timeout_s: int
     concurrency: int
+    pool_size: int | None = None
     lease_connections: int = 0
     snap_start: bool = False
 
@@ -107,6 +110,7 @@ class Stage:
     postgres_pool_size: int = 2
     postgres_idle_s: int = 300
     postgres_lifetime_s: int = 3600
+    log_bytes: int = 16 * 2**20
     model_providers: str = ""
     model_connections: int = 100
     model_connections_per_host: int = 30
@@ -153,9 +157,13 @@ class Stage:
         With RDS Proxy as well: it holds even if every connection behind it were pinned.
         """
         return sum(
-            function.concurrency * (self.postgres_pool_size + function.lease_connections)
-            for function in self.functions.values()
+            function.concurrency * (self.pool_size_of(function_id) + function.lease_connections)
+            for function_id, function in self.functions.items()
         )
+
+    def pool_size_of(self, function_id: str) -> int:
+        """Connections of the pool of one of the function's environments."""
+        return self.functions[function_id].pool_size or self.postgres_pool_size
 
 
 LOCAL = Stage(
@@ -172,7 +180,7 @@ LOCAL = Stage(
         "Watch": FunctionSettings(memory_mb=512, timeout_s=60, concurrency=6),
         "Sender": FunctionSettings(memory_mb=1024, timeout_s=120, concurrency=6),
         "Migrate": FunctionSettings(memory_mb=512, timeout_s=300, concurrency=1),
-        "QueueRunner": FunctionSettings(memory_mb=2048, timeout_s=900, concurrency=6, lease_connections=1),
+        "QueueRunner": FunctionSettings(memory_mb=2048, timeout_s=900, concurrency=6, pool_size=4, lease_connections=1),
         "WorkflowRunner": FunctionSettings(memory_mb=2048, timeout_s=900, concurrency=4, lease_connections=1),
         "Summarizer": FunctionSettings(memory_mb=2048, timeout_s=300, concurrency=2, lease_connections=1),
     },
@@ -193,7 +201,7 @@ SMALL = Stage(
         "Sender": FunctionSettings(memory_mb=1024, timeout_s=120, concurrency=20),
         "Migrate": FunctionSettings(memory_mb=512, timeout_s=300, concurrency=1),
         "QueueRunner": FunctionSettings(
-            memory_mb=2048, timeout_s=900, concurrency=22, lease_connections=1, snap_start=True
+            memory_mb=2048, timeout_s=900, concurrency=22, pool_size=4, lease_connections=1, snap_start=True
         ),
         "WorkflowRunner": FunctionSettings(memory_mb=2048, timeout_s=900, concurrency=200, lease_connections=1),
         "Summarizer": FunctionSettings(memory_mb=2048, timeout_s=300, concurrency=5, lease_connections=1),
@@ -219,7 +227,7 @@ LARGE = Stage(
         "Sender": FunctionSettings(memory_mb=1024, timeout_s=120, concurrency=100),
         "Migrate": FunctionSettings(memory_mb=512, timeout_s=300, concurrency=1),
         "QueueRunner": FunctionSettings(
-            memory_mb=3008, timeout_s=900, concurrency=210, lease_connections=1, snap_start=True
+            memory_mb=3008, timeout_s=900, concurrency=210, pool_size=3, lease_connections=1, snap_start=True
         ),
         "WorkflowRunner": FunctionSettings(memory_mb=3008, timeout_s=900, concurrency=1_000, lease_connections=1),
         "Summarizer": FunctionSettings(memory_mb=2048, timeout_s=300, concurrency=40, lease_connections=1),

@@ -234,7 +234,8 @@ class Functions(Construct):
                     for use, variables in environment.items()
                     if use is None or use in spec.uses
                     for name, value in variables.items()
-                },
+                }
+                | {"POSTGRES_POOL_SIZE": str(stage.pool_size_of(function_id))},
                 retention=retention(stage.log_retention_days),
                 network=network,
                 name=names.get(function_id),

@@ -12,7 +12,7 @@ from shared.migrate import MIGRATIONS
 @pytest.mark.parametrize("stage", STAGES.values(), ids=STAGES)
 def test_connections_of_every_function_at_full_concurrency_fit_the_database(stage: Stage) -> None:
     by_hand = sum(
-        function.concurrency * (stage.postgres_pool_size + function.lease_connections)
+        function.concurrency * ((function.pool_size or stage.postgres_pool_size) + function.lease_connections)
         for function in stage.functions.values()
     )
 
@@ -24,6 +24,12 @@ def test_executors_count_the_connection_that_renews_their_lease() -> None:
     for stage in STAGES.values():
         with_lease = {name for name, function in stage.functions.items() if function.lease_connections}
         assert with_lease == {"QueueRunner", "WorkflowRunner", "Summarizer"}
+
+
+def test_an_environment_that_executes_many_runs_at_once_has_more_connections_than_one_that_executes_one() -> None:
+    for stage in STAGES.values():
+        assert stage.queues.runs_batch > 1
+        assert stage.pool_size_of("QueueRunner") > stage.pool_size_of("WorkflowRunner") == stage.postgres_pool_size
 
 
 def test_a_pool_too_large_for_the_cluster_is_refused() -> None:

@@ -346,6 +346,15 @@ def test_leases_wake_ups_and_connections_are_what_the_stage_says(template: Templ
     stage = STAGES[variables["STAGE"]]
 
     assert (float(variables["LEASE_S"]), float(variables["WAKE_BY_S"])) == (stage.lease_s, stage.wake_by_s)
-    pools = ("postgres_pool_size", "postgres_idle_s", "postgres_lifetime_s")
-    for name in (*pools, "model_connections", "model_connections_per_host", "model_dns_ttl_s"):
+    for name in HANDLERS:
+        size = template.function(name)["Environment"]["Variables"]["POSTGRES_POOL_SIZE"]
+        assert int(size) == stage.pool_size_of(name), name
+    for name in (
+        "log_bytes",
+        "postgres_idle_s",
+        "postgres_lifetime_s",
+        "model_connections",
+        "model_connections_per_host",
+        "model_dns_ttl_s",
+    ):
         assert float(variables[name.upper()]) == getattr(stage, name), name
