@@ -28,7 +28,7 @@ from tests.integration.waiting import until
 RUNS = 30
 CONNECTIONS = 2
 # Beyond any time that it takes: who waits for a connection that is not given back is not met.
-PATIENCE_S = 100
+PATIENCE_S = 60
 
 
 class Meeting:

@@ -30,8 +30,9 @@ MUTANTS: tuple[Mutant, ...] = (
         name="a run keeps its connection while its tools work",
         file="functions/runner/tool_execution.py",
         old="            result = await invoke(\n",
-        new="            from shared.database.pool import _pools\n            await _pools[0].acquire()\n"
-        "            result = await invoke(\n",
+        new="            from shared.database import connection\n\n            async def held(*given, **more):\n"
+        "                async with connection():\n                    return await invoke(*given, **more)\n\n"
+        "            result = await held(\n",
         test="tests/integration/loop/test_many_runs.py",
     ),
     Mutant(
