@@ -1,13 +1,14 @@
 """The watch function: which messages go, and which come back."""
 
 import copy
+import socket
 import time
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
-from shared.aws.queue import RunMessage
+from shared.aws.queue import AccountMessage, RunMessage
 from tests.integration.cable import Cable
 from tests.integration.conftest import StartFunction, create_queues, store_secret
 from tests.integration.deployed import Deployed, aws_event
@@ -35,7 +36,7 @@ def watch(start_function: StartFunction, own: Deployed) -> FunctionProcess:
 async def _received(own: Deployed, *bodies: object) -> list[dict[str, Any]]:
     """Send messages to the watch queue, and receive them as Lambda's poller does."""
     for body in bodies:
-        await own.queues.send("watch", body.body() if isinstance(body, RunMessage) else body)
+        await own.queues.send("watch", body.body() if isinstance(body, RunMessage | AccountMessage) else body)
     found: list[dict[str, Any]] = []
 
     async def all_of_them() -> bool:
@@ -43,7 +44,7 @@ async def _received(own: Deployed, *bodies: object) -> list[dict[str, Any]]:
         return len(found) >= len(bodies)
 
     await until(all_of_them)
-    order = [body.body() if isinstance(body, RunMessage) else body for body in bodies]
+    order = [body.body() if isinstance(body, RunMessage | AccountMessage) else body for body in bodies]
     return sorted(found, key=lambda record: order.index(record["body"]))
 
 
@@ -128,3 +129,21 @@ async def test_every_watch_comes_back_while_postgresql_is_down(
     assert away.invoke({"Records": [record]}) == {"batchItemFailures": []}
     cable.cut()
     assert (await own.database.run(UUID(str(unsettled.agent_run_id))))["settled_at"] is not None
+
+
+async def test_a_batch_comes_back_in_time_while_postgresql_is_silent(
+    own: Deployed, start_function: StartFunction, account_id: str
+) -> None:
+    # GIVEN a server that takes connections, and says nothing
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        secret = await store_secret(own.database.secret(port=silent.getsockname()[1]))
+        away = start_function(HANDLER, **own.environment, DATABASE_SECRET_ARN=secret)
+        messages = [await _message(own, account_id, status="'failed'") for _ in range(9)]
+        records = await _received(own, *messages, AccountMessage(account_id="a deleted one"))
+        # WHEN a batch comes of which each would take as long as connecting may
+        answer = away.invoke({"Records": records})
+    # THEN one has been tried, and all come back: long before the function's time was over, and the queue's
+    assert _failed(answer) == [record["messageId"] for record in records]
+    tried = [line for line in away.log_lines() if "comes back" in str(line.get("message"))]
+    assert len(tried) == 1
+    assert await own.queues.records("watch") == []

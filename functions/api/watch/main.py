@@ -18,12 +18,15 @@ from shared.aws import queue
 from shared.aws.queue import AccountMessage, EventsMessage, LogMessage, RunMessage, SweepMessage
 from shared.database import connection, webhooks
 from shared.domain import Json
-from shared.errors import SunaError
+from shared.errors import DatabaseUnavailableError, SunaError
 from shared.process import run
 from shared.runs.settle import Done, LookAgain, look_after
 from shared.telemetry import bound, logger
 
 _UNAVAILABLE_S = 10.0
+# PostgreSQL does not answer, and is asked for nobody else of the batch: a silent server would take the function's time
+# with each, and what was received would stay invisible for six times as long.
+_AWAY = LookAgain(_UNAVAILABLE_S)
 
 type Deletion = AccountMessage | LogMessage | EventsMessage | SweepMessage
 
@@ -40,6 +43,7 @@ async def _handle(records: list[Json]) -> Json:
     failures: list[str] = []
     telling: list[Coroutine[None, None, str | None]] = []
     deletions: list[tuple[Json, Deletion]] = []
+    away = False
     for record in records:
         if (deletion := _deletion(record["body"])) is not None:
             deletions.append((record, deletion))
@@ -50,13 +54,16 @@ async def _handle(records: list[Json]) -> Json:
             logger.exception("a message on the watch queue is not a watch")
             continue
         with _logged(message):
-            outcome, due_in_s = await _look(message, record)
+            outcome, due_in_s = (_AWAY, None) if away else await _look(message, record)
+            away = outcome is _AWAY
             if due_in_s is not None and due_in_s <= 0:
                 telling.append(_tell(message, record, outcome))
             elif not await _may_go(record, _sooner(outcome, due_in_s)):
                 failures.append(record["messageId"])
     for record, deletion in deletions:
-        if not await _delete_some(deletion, record, round_s=ROUND_S / len(deletions)):
+        outcome = _AWAY if away else await _delete_some(deletion, record, round_s=ROUND_S / len(deletions))
+        away = outcome is _AWAY
+        if not await _may_go(record, outcome):
             failures.append(record["messageId"])
     # Receivers are strangers, and may be slow: all of them at once, and after everything else.
     failures += [message_id for message_id in await asyncio.gather(*telling) if message_id is not None]
@@ -78,28 +85,31 @@ async def _look(message: RunMessage, record: Json) -> tuple[Done | LookAgain, fl
     try:
         outcome = await look_after(message, age_s=_age_s(record))
         return outcome, await _due_in_s(message)
-    except SunaError:
+    except SunaError as error:
         logger.warning("the run could not be looked after; the watch comes back", exc_info=True)
-        return LookAgain(_UNAVAILABLE_S), None
+        return _later(error), None
 
 
-async def _delete_some(message: Deletion, record: Json, *, round_s: float) -> bool:
-    """A round of deleting an account, what is left of a thread or a run, or what is old; whether the message may go."""
+def _later(error: SunaError) -> LookAgain:
+    return _AWAY if isinstance(error, DatabaseUnavailableError) else LookAgain(_UNAVAILABLE_S)
+
+
+async def _delete_some(message: Deletion, record: Json, *, round_s: float) -> Done | LookAgain:
+    """A round of deleting an account, what is left of a thread or a run, or what is old."""
     with bound(request_id=message.request_id):
         try:
             match message:
                 case EventsMessage():
-                    outcome = await look_after_deleted_events(message, age_s=_age_s(record))
+                    return await look_after_deleted_events(message, age_s=_age_s(record))
                 case LogMessage():
-                    outcome = await look_after_deleted_log(message, age_s=_age_s(record))
+                    return await look_after_deleted_log(message, age_s=_age_s(record))
                 case AccountMessage():
-                    outcome = await look_after_deletion(message, age_s=_age_s(record), round_s=round_s)
+                    return await look_after_deletion(message, age_s=_age_s(record), round_s=round_s)
                 case SweepMessage():
-                    outcome = await sweep_some(message, age_s=_age_s(record), round_s=round_s)
-        except SunaError:
+                    return await sweep_some(message, age_s=_age_s(record), round_s=round_s)
+        except SunaError as error:
             logger.warning("what is to be deleted is still there; the watch comes back", exc_info=True)
-            outcome = LookAgain(_UNAVAILABLE_S)
-        return await _may_go(record, outcome)
+            return _later(error)
 
 
 def _age_s(record: Json) -> float:

@@ -7,6 +7,13 @@ _LOOP = "tests/integration/loop/test_regressions.py"
 
 MUTANTS: tuple[Mutant, ...] = (
     Mutant(
+        "a silent server is asked for each of a batch",
+        "functions/api/watch/main.py",
+        "(_AWAY, None) if away else await _look(",
+        "await _look(",
+        "tests/integration/test_watch.py::test_a_batch_comes_back_in_time_while_postgresql_is_silent",
+    ),
+    Mutant(
         "what a pool says takes the place of a cancellation",
         "shared/database/pool.py",
         "    try:\n        await pool.release(taken)\n    except Exception:\n",
