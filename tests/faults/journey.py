@@ -15,7 +15,7 @@ from langgraph_sdk import get_client
 from redis.exceptions import RedisClusterException, RedisError
 
 from tests.faults.control import Stop
-from tests.faults.readers import Readers
+from tests.faults.readers import Answer, Readers
 from tests.faults.stand import Stand
 from tests.faults.verdict import log_problems, message_problems, script
 from tests.thread_logs import events_key
@@ -239,8 +239,9 @@ class Journey:
             row = await self.eventually(self.row, _is_settled, "settled", patience_s=self.patience_s)
             await self.judge(row)
             await self._judge_readers()
-        except AssertionError as error:
-            self.problems.append(f"lost: {error}")
+        except Exception as error:
+            # The other cases of the round are judged all the same.
+            self.problems.append(f"lost: {error if isinstance(error, AssertionError) else repr(error)}")
         finally:
             await self.close()
 
@@ -291,11 +292,11 @@ class Journey:
 
         with contextlib.suppress(AssertionError):  # what they miss is told below
             await self.eventually(known, bool, "known", patience_s=_TOLD_S)
-        answers = {
-            message["message_id"]: message["content"]["content"]
+        answers = [
+            Answer(message["message_id"], message["agent_run_id"], message["content"]["content"])
             for message in await self.messages()
             if message["type"] == "assistant" and message["content"].get("content")
-        }
+        ]
         log = await self.events()
         self.problems += log_problems(log, run_ids=self.run_ids)
         self.problems += self.readers.judged(last_seq=last_seq, log=log, answers=answers)

@@ -28,6 +28,15 @@ _PAUSE_S = 0.3
 _MODES: list[StreamMode] = ["messages-tuple", "custom", "values"]
 
 
+@dataclass(frozen=True)
+class Answer:
+    """A message of an assistant, as the database has it."""
+
+    message_id: str
+    run_id: str
+    text: str
+
+
 def declared(frame: Frame) -> set[int]:
     """The numbers that a frame says are missing."""
     data = frame["params"]["data"]
@@ -88,8 +97,8 @@ class SocketReader:
         """The numbers that it neither has nor was told about."""
         return sorted(set(range(1, last_seq + 1)) - set(self._seen).union(*map(declared, self.frames)))
 
-    def judged(self, *, last_seq: int, log: Sequence[Frame], answers: dict[str, str]) -> list[str]:
-        """What is wrong with what it knows: against the log, and against the assistant's messages (id -> text)."""
+    def judged(self, *, last_seq: int, log: Sequence[Frame], answers: Sequence[Answer]) -> list[str]:
+        """What is wrong with what it knows: against the log, and against the assistant's messages."""
         found = list(self.problems)
         if missing := self.misses(last_seq):
             found.append(f"lost: {self.name} was not told events {ranges(missing)}")
@@ -101,9 +110,9 @@ class SocketReader:
         ]
         state = folded(self.frames)
         found += [
-            f"lost: {self.name} knows {state.get(message_id)!r} of message {message_id}, not {text!r}"
-            for message_id, text in answers.items()
-            if state.get(message_id) != text
+            f"lost: {self.name} knows {state.get(answer.message_id)!r} of {answer}"
+            for answer in answers
+            if state.get(answer.message_id) != answer.text
         ]
         return found
 
@@ -181,8 +190,8 @@ class StreamReader:
                         self.ended.set()
             await asyncio.sleep(_PAUSE_S)
 
-    def judged(self, *, answers: dict[str, str]) -> list[str]:
-        """What is wrong with what it knows, against the assistant's messages (id -> text)."""
+    def judged(self, *, answers: Sequence[Answer]) -> list[str]:
+        """What is wrong with what it knows, against the assistant's messages in the run."""
         if not self.ended.is_set():
             return [f"lost: {self.name} was not told the end, after {len(self.parts)} events"]
         ids = Counter(part.id for part in self.parts if part.id and part.event != "metadata")
@@ -190,11 +199,13 @@ class StreamReader:
         states: list[Any] = [part.data for part in self.parts if part.event == "values"]
         state = {message["id"]: message["content"] for message in (states[-1]["messages"] if states else [])}
         streamed = self._streamed()
-        for message_id, text in answers.items():
-            if state.get(message_id) != text:
-                found.append(f"lost: {self.name} knows {state.get(message_id)!r} of message {message_id}, not {text!r}")
-            if len(streamed.get(message_id, "")) > len(text):
-                found.append(f"duplicated: {self.name} was told {streamed[message_id]!r}, not {text!r}")
+        for answer in answers:
+            if answer.run_id != self._run_id:
+                continue
+            if state.get(answer.message_id) != answer.text:
+                found.append(f"lost: {self.name} knows {state.get(answer.message_id)!r} of {answer}")
+            if len(streamed.get(answer.message_id, "")) > len(answer.text):
+                found.append(f"duplicated: {self.name} was told {streamed[answer.message_id]!r} of {answer}")
         return found
 
     def _streamed(self) -> dict[str, str]:
@@ -257,7 +268,7 @@ class Readers:
         """How many they are."""
         return len(self.sockets) + (self.stream is not None)
 
-    def judged(self, *, last_seq: int, log: Sequence[Frame], answers: dict[str, str]) -> Iterable[str]:
+    def judged(self, *, last_seq: int, log: Sequence[Frame], answers: Sequence[Answer]) -> Iterable[str]:
         """What is wrong with what they know."""
         for reader in self.sockets.values():
             yield from reader.judged(last_seq=last_seq, log=log, answers=answers)

@@ -10,7 +10,6 @@ from uuid import UUID
 
 from websockets.asyncio.client import connect
 
-from shared.domain import TERMINAL
 from tests.e2e.following import command
 from tests.faults.injections import Round, shorten
 from tests.faults.journey import Journey
@@ -18,6 +17,7 @@ from tests.faults.stand import Stand, kill
 from tests.faults.verdict import log_problems, message_problems, open_calls, script
 from tests.thread_logs import events_key
 
+_ENDED = {"success", "error", "timeout"}
 # A request that waits for what the run at its point holds is on its way then.
 _ON_ITS_WAY_S = 0.5
 
@@ -27,26 +27,26 @@ class Stopped(Journey):
 
     action: ClassVar[str] = "interrupt"
     code: ClassVar[str] = "stop"
-    ended_before: bool = False
+    accepted: bool = False
 
     async def wish(self) -> None:
         """Have it stopped."""
         row = await self.eventually(self.row, bool, "recorded")
-        self.ended_before = row["status"] in TERMINAL
         path = f"/threads/{self.thread_id}/runs/{row['agent_run_id']}/cancel?action={self.action}"
         stopping = asyncio.create_task(self.asked("POST", path))
         await asyncio.sleep(_ON_ITS_WAY_S)
         self.release()
         answer = await stopping
-        self.proof = f"{'too late' if self.ended_before else 'accepted'}: it was {answer['status']}"
+        # Of a run that has ended the answer says how.
+        self.accepted = answer["status"] not in _ENDED
+        self.proof = f"{'accepted' if self.accepted else 'too late'}: it was {answer['status']}"
 
     async def judge(self, row: dict[str, Any]) -> None:
         """It ended as was accepted; its calls are answered; nothing of it is done later."""
-        accepted = not self.ended_before
-        if accepted and (row["status"] != "stopped" or self.code not in row["error"]):
+        if self.accepted and (row["status"] != "stopped" or self.code not in row["error"]):
             self.problems.append(f"lost: {self.action} was accepted, it ended {row['status']}: {row['error']}")
         messages = await self.messages()
-        if accepted and self.action == "rollback" and messages:
+        if self.accepted and self.action == "rollback" and messages:
             self.problems.append(f"lost: rolled back, it shows {[message['type'] for message in messages]}")
         await self.goes_on()
         self.problems += open_calls(await self.messages())
