@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Any, Literal
 from uuid import UUID
 
@@ -223,34 +222,40 @@ class FaultyTransaction:
         self._transaction = transaction
         self._connection = connection
 
-    async def __aenter__(self) -> None:
+    async def start(self) -> None:
+        """As asyncpg's."""
         attempt = current()
         if attempt is not None:
             await attempt.point("begin", self._connection)
             attempt.transactions += 1
         try:
-            await self._transaction.__aenter__()
+            await self._transaction.start()
         except BaseException:
             if attempt is not None:
                 attempt.transactions -= 1
             raise
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def commit(self) -> None:
+        """As asyncpg's."""
         attempt = current()
         if attempt is None:
-            await self._transaction.__aexit__(kind, error, trace)
+            await self._transaction.commit()
             return
         try:
-            if error is None:
-                try:
-                    await attempt.point("commit", self._connection)
-                except BaseException as fault:
-                    await self._transaction.__aexit__(type(fault), fault, fault.__traceback__)
-                    raise
-            await self._transaction.__aexit__(kind, error, trace)
+            try:
+                await attempt.point("commit", self._connection)
+            except BaseException:
+                await self._transaction.rollback()
+                raise
+            await self._transaction.commit()
         finally:
             attempt.transactions -= 1
-        if error is None:
-            await attempt.point("committed", self._connection)
+        await attempt.point("committed", self._connection)
+
+    async def rollback(self) -> None:
+        """As asyncpg's."""
+        try:
+            await self._transaction.rollback()
+        finally:
+            if (attempt := current()) is not None:
+                attempt.transactions -= 1
