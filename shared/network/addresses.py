@@ -3,9 +3,15 @@
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 
 from shared.errors import SunaError
+
+LONGEST_LOOKUP_S = 5.0
+# Above what the tools of one account's runs ask for at once. The loop's own threads are for work whose length is ours.
+_LOOKUPS = 64
 
 type Address = IPv4Address | IPv6Address
 type Resolver = Callable[[str, int], Awaitable[list[Address]]]
@@ -56,12 +62,20 @@ def require_public(host: str, addresses: list[Address]) -> None:
             )
 
 
+@cache
+def _lookups() -> ThreadPoolExecutor:
+    """Threads for the names that tenants choose: a lookup cannot be ended, and their name servers may never answer."""
+    return ThreadPoolExecutor(_LOOKUPS, thread_name_prefix="lookup")
+
+
 async def resolve(host: str, port: int) -> list[Address]:
     """The addresses of ``host`` in the system's order, each once; a literal address is its own.
 
     Raises:
-        OSError: the name does not resolve.
+        OSError: the name does not resolve, or not within ``LONGEST_LOOKUP_S``.
     """
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    look_up = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+    async with asyncio.timeout(LONGEST_LOOKUP_S):
+        found = await asyncio.get_running_loop().run_in_executor(_lookups(), look_up)
     # A zone ("%eth0") belongs to link-local addresses only, which are refused.
     return list(dict.fromkeys(ip_address(str(entry[4][0]).partition("%")[0]) for entry in found))

@@ -37,6 +37,7 @@ from tests.faults.wishes import (
     Deadly,
     Deleted,
     RolledBack,
+    Silenced,
     Stopped,
     TailLost,
     kill_approved,
@@ -49,7 +50,7 @@ _HOLDING = ["stream", "called", "tool note", "finished", "tool charge", "end", "
 _RUNNER = ["claim", *_HOLDING]
 _COMMITTING = ["claim", "stream", "called", "tool note", "finished", "tool charge", "end"]
 _WISHED = ["dispatch", *_RUNNER]
-_APPROVED = ["dispatch", "dispatched", "claim", "tool charge", "finished", "end", "ended"]
+_APPROVED = ["claim", "tool charge", "finished", "end", "ended"]
 _ANYWHERE = ["dispatch", *_RUNNER, "summary_ask"]
 # In the middle of a run, where a kind is done there at all.
 _MIDDLE = ("tool charge", "summary_told", "dispatch", "end", "called", "tool note")
@@ -114,7 +115,13 @@ KINDS = [
     Kind(name="lost reply", queue=_HOLDING, workflow=_HOLDING, hit=lose_reply, prove=reply_was_lost),
     Kind(name="lost COMMIT", queue=_COMMITTING, workflow=_COMMITTING, hit=lose_commit, prove=reply_was_lost),
     Kind(name="holder cut off", queue=_RUNNER, workflow=_RUNNER, hit=cut_off_holder),
-    Kind(name="90 s of silence", queue=[], workflow=["claim", "stream", "tool note", "end"], hit=go_silent),
+    Kind(
+        name="90 s of silence",
+        queue=[],
+        workflow=["claim", "stream", "tool note", "end"],
+        hit=go_silent,
+        journey=Silenced,
+    ),
     Kind(name="lost tail", queue=["end", "ended"], workflow=["end", "ended"], hit=lose_tail, journey=TailLost),
     Kind(name="stop", queue=_WISHED, workflow=_WISHED, hit=wish, journey=Stopped),
     Kind(name="rollback", queue=_WISHED, workflow=_WISHED, hit=wish, journey=RolledBack),

@@ -182,6 +182,12 @@ class Deadly(Journey):
         self.proof = f"{len(deaths)} processes died of it"
 
 
+class Silenced(Journey):
+    """A run whose database is silent for a while: it is looked after less and less often, the longer that lasts."""
+
+    patience_s = 400.0
+
+
 class TailLost(Journey):
     """A run of whose log Redis loses the last events, when it has been settled."""
 

@@ -1,12 +1,17 @@
 """Which addresses tools may connect to."""
 
+import asyncio
 import re
+import socket
+import threading
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.network import addresses
 from shared.network.addresses import RefusedAddressError, is_public, require_public, resolve
 
 PRIVATE = re.findall(
@@ -74,6 +79,35 @@ def test_no_address_of_a_local_network_is_public(network: str, data: st.DataObje
 
 @pytest.mark.parametrize("written", ["127.0.0.1", "0x7f.1", "2130706433", "0177.0.0.1", "127.1", "localhost", "::1"])
 async def test_however_it_is_written_the_local_host_is_found_out(written: str) -> None:
-    addresses = await resolve(written, 80)
-    assert addresses
-    assert all(address.is_loopback for address in addresses)
+    found = await resolve(written, 80)
+    assert found
+    assert all(address.is_loopback for address in found)
+
+
+async def test_name_servers_that_never_answer_hold_up_nothing_but_their_own_lookups(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked, answered = threading.Semaphore(0), threading.Event()
+    real = socket.getaddrinfo
+
+    def slow(host: str, *args: Any, **kwargs: Any) -> Any:
+        if host == "slow.example":
+            asked.release()
+            answered.wait(60)
+            raise OSError(host)
+        return real(host, *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    monkeypatch.setattr(addresses, "LONGEST_LOOKUP_S", 1.0)
+    try:
+        # GIVEN more lookups than the loop has threads
+        waiting = [asyncio.create_task(resolve("slow.example", 80)) for _ in range(40)]
+        for _ in waiting:
+            assert await asyncio.to_thread(asked.acquire, timeout=30)
+        # THEN the loop's are free, and other names resolve
+        assert await resolve("localhost", 80)
+        # AND nobody waits for them without an end
+        ended = await asyncio.gather(*waiting, return_exceptions=True)
+        assert {type(error) for error in ended} == {TimeoutError}
+    finally:
+        answered.set()

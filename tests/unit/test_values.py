@@ -21,7 +21,7 @@ from functions.api.command_types import COMMANDS, Command
 from functions.api.commands import Caller, execute
 from functions.api.http.app import build_app
 from functions.api.http.identity import authenticates
-from functions.api.values import MOST_VALUES, require_few_values
+from functions.api.values import MOST_VALUES, is_form, require_few_values
 from functions.api.wire import InputMessage
 from shared.agent_config import AgentConfig, RunOptions
 from shared.errors import InvalidRequestError
@@ -51,6 +51,19 @@ def test_strings_hold_no_values(value: Any) -> None:
 
     counted = values._count(values._STRING.sub(b"", json.dumps(value).encode()))
     assert _values(value) - 1 <= counted <= 2 * _values(value)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"])
+@given(st.dictionaries(st.text(), st.lists(st.integers())))
+def test_what_is_not_utf_8_is_refused_since_a_parser_would_guess(encoding: str, value: Any) -> None:
+    body = json.dumps(value, ensure_ascii=False).encode(encoding, errors="surrogatepass")
+    with pytest.raises(InvalidRequestError, match="UTF-8"):
+        require_few_values(body)
+
+
+@pytest.mark.parametrize("content_type", ["Multipart/Form-Data; boundary=x", "Application/X-WWW-Form-Urlencoded"])
+def test_a_form_is_one_however_its_type_is_written(content_type: str) -> None:
+    assert is_form(content_type)
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,12 @@ from starlette.datastructures import UploadFile
 
 from functions.api.http.identity import Caller
 from functions.api.idempotency import Answer, NewOnce, without_key
+from functions.api.values import is_form
 from shared.database.idempotency import Once
 from shared.domain import Json
 from shared.errors import InvalidRequestError
 
 LONGEST_KEY = 255
-_FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
 
 
 async def _idempotency(
@@ -45,7 +45,7 @@ async def _canonical(request: Request) -> bytes:
 
     What is no JSON stays as it is: its route refuses it.
     """
-    if request.headers.get("content-type", "").startswith(_FORMS):
+    if is_form(request.headers.get("content-type", "")):
         form = await request.form()
         fields = [
             (name, value if isinstance(value, str) else await _digest(value)) for name, value in form.multi_items()

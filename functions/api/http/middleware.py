@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from functions.api.errors import appearance
 from functions.api.request_log import path_of, request_fields
-from functions.api.values import require_few_values
+from functions.api.values import is_form, is_urlencoded, require_few_values
 from functions.api.wire import ErrorBody
 from shared.errors import BodyTooLargeError, InvalidRequestError, SunaError
 from shared.telemetry import bound, logger
@@ -106,11 +106,11 @@ def _check(scope: Scope, body: bytes) -> None:
     """Refuse a body that is too much before anybody reads it."""
     if len(body) > LARGEST_BODY_BYTES:
         raise BodyTooLargeError
-    content_type = next((value for name, value in scope["headers"] if name == b"content-type"), b"").lower()
-    if content_type.startswith(b"application/x-www-form-urlencoded"):
+    content_type = next((value for name, value in scope["headers"] if name == b"content-type"), b"").decode("latin-1")
+    if is_urlencoded(content_type):
         if body.count(b"&") + body.count(b";") > _MOST_FORM_FIELDS:
             raise InvalidRequestError(f"a form has at most {_MOST_FORM_FIELDS:,} fields")
-    elif not content_type.startswith(b"multipart/form-data"):
+    elif not is_form(content_type):
         # Starlette counts the parts of such a form; its files are any bytes.
         require_few_values(body)
 

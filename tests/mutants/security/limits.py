@@ -4,6 +4,20 @@ from tests.mutants import Mutant
 
 MUTANTS: tuple[Mutant, ...] = (
     Mutant(
+        "a body may be in an encoding that its guard does not read",
+        "functions/api/values.py",
+        '    if b"\\0" in body:\n',
+        "    if not body:\n",
+        "tests/unit/test_values.py::test_what_is_not_utf_8_is_refused_since_a_parser_would_guess",
+    ),
+    Mutant(
+        "name servers of tenants hold the threads of the loop",
+        "shared/network/addresses.py",
+        "run_in_executor(_lookups(), look_up)",
+        "run_in_executor(None, look_up)",
+        "tests/unit/test_addresses.py::test_name_servers_that_never_answer_hold_up_nothing_but_their_own_lookups",
+    ),
+    Mutant(
         "waits: no place is taken",
         "functions/api/limits/waits.py",
         "        place = await waits.take(taken, account_id=account_id, for_s=longest_s + _MARGIN_S)\n",

@@ -75,9 +75,9 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "a deleted account gets another day",
-        "shared/migrations/0018_spending.sql",
-        "    IF FOUND OR OLD.plan_id <> 'default' THEN",
-        "    IF OLD.plan_id <> 'default' THEN",
+        "shared/migrations/0022_large_accounts.sql",
+        "    IF used.tokens <> 0 OR used.cost_usd <> 0 THEN",
+        "    IF false THEN",
         "tests/integration/test_deletion.py::test_to_delete_an_account_gives_it_no_second_day",
     ),
     Mutant(
