@@ -27,6 +27,7 @@ api_keys.get key account
 assistants.insert new account {}
 assistants.insert_version assistant 3 'a - {}
 assistants.get assistant account -
+assistants.page account [assistant] [1] 3000000 f
 assistants.search account {} - 10 0
 assistants.search_sorted account {} - 10 0 'name t
 assistants.count account {} -
@@ -99,7 +100,7 @@ messages.list deep account 20 0 1000000
 plans.usage account deep
 plans.request_rate account
 plans.answer_tool_calls account
-plans.models account
+plans.allowed account
 plans.file_limits account
 plans.connection_limits account
 run_ends.get deep_done_run account
@@ -108,7 +109,7 @@ runs.number_thread waiting 99 'agent
 runs.unfinished_of_account account - - ['queued,'running] 100
 runs.delete deep_done_run deep account
 runs.get deep_done_run account deep
-runs.list deep account - 10 0
+runs.list deep account - 10 0 3000000
 runs.newest deep account
 runs.lock_thread_of deep_last_run account
 runs.claim waiting_last_run 'queue 30 - 1000 new
@@ -151,6 +152,7 @@ threads.create new account {} f
 threads.get deep account
 threads.owner deep account
 threads.log deep account
+threads.page account [deep] 3000000
 threads.search account {} - 20 0
 threads.search_by_status account {} - 20 0 statuses
 threads.search_sorted account {} - 20 0 - 'updated_at t

@@ -91,14 +91,6 @@ async def test_after_a_day_a_key_is_new(database: Database, ask: Asking) -> None
     assert await database.count("idempotency_keys") == 1
 
 
-async def test_old_keys_are_forgotten(database: Database, ask: Asking) -> None:
-    for key in ("a", "b"):
-        await ask(ask.once(key))
-    await database.connection.execute("UPDATE idempotency_keys SET created_at = created_at - interval '25 hours'")
-    await ask(ask.once("c"))
-    assert await database.count("idempotency_keys") == 1
-
-
 @pytest.mark.parametrize("fail", [True, False], ids=["rolled back", "committed"])
 async def test_whoever_comes_second_waits_for_the_first(database: Database, ask: Asking, fail: bool) -> None:
     once, begun, go_on = ask.once(), asyncio.Event(), asyncio.Event()
