@@ -52,8 +52,8 @@ def _up(command: str, last: str, *arguments: str, own_folder: bool = False) -> C
     return Call(("suna_localstack.up", command, *arguments), last=last, local=True, own_folder=own_folder)
 
 
-def _faults(module: str, name: str, *arguments: str) -> Call:
-    survived = rf"{name}: ([1-9]\d*) injected, \1 survived, 0 lost, 0 duplicated"
+def _faults(module: str, name: str, *arguments: str, more: str = "") -> Call:
+    survived = rf"{name}: ([1-9]\d*) injected, \1 survived, 0 lost, 0 duplicated{more}"
     return Call((module, *arguments), last=survived)
 
 
@@ -62,6 +62,7 @@ def _counted(name: str, *files: str) -> Call:
     return Call(counted, last=rf"{name}: [1-9]\d* checks, 0 failed")
 
 
+_CLIENTS = r", [1-9]\d* clients"
 _TOKEN = r"  token +[\w-]+(\.[\w-]+){2}"
 
 TRIED: dict[str, Call | Step | Elsewhere] = {
@@ -112,8 +113,8 @@ TRIED: dict[str, Call | Step | Elsewhere] = {
     "fresh-machine": Elsewhere("scripts/fresh-machine.sh::debootstrap", "it needs root, and a Debian of its own"),
     "cost": Call(("infra.cost", "small"), keys=frozenset({"as_of", "idle_usd_month"})),
     # At the end: they leave the functions to start anew.
-    "faults": _faults("tests.faults", "faults"),
-    "faults-once": _faults("tests.faults", "faults", "--once"),
+    "faults": _faults("tests.faults", "faults", more=_CLIENTS),
+    "faults-once": _faults("tests.faults", "faults", "--once", more=_CLIENTS),
     "burst": _faults("tests.faults.burst", "burst"),
     "abuse": Call(("tests.abuse",), last=r"abuse: ([1-9]\d*) counted, 0 got through"),
 }

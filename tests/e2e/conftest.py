@@ -139,6 +139,9 @@ def started(local_dir: Path, **environment: str) -> Generator[RunningStack]:
     if not SMALLEST:
         # One that a killed run of the tests has left has another's settings, and another's database.
         up("down", local_dir=local_dir)
+    elif (local_dir / "stack.json").exists():
+        # It is not given other settings than those that its owner wants.
+        environment = {}
     begun = up("up", local_dir=local_dir, **environment)
     assert begun.returncode == 0, begun.stdout + begun.stderr
     is_anothers = SMALLEST and "running already" in begun.stdout

@@ -385,13 +385,14 @@ async def test_what_a_run_cannot_do_is_said(sdk: LangGraphClient) -> None:
     thread_id = await _thread(sdk)
     unsupported_fields: list[Json] = [
         {"interrupt_before": ["agent"]},
-        {"checkpoint_id": str(uuid4())},
         {"context": {"a": 1}},
     ]
     for unsupported in unsupported_fields:
         with pytest.raises(InternalServerError) as refused:
             await sdk.runs.create(thread_id, AGENT, input=said("x"), **unsupported)
         assert refused.value.code == "not_supported"
+    with pytest.raises(ConflictError, match="threads do not branch"):
+        await sdk.runs.create(thread_id, AGENT, input=said("x"), checkpoint_id=str(uuid4()))
     with pytest.raises(InternalServerError, match="stream_mode 'debug'"):
         await _taken(sdk.runs.stream(thread_id, AGENT, input=said("x"), stream_mode="debug"))
     assert await sdk.runs.list(thread_id) == []
