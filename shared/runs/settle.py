@@ -24,6 +24,7 @@ _SQL = queries("runs")
 # Beyond the end of the lease that was seen, so that the claim finds it ended.
 _MARGIN_S = 1.0
 _LONGEST_WAIT_S = 300.0
+_LONGEST_UNSETTLED_S = 60.0
 # The HTTP function's time limit: what records a run ends with it.
 _LONGEST_RECORDING_S = 30.0
 
@@ -123,7 +124,8 @@ async def look_after(message: RunMessage, *, age_s: float) -> Done | LookAgain:
             await wake.sender(thread_id=thread_id, account_id=account_id)
         if settled:
             return Done()
-        return LookAgain(_backoff_s(row["since_end_s"]))
+        # Somebody may be waiting for its end, however long ago that was: an outage lasts, and is over.
+        return LookAgain(min(_backoff_s(row["since_end_s"]), _LONGEST_UNSETTLED_S))
     if row["status"] == "queued":
         return await _look_after_queued(message, row["due_in_s"], row["blocked"], row["since_dispatch_s"] or 0.0)
     return await _look_after_running(message, row)

@@ -5,7 +5,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from shared import events
 from shared.aws.queue import RunMessage
+from shared.database import facts, transaction
 from shared.runs import transitions
 from shared.runs.patience import patience_s
 from shared.runs.settle import Done, LookAgain, look_after, settle
@@ -102,6 +104,19 @@ async def test_an_end_that_nobody_settled_is_settled(
     # It is over: the next look does nothing.
     assert await watch.look(ended) == Done()
     assert await _dispatched(queues) == NOTHING
+
+
+async def test_an_end_that_cannot_be_settled_yet_is_looked_at_within_a_minute(
+    database: Database, queues: Queues, thread_id: UUID, watch: Watch
+) -> None:
+    # GIVEN an end of long ago that is not in the log, which somebody else holds
+    ended = await database.new_run(thread_id, status="'failed'", ended_at="clock_timestamp() - interval '10 minutes'")
+    async with transaction() as taken:
+        await facts.add(taken, thread_id=thread_id, facts=[events.terminal(ended, "failed", None)])
+    await database.new_run(
+        thread_id, status="'running'", attempt="1", lease_expires_at="clock_timestamp() + interval '30 s'"
+    )
+    assert _after_s(await watch.look(ended)) <= 60
 
 
 @pytest.mark.parametrize(("age_s", "over"), [(0.0, False), (299.0, False), (301.0, True)])
