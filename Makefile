@@ -136,7 +136,7 @@ faketime:
 faults: faketime setup $(NODE_STAMP) ## Every kind of fault at every point of a run, in a stack of its own
 	@exec $(DEV) -m tests.faults
 
-faults-once: faketime setup $(NODE_STAMP) ## ... each kind once, on both paths, in the middle of a run
+faults-once: faketime setup $(NODE_STAMP) ## ... each kind once, on both paths, but for what takes minutes
 	@exec $(DEV) -m tests.faults --once
 
 burst: faketime setup $(NODE_STAMP) ## A thousand runs while processes are killed at random, in a stack of its own

@@ -79,6 +79,8 @@ class Kind:
     at_once: int = 4
     kills_servers: bool = False
     restarts_functions: bool = False
+    # Then it is played with all the others only.
+    takes_minutes: bool = False
 
     def cases(self) -> list[Case]:
         """Its cases."""
@@ -121,6 +123,7 @@ KINDS = [
         workflow=["claim", "stream", "tool note", "end"],
         hit=go_silent,
         journey=Silenced,
+        takes_minutes=True,
     ),
     Kind(name="lost tail", queue=["end", "ended"], workflow=["end", "ended"], hit=lose_tail, journey=TailLost),
     Kind(name="stop", queue=_WISHED, workflow=_WISHED, hit=wish, journey=Stopped),
