@@ -19,9 +19,9 @@ _OUTAGE_S = 90.0
 async def cut_off_holder(stand: Stand, round_: Round) -> None:
     """The process at the point goes on without PostgreSQL until somebody else has its run; its bytes come late then."""
     rows = [await journey.row() for journey in round_]
-    before = stand.line.held_back
+    before = stand.cable.held_back
     for journey in round_:
-        stand.line.cut_off(journey.pid)
+        stand.cable.cut_off(journey.pid)
     began = time.monotonic()
     for journey in round_:
         journey.release()
@@ -32,8 +32,8 @@ async def cut_off_holder(stand: Stand, round_: Round) -> None:
                 await attempt_rises(journey, row.get("attempt", 0), patience_s=left)
     finally:
         for journey in round_:
-            stand.line.heal(journey.pid)
-    held_back = stand.line.held_back - before
+            stand.cable.heal(journey.pid)
+    held_back = stand.cable.held_back - before
     assert held_back, "nobody missed PostgreSQL"
     for journey, row in zip(round_, rows, strict=True):
         attempt = (await journey.row()).get("attempt")

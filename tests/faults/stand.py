@@ -1,5 +1,6 @@
 """The deployed stack with points in its functions' code, and a control outside of it."""
 
+import json
 import os
 import shutil
 import signal
@@ -9,13 +10,14 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psutil
 from redis import Redis
 
+from tests.cable import Cable
 from tests.e2e.conftest import RunningStack, own_code
 from tests.faults.control import Control
-from tests.faults.line import Line, secret_with
 
 HERE = Path(__file__).parent
 
@@ -36,7 +38,6 @@ _FAKETIME = [
     Path("/usr/lib/faketime/libfaketime.so.1"),
 ]
 
-
 _MOST_RESTARTS = 4
 _RESTARTS_WITHIN_S = 62.0
 
@@ -48,7 +49,7 @@ class Stand:
     stack: RunningStack
     control: Control
     folder: Path
-    line: Line
+    cable: Cable
     killed_at: list[float] = field(default_factory=list[float])
 
     @property
@@ -101,13 +102,12 @@ class Stand:
         client.get_waiter("function_updated_v2").wait(FunctionName=name, WaiterConfig={"Delay": 0.1})
         return before
 
-    def own_line(self, function: str) -> str:
-        """The ARN of a secret by which the function reaches PostgreSQL over the line."""
+    def own_cable(self, function: str) -> str:
+        """The ARN of a secret by which the function reaches PostgreSQL over the cable."""
         secrets = self.stack.aws("secretsmanager")
         there = secrets.get_secret_value(SecretId=self.environment(function, {})["DATABASE_SECRET_ARN"])["SecretString"]
-        return secrets.create_secret(Name=f"line-{time.time_ns()}", SecretString=secret_with(self.line.port, there))[
-            "ARN"
-        ]
+        over = json.dumps(json.loads(there) | {"host": "127.0.0.1", "port": self.cable.port})
+        return secrets.create_secret(Name=f"cable-{time.time_ns()}", SecretString=over)["ARN"]
 
     @contextmanager
     def clock(self) -> Generator[Path]:
@@ -139,9 +139,10 @@ def standing(stack: RunningStack, folder: Path) -> Generator[Stand]:
     with ExitStack() as opened:
         control = Control(aws_url=stack.fields["aws_endpoint_url"])
         opened.callback(control.close)
-        line = Line(stack.fields["database_url"])
-        opened.callback(line.close)
-        stand = Stand(stack, control, folder, line)
+        cable = Cable(urlsplit(stack.fields["database_url"]).port or 5432)
+        opened.callback(cable.cut)
+        cable.plug()
+        stand = Stand(stack, control, folder, cable)
         told: dict[str, str | None] = {
             "FAULTS_CONTROL": control.address,
             "AWS_ENDPOINT_URL_SQS": control.aws_url,
@@ -150,7 +151,7 @@ def standing(stack: RunningStack, folder: Path) -> Generator[Stand]:
         }
         for group, functions in GROUPS.items():
             for function in functions:
-                own = told | ({"DATABASE_SECRET_ARN": stand.own_line(function)} if group == "runner" else {})
+                own = told | ({"DATABASE_SECRET_ARN": stand.own_cable(function)} if group == "runner" else {})
                 before = stand.environment(function, own)
                 back: dict[str, str | None] = dict.fromkeys(told) | dict(before)
                 opened.callback(stand.environment, function, back)

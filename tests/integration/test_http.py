@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.integration.cable import Cable
+from tests.cable import Cable
 from tests.integration.conftest import StartFunction, store_secret
 from tests.integration.deployed import Answer, Deployed, HttpApi, token
 

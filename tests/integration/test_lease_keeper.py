@@ -17,7 +17,7 @@ from shared.domain import Claim
 from shared.runs import transitions
 from shared.runs.lease import Lease, LeaseKeeper
 from shared.settings import settings
-from tests.integration.cable import Cable
+from tests.cable import Cable
 from tests.integration.conftest import using
 from tests.integration.databases import Database
 from tests.integration.waiting import TIMEOUT_S, until

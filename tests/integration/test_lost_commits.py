@@ -11,7 +11,7 @@ from shared.errors import DatabaseUnavailableError, OutcomeUnknownError
 from shared.runs import transitions
 from shared.runs.settle import drain
 from shared.stream.session import executing
-from tests.integration.cable import Cable
+from tests.cable import Cable
 from tests.integration.conftest import using
 from tests.integration.databases import Database
 from tests.integration.watched_thread import WatchedThread

@@ -10,7 +10,7 @@ import pytest
 
 from shared.database import Connection, connection, pool, transaction
 from shared.database.pool import atomic, connect_arguments
-from tests.faults.line import Line
+from tests.cable import Cable
 from tests.integration import opened
 from tests.integration.databases import Database
 from tests.integration.waiting import until
@@ -86,12 +86,13 @@ async def test_who_is_cancelled_while_postgresql_is_silent_ends_and_as_cancelled
 ) -> None:
     # GIVEN somebody who waits for PostgreSQL, from which nothing comes any more
     arguments = await connect_arguments()
-    line = Line(f"postgresql://{arguments['host']}:{arguments['port']}")
+    cable = Cable(database.port)
+    cable.plug()
 
-    async def over_the_line() -> dict[str, Any]:
-        return arguments | {"host": "127.0.0.1", "port": line.port}
+    async def over_the_cable() -> dict[str, Any]:
+        return arguments | {"host": "127.0.0.1", "port": cable.port}
 
-    monkeypatch.setattr(pool, "connect_arguments", over_the_line)
+    monkeypatch.setattr(pool, "connect_arguments", over_the_cable)
     monkeypatch.setattr(pool, "CONNECT_TIMEOUT_S", 0.5)
     await pool.close_pool()
     began = asyncio.Event()
@@ -99,7 +100,7 @@ async def test_who_is_cancelled_while_postgresql_is_silent_ends_and_as_cancelled
     async def wait() -> None:
         async with opened_by() as taken:
             await taken.execute("SELECT 1")
-            line.cut_off(os.getpid())
+            cable.cut_off(os.getpid())
             began.set()
             if nested and opened_by is transaction:
                 await _nested(taken, "SELECT pg_sleep(60)")
@@ -108,7 +109,7 @@ async def test_who_is_cancelled_while_postgresql_is_silent_ends_and_as_cancelled
     try:
         waiting = asyncio.create_task(wait())
         await began.wait()
-        await until(lambda: line.held_back > 0)
+        await until(lambda: cable.held_back > 0)
         # WHEN it is cancelled, as a holder is whose lease is lost
         waiting.cancel()
         # THEN it ends, and nobody takes its end for an error that one tries again after
@@ -116,6 +117,6 @@ async def test_who_is_cancelled_while_postgresql_is_silent_ends_and_as_cancelled
             await asyncio.wait([waiting])
         assert waiting.cancelled()
     finally:
-        line.heal(os.getpid())
+        cable.heal(os.getpid())
         await pool.close_pool()
-        line.close()
+        cable.cut()

@@ -16,7 +16,7 @@ from functions.api.limits.limiter import PLAN_LIFE_S, STRIKES, UNKNOWN_PLAN, Rat
 from shared.errors import DatabaseUnavailableError, RateLimitedError
 from shared.migrate import migrate
 from shared.stream import redis_client, subscriptions
-from tests.integration.cable import Cable
+from tests.cable import Cable
 from tests.integration.conftest import StartFunction
 from tests.integration.databases import Database
 from tests.integration.deployed import Deployed, HttpApi, WebSocketApi, token

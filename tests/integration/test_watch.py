@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from shared.aws.queue import AccountMessage, RunMessage
-from tests.integration.cable import Cable
+from tests.cable import Cable
 from tests.integration.conftest import StartFunction, create_queues, store_secret
 from tests.integration.deployed import Deployed, aws_event
 from tests.integration.function_process import FunctionProcess
