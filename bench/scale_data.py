@@ -79,6 +79,7 @@ _COLUMNS = {
     "deleted_events": "agent_run_id thread_id first_seq last_seq",
     "deleted_accounts": "hash plan_id day tokens cost_usd",
     "sender_calls": "account_id thread_id",
+    "reader_calls": "account_id thread_id called_at",
     "summary_requests": "agent_run_id overflow",
 }
 
@@ -188,6 +189,7 @@ def _thread(rows: _Rows, made: Ids, account_id: str, *, runs: int, name: str | N
         made.values["file"] = file_id
     if rows.chance.random() < 0.01 or name:
         rows.add("sender_calls", account_id, thread_id)
+        rows.add("reader_calls", account_id, thread_id, rows.now)
     for number in range(1, runs + 1):
         status = "completed" if number < runs else last
         is_old = runs == RUNS_TO_DELETE and number <= _OLD // 2

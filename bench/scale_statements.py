@@ -16,6 +16,7 @@ accounts.delete_messages deep account 2000
 accounts.delete_api_keys 'account-1
 accounts.delete_assistants 'account-1
 accounts.delete_idempotency_keys 'account-1
+accounts.delete_reader_calls 'account-1
 accounts.delete_waits account
 accounts.delete 'nobody
 api_keys.create new account hash 'a ['read] now
@@ -136,13 +137,16 @@ runs.asked_of_holder deep_last_run 1
 runs.unfinished_of_thread deep account
 runs.hide_messages deep_done_run
 sender_calls.add deep account
+sender_calls.add_others deep account
 sender_calls.next account
 sender_calls.answered deep account now
+sender_calls.answered_others deep account now
 sweep.events 1000
 sweep.idempotency_keys 1000
 sweep.api_keys 1000
 sweep.usage_days 1000
 sweep.waits 1000
+sweep.reader_calls 1000
 sweep.drained_instances 1000
 sweep.deleted_accounts 1000
 sweep.days_of_deleted_accounts 1000

@@ -60,7 +60,9 @@ class Cable:
 
         class Forward(socketserver.BaseRequestHandler):
             def handle(self) -> None:
-                cable._forward(self.request)
+                # Whose end is gone already, or whose server is.
+                with suppress(OSError):
+                    cable._forward(self.request)
 
         self._server = _Server(("127.0.0.1", self.port), Forward)
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()

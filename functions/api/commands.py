@@ -216,7 +216,8 @@ async def _serve(caller: Caller, *, after: int = -1) -> None:
     if not position.held:
         if after >= position.reserved_seq:
             return
-        await wake.sender(thread_id=caller.thread_id, account_id=caller.thread_account_id)
+        is_others = caller.thread_account_id != caller.account_id
+        await wake.sender(thread_id=caller.thread_id, account_id=caller.account_id, is_others=is_others)
         return
     # Deferred: the client of Redis costs a cold start 150 ms, and the executor looks every two seconds anyway.
     from shared.stream import control  # noqa: PLC0415

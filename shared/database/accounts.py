@@ -55,8 +55,8 @@ async def delete(connection: Connection, *, account_id: str) -> bool:
 
     In the caller's transaction.
     """
-    for statement in ("delete_api_keys", "delete_assistants", "delete_idempotency_keys", "delete_waits"):
-        await connection.execute(_SQL[statement], account_id)
+    for what in ("api_keys", "assistants", "idempotency_keys", "waits", "reader_calls"):
+        await connection.execute(_SQL[f"delete_{what}"], account_id)
     try:
         async with atomic(connection):
             await connection.execute(_SQL["delete"], account_id)

@@ -22,6 +22,10 @@ from shared.telemetry import logger
 # How long an answer holds that a thread is public: whoever is served for longer has it asked again.
 PUBLIC_S = 4.0
 
+# What readers of other accounts may take of the time of whoever serves the thread's own. Who is slower is served by a
+# sender that has one of the places of the reader's account, so that nobody's own stream waits for strangers.
+READERS_S = 2.0
+
 # Connections that are closed at once. Of the rest whoever looks next closes some.
 _MOST_DISMISSED = 20
 
@@ -38,8 +42,9 @@ async def own_audience(log: ThreadLog, *, account_id: str) -> Sequence[Subscript
     return await _to_serve(found, log, account_id)
 
 
-async def other_audience(log: ThreadLog, *, account_id: str) -> Sequence[Subscription]:
-    """Those of other accounts to the account's thread, made while it was public: nothing if it is not.
+async def other_audience(log: ThreadLog, *, account_id: str, reader_id: str | None = None) -> Sequence[Subscription]:
+    """Those of other accounts to the account's thread, or of one of them, made while it was public: nothing if it is
+    not.
 
     Whether it still is counts each time, and from which event on.
     """
@@ -47,7 +52,7 @@ async def other_audience(log: ThreadLog, *, account_id: str) -> Sequence[Subscri
     public = await _public(log)
     if public is None or public.account_id != account_id or public.generation != log.generation:
         return []
-    found = await subscriptions.of_everybody(log.thread_id, account_id=account_id)
+    found = await subscriptions.of_everybody(log.thread_id, account_id=account_id, reader_id=reader_id)
     until = asked_at + PUBLIC_S
     serve = await _to_serve(found, log, account_id)
     return [replace(one, public_after=public.after_seq, public_until=until) for one in serve]

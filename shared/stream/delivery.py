@@ -12,7 +12,7 @@ from itertools import takewhile
 
 from shared.domain import LogHold, ThreadLog
 from shared.events import Logged
-from shared.stream.audience import other_audience, own_audience
+from shared.stream.audience import READERS_S, other_audience, own_audience
 from shared.stream.sender import Sender
 from shared.stream.subscriptions import Subscription
 from shared.telemetry import logger
@@ -50,7 +50,8 @@ class Delivery:
         self._have_looked()
 
     async def close(self, *, timeout_s: float) -> bool:
-        """Look for subscriptions once more, and wait until every one has everything, but not for longer than this.
+        """Look for subscriptions once more, and wait until every one has everything, but not for longer than this; for
+        readers of other accounts no longer than ``READERS_S``.
 
         Returns:
             Whether every one has; else another sender has to go on.
@@ -65,16 +66,14 @@ class Delivery:
                 read = await self._refresh()
         self._closing = True
         self._have_looked()
-        tasks = [task for _, task in self._senders.values()]
-        late: set[asyncio.Task[bool]] = set()
-        if tasks:
-            _, late = await asyncio.wait(tasks, timeout=timeout_s)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        own = [task for sender, task in self._senders.values() if not sender.is_others]
+        others = [task for sender, task in self._senders.values() if sender.is_others]
+        late = sum(
+            await asyncio.gather(_end(own, timeout_s=timeout_s), _end(others, timeout_s=min(timeout_s, READERS_S)))
+        )
         if late:
-            logger.warning("subscribers lag behind the end of the run", extra={"subscribers": len(late)})
-        return read and not late and all(_served(task) for task in tasks)
+            logger.warning("subscribers lag behind the end of the run", extra={"subscribers": late})
+        return read and not late and all(_served(task) for task in (*own, *others))
 
     async def newest_after(self, cursor: int) -> int | None:
         """The newest event's number, if there is one after ``cursor`` (``Source``)."""
@@ -134,6 +133,17 @@ class Delivery:
                 self._senders[subscription.connection_id] = (sender, asyncio.create_task(sender.run()))
             else:
                 known[0].change(subscription)
+
+
+async def _end(tasks: Sequence[asyncio.Task[bool]], *, timeout_s: float) -> int:
+    """Wait until they have ended, but not for longer than this; returns how many were ended by that."""
+    if not tasks:
+        return 0
+    _, late = await asyncio.wait(tasks, timeout=timeout_s)
+    for task in late:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    return len(late)
 
 
 def _served(task: asyncio.Task[bool]) -> bool:

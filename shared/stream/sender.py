@@ -71,6 +71,11 @@ class Sender:
         return self._subscription.connection_id
 
     @property
+    def reader_id(self) -> str:
+        """Whose connection that is."""
+        return self._subscription.reader_id or self._subscription.account_id
+
+    @property
     def is_others(self) -> bool:
         """Whether that is a reader of another account than the thread's."""
         return self._subscription.reader_id is not None

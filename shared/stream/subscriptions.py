@@ -361,10 +361,14 @@ async def of_account(thread_id: UUID, *, account_id: str) -> Sequence[Subscripti
     return await _among(_of_account(thread_id, account_id))
 
 
-async def of_everybody(thread_id: UUID, *, account_id: str) -> Sequence[Subscription]:
-    """What everybody else's watch of it, or have while it was public: whether they still may is not looked at here."""
+async def of_everybody(thread_id: UUID, *, account_id: str, reader_id: str | None = None) -> Sequence[Subscription]:
+    """What everybody else's watch of it, or have while it was public: whether they still may is not looked at here.
+
+    ``reader_id``: only this account's.
+    """
     # The thread may have been another account's when they came.
-    return [found for found in await _among(_of_everybody(thread_id)) if found.account_id == account_id]
+    found = await _among(_of_everybody(thread_id), reader_id=reader_id)
+    return [one for one in found if one.account_id == account_id]
 
 
 async def of_thread(thread_id: UUID, *, account_id: str) -> Sequence[Subscription]:
@@ -375,13 +379,19 @@ async def of_thread(thread_id: UUID, *, account_id: str) -> Sequence[Subscriptio
     return [*own, *others]
 
 
-async def _among(audience: str) -> list[Subscription]:
+async def _among(audience: str, *, reader_id: str | None = None) -> list[Subscription]:
     client = await dynamodb()
+    values: Item = {":audience": {"S": audience}}
+    options: dict[str, Any] = {}
+    if reader_id is not None:
+        values[":reader"] = {"S": reader_id}
+        options["FilterExpression"] = "reader_id = :reader"
     pages = client.get_paginator("query").paginate(
         TableName=stream_settings().subscriptions_table,
         KeyConditionExpression="thread_id = :audience",
-        ExpressionAttributeValues={":audience": {"S": audience}},
+        ExpressionAttributeValues=values,
         ConsistentRead=True,
+        **options,
     )
     return [of_item(item) async for page in pages for item in page["Items"]]
 

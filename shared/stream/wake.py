@@ -15,12 +15,15 @@ from shared.telemetry import ids, logger
 _MOST_CLOSED = 500
 
 
-async def sender(*, thread_id: UUID, account_id: str, function: str | None = None) -> None:
-    """Have the thread's subscribers served, soon. ``function``: the sender function's name, if the caller is it.
+async def sender(*, thread_id: UUID, account_id: str, is_others: bool = False, function: str | None = None) -> None:
+    """Have the thread's subscribers served, soon.
+
+    ``is_others``: the thread is another account's, a public one: only this account's are. ``function``: the sender
+    function's name, if the caller is it.
 
     That it cannot be woken is no error: what is not posted is posted by whoever serves the thread next.
     """
-    await _try({"thread_id": str(thread_id), "account_id": account_id}, function)
+    await _try({"thread_id": str(thread_id), "account_id": account_id, "is_others": is_others}, function)
 
 
 async def close(connection_ids: Sequence[str], *, last_frame: str | None = None) -> bool:

@@ -2,21 +2,25 @@
 
 import asyncio
 import json
-from contextlib import AsyncExitStack
+import socket
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.abuse import Account, Attack, limited
 from tests.e2e.conftest import RunningStack
-from tests.e2e.following import next_frame, subscribed
+from tests.e2e.following import ALL_CHANNELS, next_frame, subscribed
 from tests.e2e.threads import cancelled, ended_run, new_thread, start_run, stored_messages
 from tests.mutants import Mutant
 from tests.mutants.security import MUTANTS
 
 _ALL = {mutant.name: mutant for mutant in MUTANTS}
+_LONG = " ".join(f"word{number}" for number in range(6000))
 _ENDLESS = "[[first 0]] [[endless rate 20]]"
 
 
@@ -33,6 +37,55 @@ async def hold_the_function(stack: RunningStack) -> bool:
         answers = await asyncio.gather(*waiting)
         await ended_run(http, run)
     return all(answer.status_code != 429 for answer in answers)
+
+
+@asynccontextmanager
+async def _deaf(account: Account, thread_id: str) -> AsyncGenerator[ClientConnection]:
+    """A connection that asks for everything again and again, and takes nothing of it."""
+    taking = socket.socket()
+    taking.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+    server = urlsplit(account.stack.base_url)
+    taking.connect((server.hostname, server.port))
+    taking.setblocking(False)
+    async with connect(
+        account.client.websocket_url(thread_id),
+        sock=taking,
+        additional_headers=account.client.headers,
+        max_queue=1,
+        compression=None,
+        ping_interval=None,
+        close_timeout=0,
+    ) as opened:
+        for number in range(12):
+            params = {"channels": [*ALL_CHANNELS, f"custom:{number}"], "since": 0}
+            await opened.send(json.dumps({"id": number, "method": "subscription.subscribe", "params": params}))
+            opened.transport.pause_reading()
+        try:
+            yield opened
+        finally:
+            opened.transport.abort()
+
+
+async def deafen_the_senders(stack: RunningStack) -> bool:
+    """Deaf readers of a public thread: whoever posts to them has no time for a private one of the same account."""
+    owner, stranger = await limited(stack, max_senders=1), Account(stack)
+    private = await owner.thread("something private")
+    async with owner.http() as http:
+        public = (await http.post("/threads", json={"is_public": True})).json()["thread_id"]
+        for _ in range(4):
+            await ended_run(http, await start_run(http, public, f"[[first 0]] [[rate 0]] [[say {_LONG}]]"))
+    async with AsyncExitStack() as opened:
+        for _ in range(2):
+            await opened.enter_async_context(_deaf(stranger, public))
+        # By then what the sockets hold is full, and whoever posts to them waits.
+        await asyncio.sleep(4)
+        async with subscribed(owner.client, private, since=0) as own:
+            try:
+                async with asyncio.timeout(15):
+                    await next_frame(own)
+            except TimeoutError:
+                return True
+    return False
 
 
 async def _creates(stack: RunningStack, path: str, body: dict[str, Any], limit: str) -> bool:
@@ -155,6 +208,14 @@ _MESSAGES = _without("websocket: messages are free")
 
 ATTACKS = (
     Attack("holding the function that everybody asks", hold_the_function, _without("waits: no place is taken")),
+    Attack(
+        "a private stream that waits for deaf strangers",
+        deafen_the_senders,
+        _without(
+            "sender: readers are served on the places of whose thread it is",
+            "sender: readers are served for as long as whose thread it is",
+        ),
+    ),
     Attack("more threads than the plan allows", make_threads, _without("holdings: threads are not counted")),
     Attack("more assistants than the plan allows", make_assistants, _without("holdings: assistants are not counted")),
     Attack("more keys than the plan allows", make_keys, _without("holdings: keys are not counted")),

@@ -14,6 +14,7 @@ from aiohttp import web
 class Gateway:
     """``sent``: the frames by connection, as they arrived; ``answers``: statuses in place of the next 200s.
 
+    ``deaf``: connections that take nothing, until they are named here no more and ``hears`` is set.
     ``gone``: connections that answer 410; ``closed``: those that were ended from here; a post waits while ``open`` is
     not set, which it no longer is once a connection has got ``closes_at`` frames.
     """
@@ -21,9 +22,11 @@ class Gateway:
     url: str = ""
     sent: dict[str, list[dict[str, Any]]] = field(default_factory=dict[str, list[dict[str, Any]]])
     answers: list[int] = field(default_factory=list[int])
+    deaf: set[str] = field(default_factory=set[str])
     gone: set[str] = field(default_factory=set[str])
     closed: list[str] = field(default_factory=list[str])
     open: asyncio.Event = field(default_factory=asyncio.Event)
+    hears: asyncio.Event = field(default_factory=asyncio.Event)
     closes_at: int | None = None
     posting: dict[str, int] = field(default_factory=dict[str, int])
     most_at_once: int = 0
@@ -40,6 +43,8 @@ class Gateway:
         try:
             body = await request.text()
             await self.open.wait()
+            while connection_id in self.deaf:
+                await self.hears.wait()
             if connection_id in self.gone:
                 return web.Response(status=410)
             if self.answers and (status := self.answers.pop(0)) != 200:

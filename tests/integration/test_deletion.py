@@ -93,6 +93,9 @@ class Account:
             "INSERT INTO sender_calls (account_id, thread_id) VALUES ($1, $2)", self.account_id, self.thread_ids[0]
         )
         await self.database.connection.execute(
+            "INSERT INTO reader_calls (account_id, thread_id) VALUES ($1, $2)", self.account_id, self.thread_ids[0]
+        )
+        await self.database.connection.execute(
             "INSERT INTO idempotency_keys (account_id, route, key, body_hash, status) VALUES ($1, 'POST', 'k', '', 1)",
             self.account_id,
         )

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from functions.api import deletions
-from functions.api.sender.main import Replay
+from functions.api.sender.serving import Replay
 from functions.api.watch import deletion
 from functions.api.watch.deletion import forget_deleted_logs, look_after_deleted_log
 from shared import events

@@ -12,7 +12,7 @@ from functions.api.auth import Principal
 from functions.api.http import messages as message_routes
 from functions.api.http import thread_states
 from functions.api.http import threads as thread_routes
-from functions.api.sender import main as sender_main
+from functions.api.sender import serving as sender_serving
 from functions.api.sender.main import _serve
 from shared import events
 from shared.database import messages, threads, transaction
@@ -38,7 +38,7 @@ def asked_often(monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer holds for half a second."""
     monkeypatch.setattr(audience, "PUBLIC_S", 0.5)
     monkeypatch.setattr(delivery, "REFRESH_S", 0.1)
-    monkeypatch.setattr(sender_main, "_ASK_AGAIN_S", 0.1)
+    monkeypatch.setattr(sender_serving, "_ASK_AGAIN_S", 0.1)
 
 
 async def _make_private(thread_id: UUID) -> None:
@@ -70,6 +70,10 @@ async def _reader(thread_id: UUID) -> str:
     return record.connection_id
 
 
+async def _serve_reader(thread_id: UUID) -> None:
+    await _serve(thread_id, account_id="a reader", is_others=True, limit_s=60, function="the-sender")
+
+
 async def test_who_reads_slowly_gets_no_state_from_afterwards(database: Database, posts: Gateway) -> None:
     thread_id = await database.new_thread(OWNER)
     await _publish(thread_id)
@@ -81,7 +85,7 @@ async def test_who_reads_slowly_gets_no_state_from_afterwards(database: Database
     reader = await _reader(thread_id)
     # GIVEN a reader that has taken two events, and then nothing
     posts.closes_at = 2
-    serving = asyncio.create_task(_serve(thread_id, account_id=OWNER, limit_s=60, function="the-sender"))
+    serving = asyncio.create_task(_serve_reader(thread_id))
     await until(lambda: len(posts.sent.get(reader, [])) == 2)
     # WHEN the thread is made private
     await _make_private(thread_id)
@@ -101,13 +105,13 @@ async def test_who_cannot_be_asked_for_is_not_served_on_and_why_is_told(
     await _ended(claim, last_seq=3)
     reader = await _reader(thread_id)
     posts.closes_at = 1
-    serving = asyncio.create_task(_serve(thread_id, account_id=OWNER, limit_s=60, function="the-sender"))
+    serving = asyncio.create_task(_serve_reader(thread_id))
     await until(lambda: posts.sent.get(reader))
 
     async def broken(*_: Any, **__: Any) -> Any:
         raise RuntimeError
 
-    monkeypatch.setattr(sender_main, "other_audience", broken)
+    monkeypatch.setattr(audience, "_public", broken)
     with pytest.raises(RuntimeError):
         await asyncio.wait_for(serving, timeout=20)
     posts.open.set()
@@ -120,7 +124,7 @@ async def test_what_is_logged_after_it_was_asked_is_not_for_others(
     await _publish(thread_id)
     await _ended(await _claimed(database, thread_id), last_seq=0)
     reader, own = await _reader(thread_id), await watching(thread_id, account_id=OWNER)
-    real, looked = sender_main._last_logged, 0
+    real, looked = sender_serving._last_logged, 0
 
     async def last_logged(thread_log: ThreadLog) -> int:
         nonlocal looked
@@ -130,7 +134,7 @@ async def test_what_is_logged_after_it_was_asked_is_not_for_others(
             await appended(await _claimed(database, thread_id), 2, 4)
         return await real(thread_log)
 
-    monkeypatch.setattr(sender_main, "_last_logged", last_logged)
+    monkeypatch.setattr(sender_serving, "_last_logged", last_logged)
     await _serve(thread_id, account_id=OWNER, limit_s=10, function="the-sender")
     assert 4 in posts.seqs(own)
     assert not {2, 3, 4} & set(posts.seqs(reader))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from functions.api.sender.main import Replay
+from functions.api.sender.serving import Replay
 from shared.events import Logged
 from shared.stream import log, subscriptions
 from shared.stream.filters import Filter

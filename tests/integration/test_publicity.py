@@ -7,7 +7,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from functions.api.sender.main import Replay, _serve
+from functions.api.sender.main import _serve
+from functions.api.sender.serving import Replay
 from shared import events
 from shared.database import facts, runs, threads, transaction
 from shared.domain import Claim

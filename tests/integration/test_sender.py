@@ -10,7 +10,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from functions.api.sender.main import Replay, _serve
+from functions.api.sender.main import _serve
+from functions.api.sender.serving import Replay
 from shared import events
 from shared.domain import LogHold, ThreadLog
 from shared.errors import SubscriptionsUnavailableError
@@ -184,7 +185,9 @@ async def test_a_subscriber_whose_lease_is_lost_is_left_to_the_next_sender(
     monkeypatch.setattr(sender_lease, "keep", keep)
     called: list[UUID] = []
 
-    async def wake_sender(*, thread_id: UUID, account_id: str, function: str | None = None) -> None:
+    async def wake_sender(
+        *, thread_id: UUID, account_id: str, is_others: bool = False, function: str | None = None
+    ) -> None:
         called.append(thread_id)
 
     monkeypatch.setattr(wake, "sender", wake_sender)
@@ -372,7 +375,9 @@ async def test_a_replay_that_outlives_the_functions_time_is_handed_to_a_fresh_in
     # GIVEN a client that takes nothing for longer than the function has
     woken: list[tuple[UUID, str | None]] = []
 
-    async def wake_sender(*, thread_id: UUID, account_id: str, function: str | None = None) -> None:
+    async def wake_sender(
+        *, thread_id: UUID, account_id: str, is_others: bool = False, function: str | None = None
+    ) -> None:
         assert account_id == ACCOUNT
         woken.append((thread_id, function))
 

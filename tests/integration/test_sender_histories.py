@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from functions.api.sender.main import Replay
+from functions.api.sender.serving import Replay
 from shared import events
 from shared.domain import LogHold
 from shared.events import Logged

@@ -67,7 +67,9 @@ async def test_a_call_that_is_made_as_the_last_one_is_looked_for_is_not_lost(
     del posts
     woken: list[UUID] = []
 
-    async def wake_sender(*, thread_id: UUID, account_id: str, function: str | None = None) -> None:
+    async def wake_sender(
+        *, thread_id: UUID, account_id: str, is_others: bool = False, function: str | None = None
+    ) -> None:
         del account_id, function
         woken.append(thread_id)
 

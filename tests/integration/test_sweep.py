@@ -79,6 +79,15 @@ async def _wait(database: Database, account_id: str, *, over_for: str) -> None:
     )
 
 
+async def _reader_call(database: Database, account_id: str, *, age: str) -> None:
+    await database.connection.execute(
+        "INSERT INTO reader_calls VALUES ($1, $2, now() - $3::text::interval)",
+        account_id,
+        await database.new_thread("the owner"),
+        age,
+    )
+
+
 async def _drained(database: Database, account_id: str, *, over_for: str) -> None:
     await database.connection.execute(
         "INSERT INTO drained_instances VALUES (gen_random_uuid(), now() - $1::text::interval)", over_for
@@ -124,6 +133,7 @@ KINDS: dict[str, tuple[str, Make, list[dict[str, Any]], list[dict[str, Any]]]] =
     ),
     "usage_days": ("account_usage", _day, [{"days": 401}], [{"days": 400}, {"days": 0}]),
     "waits": ("waits", _wait, [{"over_for": "61 min"}], [{"over_for": "59 min"}, {"over_for": "-1 min"}]),
+    "reader_calls": ("reader_calls", _reader_call, [{"age": "121 min"}], [{"age": "119 min"}]),
     "drained_instances": ("drained_instances", _drained, [{"over_for": "1 s"}], [{"over_for": "-1 min"}]),
     "deleted_accounts": (
         "deleted_accounts",

@@ -73,9 +73,11 @@ class WatchedThread:
             self.served += 1
             await self.serve()
 
-    async def wake(self, *, thread_id: UUID, account_id: str, function: str | None = None) -> None:
+    async def wake(
+        self, *, thread_id: UUID, account_id: str, is_others: bool = False, function: str | None = None
+    ) -> None:
         """As ``wake.sender``."""
-        assert (thread_id, account_id, function) == (self.thread_id, self.account_id, None)
+        assert (thread_id, account_id, is_others, function) == (self.thread_id, self.account_id, False, None)
         self.woken += 1
         if self.serve_when_woken:
             await self.serve_as_woken()

@@ -107,8 +107,8 @@ async def test_the_sender_is_woken_by_a_subscription_if_there_may_be_something_t
         assert generation == (None if position is None else position.log.generation)
         added.append(since)
 
-    async def wake_sender(*, thread_id: UUID, account_id: str) -> None:
-        assert account_id == "account"
+    async def wake_sender(*, thread_id: UUID, account_id: str, is_others: bool) -> None:
+        assert (account_id, is_others) == ("account", False)
         # Whoever is woken reads what was written before.
         assert added == [since]
         served.append(thread_id)

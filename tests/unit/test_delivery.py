@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from functions.api.sender.main import Replay
+from functions.api.sender.serving import Replay
 from shared.errors import SubscriptionsUnavailableError
 from shared.stream import connections, sender, sender_lease, subscriptions
 from shared.stream.connections import ThrottledError

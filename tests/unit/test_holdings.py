@@ -21,6 +21,7 @@ BOUNDS = {
     "files": "max_thread_files, max_files, max_stored_bytes",
     "idempotency_keys": "the rate, and a day",
     "messages": "max_thread_messages; the runs' budgets",
+    "reader_calls": "the rate, and two hours",
     "sender_calls": "max_threads",
     "thread_events": "the runs",
     "threads": "max_threads",

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from functions.api.sender.main import Replay
+from functions.api.sender.serving import Replay
 from shared.stream.delivery import Delivery
 from shared.stream.sender import Sender
 from tests.thread_logs import hold_of, log_named

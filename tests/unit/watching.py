@@ -116,7 +116,9 @@ class World:
     async def of_account(self, _thread_id: UUID, *, account_id: str) -> Sequence[Subscription]:
         return [one for one in self.table.values() if one.account_id == account_id and one.reader_id is None]
 
-    async def of_everybody(self, _thread_id: UUID, *, account_id: str) -> Sequence[Subscription]:
+    async def of_everybody(
+        self, _thread_id: UUID, *, account_id: str, reader_id: str | None = None
+    ) -> Sequence[Subscription]:
         return [one for one in self.table.values() if one.account_id == account_id and one.reader_id is not None]
 
     async def is_present(self, *_: Any) -> bool:

@@ -41,6 +41,9 @@ DELETE FROM idempotency_keys WHERE account_id = $1
 -- name: delete_waits
 DELETE FROM waits WHERE account_id = $1
 
+-- name: delete_reader_calls
+DELETE FROM reader_calls WHERE account_id = $1
+
 -- name: delete
 -- While a thread of it is left this fails, by the reference: nothing is forgotten.
 DELETE FROM accounts WHERE account_id = $1 AND deleting_at IS NOT NULL

@@ -1,6 +1,6 @@
 -- Each removes at most $1 rows, the oldest first; what somebody else is busy with is left to the next sweep. By their
--- places: joined by a key, the whole table would be read for a batch that the planner takes for large. And by now(): an index is
--- not searched for what clock_timestamp() says, which may say another thing for every row.
+-- places: joined by a key, the whole table would be read for a batch that the planner takes for large. And by now(): an
+-- index is not searched for what clock_timestamp() says, which may say another thing for every row.
 
 -- name: events
 -- The log remembers for 24 hours; so do its facts.
@@ -36,6 +36,13 @@ DELETE FROM account_usage WHERE ctid = ANY (ARRAY(
 DELETE FROM waits WHERE ctid = ANY (ARRAY(
     SELECT ctid FROM waits WHERE expires_at < now() - interval '1 hour'
     ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED
+))
+
+-- name: reader_calls
+-- The longest life of a connection: nobody is there any more who waits.
+DELETE FROM reader_calls WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM reader_calls WHERE called_at < now() - interval '2 hours'
+    ORDER BY called_at LIMIT $1 FOR UPDATE SKIP LOCKED
 ))
 
 -- name: drained_instances

@@ -12,9 +12,9 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "the sender function takes a subscriber for served whose lease was lost",
-        "functions/api/sender/main.py",
-        "    late |= {task for task in done",
-        "    late |= {task for task in ()",
+        "functions/api/sender/serving.py",
+        "if task.exception() is None and not task.result()]",
+        "if False]",
         "tests/integration/test_sender.py::test_a_subscriber_whose_lease_is_lost_is_left_to_the_next_sender",
     ),
     Mutant(

@@ -191,7 +191,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "who reads slowly gets what was said since",
-        "functions/api/sender/main.py",
+        "functions/api/sender/serving.py",
         "                else:\n                    task.cancel()\n",
         "",
         "tests/integration/test_made_private.py::test_who_reads_slowly_gets_no_state_from_afterwards",

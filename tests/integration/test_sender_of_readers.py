@@ -1,0 +1,196 @@
+"""Who serves the readers of a public thread, and on whose places: never on those of the account whose thread it is."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from functions.api.commands import Caller, execute
+from functions.api.sender.main import _serve
+from shared.database import connection, threads, transaction
+from shared.stream import audience, subscriptions, wake
+from shared.stream.delivery import Delivery
+from shared.stream.filters import Filter
+from shared.stream.subscriptions import ConnectionRecord
+from tests.integration import opened
+from tests.integration.databases import Database
+from tests.integration.gateway import Gateway
+from tests.integration.test_sender import appended, watching
+from tests.integration.waiting import until
+from tests.thread_logs import hold_of
+
+pytestmark = pytest.mark.usefixtures("subscriptions_table")
+
+OWNER, READER = "the owner", "a reader"
+
+
+@pytest.fixture(autouse=True)
+async def closed() -> AsyncIterator[None]:
+    yield
+    await opened.close_redis()
+
+
+@pytest.fixture
+def woken(monkeypatch: pytest.MonkeyPatch) -> list[tuple[UUID, str, bool]]:
+    """Whom the sender function was woken for: thread, account, and whether the thread is another's."""
+    found: list[tuple[UUID, str, bool]] = []
+
+    async def sender(*, thread_id: UUID, account_id: str, is_others: bool = False, function: str | None = None) -> None:
+        del function
+        found.append((thread_id, account_id, is_others))
+
+    monkeypatch.setattr(wake, "sender", sender)
+    return found
+
+
+@pytest.fixture
+def deaf(posts: Gateway) -> Gateway:
+    """Where posts go, and some of them stay."""
+    posts.deaf.clear()
+    posts.hears.clear()
+    return posts
+
+
+def _record(thread_id: UUID, *, of: str = READER) -> ConnectionRecord:
+    return ConnectionRecord(
+        connection_id=f"{uuid4().hex[:15]}=",
+        account_id=of,
+        owner_id=OWNER,
+        thread_id=thread_id,
+        opened_at=time.time(),
+        credential_expires_at=2.0**32,
+    )
+
+
+async def _reading(thread_id: UUID, *, of: str = READER) -> str:
+    record = _record(thread_id, of=of)
+    await subscriptions.put_connection(record)
+    await subscriptions.add(record, Filter(subscription_id="s", channels=frozenset({"custom"})), since=0)
+    return record.connection_id
+
+
+async def _thread(database: Database, *, is_public: bool) -> UUID:
+    """One of the owner's, in which three events have happened."""
+    thread_id = await database.new_thread(OWNER)
+    async with transaction() as taken:
+        await threads.update(taken, thread_id=thread_id, account_id=OWNER, metadata={}, is_public=is_public)
+    await appended(await database.log(thread_id), 1, 3)
+    return thread_id
+
+
+def _serving(thread_id: UUID, *, account_id: str = OWNER) -> "asyncio.Task[None]":
+    serving = _serve(
+        thread_id, account_id=account_id, is_others=account_id != OWNER, limit_s=3600, function="the-sender"
+    )
+    return asyncio.create_task(serving)
+
+
+async def test_deaf_readers_take_no_place_of_the_account_whose_thread_it_is(
+    deaf: Gateway, database: Database, woken: list[tuple[UUID, str, bool]]
+) -> None:
+    await database.connection.execute("UPDATE plans SET max_senders = 1")
+    public, private = await _thread(database, is_public=True), await _thread(database, is_public=False)
+    reader, own = await _reading(public), await watching(private, account_id=OWNER)
+    # GIVEN a reader of a public thread who takes nothing, and is being served
+    deaf.deaf.add(reader)
+    reading = _serving(public, account_id=READER)
+    await until(lambda: deaf.posting.get(reader))
+    # WHEN the owner's private thread is served THEN it waits for nobody
+    await _serving(private)
+    assert deaf.seqs(own) == [1, 2, 3]
+    assert not reading.done()
+    deaf.deaf.clear()
+    deaf.hears.set()
+    await reading
+    assert deaf.seqs(reader) == [1, 2, 3]
+    assert woken == []
+    assert await database.count("waits") == 0
+
+
+async def test_who_serves_the_owner_leaves_slow_readers_to_senders_of_their_own(
+    deaf: Gateway, database: Database, woken: list[tuple[UUID, str, bool]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("functions.api.sender.serving.READERS_S", 0.5)
+    public = await _thread(database, is_public=True)
+    readers = [await _reading(public, of=one) for one in ("slow", "slow", "quick")]
+    own = await watching(public, account_id=OWNER)
+    deaf.deaf.update(readers[:2])
+    await asyncio.wait_for(_serving(public), timeout=60)
+    assert (deaf.seqs(own), deaf.seqs(readers[2])) == ([1, 2, 3], [1, 2, 3])
+    # One invocation for both connections, on a place of their account.
+    assert woken == [(public, "slow", True)]
+    deaf.deaf.clear()
+    deaf.hears.set()
+    await _serving(public, account_id="slow")
+    # What was on its way may come again.
+    assert [sorted(set(filter(None, deaf.seqs(one)))) for one in readers[:2]] == [[1, 2, 3]] * 2
+    assert await database.count("sender_calls") == await database.count("reader_calls") == 0
+
+
+async def test_a_reader_of_more_threads_than_it_has_places_for_waits_and_is_served(
+    deaf: Gateway, database: Database, woken: list[tuple[UUID, str, bool]]
+) -> None:
+    await database.connection.execute("UPDATE plans SET max_senders = 1")
+    public = [await _thread(database, is_public=True) for _ in range(3)]
+    readers = [await _reading(one) for one in public]
+    deaf.deaf.add(readers[0])
+    serving = _serving(public[0], account_id=READER)
+    await until(lambda: deaf.posting.get(readers[0]))
+    for one in public[1:]:
+        await _serving(one, account_id=READER)
+    assert [deaf.posting.get(one, 0) for one in readers[1:]] == [0, 0]
+    # A thread that has become private meanwhile is served to nobody, and does not wait for ever.
+    async with transaction() as taken:
+        await threads.update(taken, thread_id=public[2], account_id=OWNER, metadata={}, is_public=False)
+    deaf.deaf.clear()
+    deaf.hears.set()
+    await serving
+    assert [deaf.seqs(one) for one in readers] == [[1, 2, 3], [1, 2, 3], []]
+    assert (await database.count("reader_calls"), await database.count("waits"), woken) == (0, 0, [])
+
+
+async def test_another_readers_connections_are_not_served_on_its_places(deaf: Gateway, database: Database) -> None:
+    public = await _thread(database, is_public=True)
+    reader, other = await _reading(public), await _reading(public, of="another")
+    await _serving(public, account_id=READER)
+    assert (deaf.seqs(reader), deaf.seqs(other)) == ([1, 2, 3], [])
+
+
+async def test_an_executor_waits_for_no_reader_at_the_end_of_a_run(
+    deaf: Gateway, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.stream.delivery.READERS_S", 0.5)
+    public = await _thread(database, is_public=True)
+    reader, own = await _reading(public), await watching(public, account_id=OWNER)
+    deaf.deaf.add(reader)
+    delivery = Delivery(hold_of(await database.log(public), account_id=OWNER, last_seq=3))
+    delivery.start()
+    await until(lambda: deaf.posting.get(reader))
+    # The time that the thread's own would have: none of it is for others.
+    assert not await asyncio.wait_for(delivery.close(timeout_s=3600), timeout=60)
+    assert deaf.seqs(own) == [1, 2, 3]
+
+
+async def test_who_subscribes_to_anothers_thread_is_served_on_its_own_places(
+    deaf: Gateway, database: Database, woken: list[tuple[UUID, str, bool]]
+) -> None:
+    del deaf
+    public = await _thread(database, is_public=True)
+    await database.connection.execute("UPDATE threads SET reserved_seq = 3, last_seq = 3")
+    async with connection() as taken:
+        log = await threads.log(taken, thread_id=public, account_id=OWNER)
+    for record in (_record(public), replace(_record(public, of=OWNER), owner_id=None)):
+        await subscriptions.put_connection(record)
+        params = {"channels": ["custom"], "since": 0}
+        caller = Caller(account_id=record.account_id, thread_id=public, connection=record)
+        body = {"id": 1, "method": "subscription.subscribe", "params": params}
+        answer: dict[str, Any] = await execute(json.dumps(body), caller)
+        assert answer["type"] == "success", answer
+    assert woken == [(public, READER, True), (public, OWNER, False)]
+    assert len(await audience.other_audience(log, account_id=OWNER, reader_id=READER)) == 1
+    assert await audience.other_audience(log, account_id=OWNER, reader_id="another") == []
