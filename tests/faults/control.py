@@ -179,6 +179,10 @@ def _proxy(control: Control) -> type[BaseHTTPRequestHandler]:
                 return
             self._answer(*control._forwarded("POST", self.path, self.headers.items(), body))
 
+        def handle(self) -> None:
+            with suppress(ConnectionError):  # who asked, and might have asked for more, was killed
+                super().handle()
+
         def _answer(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
             self.send_response(status)
             for name, value in headers:
@@ -186,8 +190,7 @@ def _proxy(control: Control) -> type[BaseHTTPRequestHandler]:
                     self.send_header(name, value)
             self.send_header("content-length", str(len(body)))
             self.end_headers()
-            with suppress(OSError):  # who asked may be dead by now
-                self.wfile.write(body)
+            self.wfile.write(body)
 
         def log_message(self, format: str, *args: Any) -> None:
             """Say nothing: the cases do."""

@@ -309,7 +309,6 @@ def clock_jumps(by_s: int) -> Callable[[Stand, Round], Awaitable[None]]:
 
     async def jump(stand: Stand, round_: Round) -> None:
         (stand.folder / "clock").write_text(f"{by_s:+d}s", encoding="ascii")
-        await asyncio.sleep(1.5)  # the processes look at the file once a second
         _release(round_)
 
     return jump
