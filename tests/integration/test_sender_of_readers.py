@@ -13,6 +13,7 @@ import pytest
 from functions.api.commands import Caller, execute
 from functions.api.sender.main import _serve
 from shared.database import connection, threads, transaction
+from shared.errors import SubscriptionsUnavailableError
 from shared.stream import audience, subscriptions, wake
 from shared.stream.delivery import Delivery
 from shared.stream.filters import Filter
@@ -152,6 +153,30 @@ async def test_a_reader_of_more_threads_than_it_has_places_for_waits_and_is_serv
     await serving
     assert [deaf.seqs(one) for one in readers] == [[1, 2, 3], [1, 2, 3], []]
     assert (await database.count("reader_calls"), await database.count("waits"), woken) == (0, 0, [])
+
+
+async def test_if_the_threads_own_cannot_be_served_its_readers_are_and_lambda_tries_again(
+    deaf: Gateway, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    public = await _thread(database, is_public=True)
+    reader = await _reading(public)
+
+    async def throttled(*_: Any, **__: Any) -> Any:
+        raise SubscriptionsUnavailableError
+
+    monkeypatch.setattr(subscriptions, "of_account", throttled)
+    monkeypatch.setattr("functions.api.sender.serving.READERS_S", 3600)
+    deaf.deaf.add(reader)
+    serving = _serving(public)
+    await until(lambda: deaf.posting.get(reader))
+    # Who serves the others goes on within the invocation: one that went on behind it would hold leases while the
+    # environment is frozen.
+    assert not serving.done()
+    deaf.deaf.clear()
+    deaf.hears.set()
+    with pytest.raises(SubscriptionsUnavailableError):
+        await serving
+    assert deaf.seqs(reader) == [1, 2, 3]
 
 
 async def test_another_readers_connections_are_not_served_on_its_places(deaf: Gateway, database: Database) -> None:

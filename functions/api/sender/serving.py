@@ -9,7 +9,7 @@ from uuid import UUID
 from shared.database import connection, sender_calls, threads
 from shared.database.threads import StreamPosition
 from shared.domain import ThreadLog
-from shared.errors import EventLogUnavailableError, SubscriptionsUnavailableError, SunaError
+from shared.errors import EventLogUnavailableError, SunaError
 from shared.events import Logged
 from shared.stream import log, wake
 from shared.stream.audience import READERS_S, dismissed, other_audience, own_audience
@@ -100,8 +100,9 @@ async def serve_thread(
         served, read = await others(reader_id=account_id, limit_s=limit_s), _Served()
     else:
         own = _send_to_own(position.log, newest_seq=newest_seq, account_id=owner_id, limit_s=limit_s)
-        # The thread's own do not wait for what others have written, nor fail with it.
-        served, read = await asyncio.gather(own, others(limit_s=READERS_S))
+        # The thread's own do not wait for what others have written; neither fails with the other.
+        both = await asyncio.gather(own, others(limit_s=READERS_S), return_exceptions=True)
+        served, read = (one if isinstance(one, _Served) else _Served(failed=[one]) for one in both)
     for reader_id in {sender.reader_id for sender in read.late}:
         await wake.sender(thread_id=thread_id, account_id=reader_id, is_others=True, function=function)
     await dismissed(timeout_s=_DISMISSED_S)
@@ -137,10 +138,7 @@ async def _send_to_others(
 ) -> _Served:
     """Serve readers of other accounts, or of this one, for no longer than the thread is public."""
     look = partial(other_audience, thread_log, account_id=account_id, reader_id=reader_id)
-    try:
-        reading = _sending(await look(), Replay(thread_log, newest_seq=newest_seq, extends=False))
-    except SubscriptionsUnavailableError as error:
-        return _Served(failed=[error])
+    reading = _sending(await look(), Replay(thread_log, newest_seq=newest_seq, extends=False))
     asking = asyncio.create_task(_keep_asking(reading, look))
     served = await _ended(reading, limit_s=limit_s)
     asking.cancel()
