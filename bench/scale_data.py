@@ -189,11 +189,12 @@ def _thread(rows: _Rows, made: Ids, account_id: str, *, runs: int, name: str | N
         made.values["file"] = file_id
     if rows.chance.random() < 0.01 or name:
         rows.add("sender_calls", account_id, thread_id)
-        rows.add("reader_calls", account_id, thread_id, rows.now)
+    if rows.chance.random() < 0.05 or name:
+        rows.add("reader_calls", account_id, thread_id, rows.ago(timedelta(hours=1)))
     for number in range(1, runs + 1):
         status = "completed" if number < runs else last
         is_old = runs == RUNS_TO_DELETE and number <= _OLD // 2
-        found = _run(rows, thread_id, account_id, number=number, status=status, is_old=is_old)
+        found = _run(rows, thread_id, account_id, number=number, status=status, is_old=is_old, is_any=name is None)
         if name and (number == max(runs // 2, 1) or number == runs):
             which = f"{name}_{'last' if number == runs else 'done'}"
             made.values |= {f"{which}_{key}": value for key, value in found.items()}
@@ -209,8 +210,10 @@ def _thread(rows: _Rows, made: Ids, account_id: str, *, runs: int, name: str | N
     return thread_id
 
 
-def _run(rows: _Rows, thread_id: UUID, account_id: str, *, number: int, status: str, is_old: bool) -> dict[str, Any]:
-    """A run with all that belongs to it; its ids."""
+def _run(
+    rows: _Rows, thread_id: UUID, account_id: str, *, number: int, status: str, is_old: bool, is_any: bool
+) -> dict[str, Any]:
+    """A run with all that belongs to it, and some of what may; its ids. ``is_any``: of no thread with a name."""
     run_id, instance = rows.new_id(), rows.new_id()
     now, later = rows.now, rows.now + timedelta(hours=1)
     ended = now if status == "completed" else None
@@ -242,7 +245,7 @@ def _run(rows: _Rows, thread_id: UUID, account_id: str, *, number: int, status: 
             *("tool_executions", run_id, "call-1", thread_id, account_id, messages[1], 0, "http_fetch", "{}", "native"),
             *result,
         )
-    if rows.chance.random() < 0.1 or not ended:
+    if (is_any and rows.chance.random() < 0.1) or not ended:
         rows.add("webhook_deliveries", run_id, account_id, "https://example.com/", "pending")
         rows.add("unkept_answers", rows.new_id(), thread_id, account_id, number, _USAGE)
         rows.add("summary_requests", run_id, False)

@@ -138,7 +138,7 @@ runs.unfinished_of_thread deep account
 runs.hide_messages deep_done_run
 sender_calls.add deep account
 sender_calls.add_others deep account
-sender_calls.next account
+sender_calls.next account deep
 sender_calls.answered deep account now
 sender_calls.answered_others deep account now
 sweep.events 1000

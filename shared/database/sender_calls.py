@@ -5,7 +5,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from shared.database.pool import Connection
 from shared.database.queries import queries
@@ -29,7 +29,7 @@ async def add(connection: Connection, *, thread_id: UUID, account_id: str, is_ot
 
 async def next_of(connection: Connection, *, account_id: str) -> Call | None:
     """One that waits."""
-    row = await connection.fetchrow(_SQL["next"], account_id)
+    row = await connection.fetchrow(_SQL["next"], account_id, uuid4())
     return None if row is None else Call(row["thread_id"], row["called_at"], row["is_others"])
 
 

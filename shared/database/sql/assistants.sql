@@ -13,26 +13,26 @@ WHERE a.assistant_id = $1 AND a.account_id = $2 AND v.version = coalesce($3, a.v
 
 -- name: page
 -- The account's assistants of these ids in these versions, in their order: at most $4 bytes of what is said of them, but
--- one at least; read as for `page` of threads. $5: each was updated when its version was made.
+-- one at least; read one by one as for `page` of threads, each once. $5: each was updated when its version was made.
 WITH RECURSIVE page AS (
-    SELECT 0 AS number, 0::bigint AS bytes_to_here
+    SELECT 0 AS number, 0::bigint AS bytes_to_here, NULL::uuid AS assistant_id, NULL::jsonb AS metadata,
+        NULL::timestamptz AS created_at, NULL::int AS version, NULL::text AS name, NULL::text AS description,
+        NULL::jsonb AS config, NULL::timestamptz AS updated_at
     UNION ALL
-    SELECT page.number + 1, page.bytes_to_here + coalesce((
-        SELECT octet_length(a.metadata::text) + octet_length(v.config::text) + coalesce(octet_length(v.description), 0)
-        FROM assistants a JOIN assistant_versions v USING (assistant_id)
-        WHERE a.assistant_id = ($2::uuid[])[page.number + 1] AND a.account_id = $1
-          AND v.version = ($3::int[])[page.number + 1]
-    ), 0)
+    SELECT page.number + 1,
+        page.bytes_to_here + coalesce(octet_length(a.metadata::text), 0) + coalesce(octet_length(v.config::text), 0)
+            + coalesce(octet_length(v.description), 0),
+        a.assistant_id, a.metadata, a.created_at, v.version, v.name, v.description, v.config,
+        CASE WHEN $5 THEN v.created_at ELSE a.updated_at END
     FROM page
+    LEFT JOIN (assistants a JOIN assistant_versions v USING (assistant_id))
+        ON a.assistant_id = ($2::uuid[])[page.number + 1] AND a.account_id = $1
+            AND v.version = ($3::int[])[page.number + 1]
     WHERE page.number < cardinality($2::uuid[]) AND page.bytes_to_here < $4
 )
-SELECT page.number, a.assistant_id, a.metadata, a.created_at, v.version, v.name, v.description, v.config,
-    CASE WHEN $5 THEN v.created_at ELSE a.updated_at END AS updated_at
-FROM page
-JOIN assistants a ON a.assistant_id = ($2::uuid[])[page.number] AND a.account_id = $1
-JOIN assistant_versions v ON v.assistant_id = a.assistant_id AND v.version = ($3::int[])[page.number]
-WHERE page.number = 1 OR page.bytes_to_here <= $4
-ORDER BY page.number
+SELECT number, assistant_id, metadata, created_at, version, name, description, config, updated_at FROM page
+WHERE assistant_id IS NOT NULL AND (number = 1 OR bytes_to_here <= $4)
+ORDER BY number
 
 -- name: search
 SELECT a.assistant_id, a.version
