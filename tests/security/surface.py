@@ -68,11 +68,18 @@ class Served:
                 options = [said, *said.get("anyOf", ())]
                 yield ("body", name), tuple(word for option in options for word in option.get("enum", ()))
 
-    def parameters(self, place: str) -> Iterator[tuple[str, Json]]:
-        """What it takes in its ``query`` or ``header``: names and JSON Schemas."""
-        for dependant in _all(self.route.dependant) if self.route is not None else ():
+    def parameters(self, place: str) -> Iterator[tuple[str, Json, str]]:
+        """What it takes in its ``query``, ``header`` or ``cookie``: names, JSON Schemas, and who asks for it.
+
+        That is the route, or what it depends on.
+        """
+        if self.route is None:
+            return
+        for dependant in _all(self.route.dependant):
+            is_own = dependant is self.route.dependant
+            owner = str(self) if is_own else str(getattr(dependant.call, "__name__", dependant.call))
             for one in cast("list[Any]", getattr(dependant, f"{place}_params")):
-                yield one.alias, TypeAdapter(one.field_info.annotation).json_schema()
+                yield one.alias, TypeAdapter(one.field_info.annotation).json_schema(), owner
 
 
 def _all(dependant: Dependant) -> Iterator[Dependant]:

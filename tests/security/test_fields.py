@@ -139,6 +139,8 @@ def _with(request: Json, place: Place, value: Any) -> Json:
     where, *rest = place
     if where == "query":
         return {**request, "params": filled(request.get("params"), tuple(rest), value)}
+    if where == "cookie":
+        return {**request, "cookies": filled(request.get("cookies"), tuple(rest), value)}
     if where == "header":
         return {**request, "headers": {**request["headers"], rest[0]: value}}
     if "files" in request:

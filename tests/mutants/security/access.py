@@ -63,9 +63,23 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a field of which nobody has said what it names is left out",
         "tests/security/fields.py",
-        'return "nothing" if leaf["type"] in _NO_NAMES or name in NAMES_NOTHING else None',
-        'return "nothing"',
+        'return "text" if _NAMES_THINGS.search(self.name) else None',
+        'return "text" if _NAMES_THINGS.search(self.name) else "nothing"',
         "tests/security/test_surface.py::test_a_new_field_is_found_wherever_it_stands",
+    ),
+    Mutant(
+        "cookies are no fields",
+        "tests/security/fields.py",
+        'for where in ("query", "header", "cookie"):',
+        'for where in ("query", "header"):',
+        "tests/security/test_surface.py::test_what_a_dependency_and_a_cookie_say_is_found",
+    ),
+    Mutant(
+        "a route reads what is in no table",
+        "functions/api/http/commands.py",
+        "(await request.body()).decode",
+        '(await request.body() + request.headers.get("x-more", "").encode()).decode',
+        "tests/security/test_surface.py::test_what_is_read_past_the_fields_is_known",
     ),
     # Whose it is.
     Mutant(
