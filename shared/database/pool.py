@@ -27,6 +27,9 @@ COMMAND_TIMEOUT_S = 20.0
 
 # What the server or the network did to us, as opposed to what is wrong with a statement.
 _UNAVAILABLE = (
+    # A statement to which nothing is answered within COMMAND_TIMEOUT_S, as asyncpg has it.
+    TimeoutError,
+    ConnectionError,
     asyncpg.PostgresConnectionError,
     asyncpg.CannotConnectNowError,
     asyncpg.TooManyConnectionsError,
@@ -39,7 +42,7 @@ _UNAVAILABLE = (
     asyncpg.QueryCanceledError,
 )
 # Without its secret it cannot be reached either.
-_UNREACHABLE = (*_UNAVAILABLE, OSError, TimeoutError, SecretsUnavailableError)
+_UNREACHABLE = (*_UNAVAILABLE, OSError, SecretsUnavailableError)
 
 
 class ProxiedConnection(asyncpg.Connection):  # pyright: ignore[reportMissingTypeArgument]
@@ -184,7 +187,7 @@ async def transaction() -> AsyncGenerator[Connection]:
             async with atomic(taken):
                 yield taken
                 committing = True
-        except (*_UNAVAILABLE, TimeoutError, asyncpg.InterfaceError) as error:
+        except (*_UNAVAILABLE, asyncpg.InterfaceError) as error:
             if not committing:
                 raise
             raise OutcomeUnknownError from error

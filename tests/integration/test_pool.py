@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -10,6 +10,7 @@ import pytest
 
 from shared.database import Connection, connection, pool, transaction
 from shared.database.pool import atomic, connect_arguments
+from shared.errors import DatabaseUnavailableError
 from tests.cable import Cable
 from tests.integration import opened
 from tests.integration.databases import Database
@@ -76,25 +77,47 @@ async def _nested(taken: Connection, statement: str) -> None:
         await taken.execute(statement)
 
 
-@pytest.mark.parametrize("opened_by", [connection, transaction])
-@pytest.mark.parametrize("nested", [False, True])
-async def test_who_is_cancelled_while_postgresql_is_silent_ends_and_as_cancelled(
-    database: Database,
-    monkeypatch: pytest.MonkeyPatch,
-    opened_by: Callable[[], AbstractAsyncContextManager[Connection]],
-    nested: bool,
-) -> None:
-    # GIVEN somebody who waits for PostgreSQL, from which nothing comes any more
-    arguments = await connect_arguments()
-    cable = Cable(database.port)
+@pytest.fixture
+async def cable(database: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[Cable]:
+    """What the pool's connections go over."""
+    arguments, cable = await connect_arguments(), Cable(database.port)
     cable.plug()
 
     async def over_the_cable() -> dict[str, Any]:
-        return arguments | {"host": "127.0.0.1", "port": cable.port}
+        # What is set of times is set by the test, or not.
+        times = {"timeout": pool.CONNECT_TIMEOUT_S, "command_timeout": pool.COMMAND_TIMEOUT_S}
+        return arguments | times | {"host": "127.0.0.1", "port": cable.port}
 
     monkeypatch.setattr(pool, "connect_arguments", over_the_cable)
     monkeypatch.setattr(pool, "CONNECT_TIMEOUT_S", 0.5)
     await pool.close_pool()
+    yield cable
+    cable.heal(os.getpid())
+    await pool.close_pool()
+    cable.cut()
+
+
+@pytest.mark.parametrize("opened_by", [connection, transaction])
+async def test_a_statement_that_nothing_is_answered_to_is_a_database_that_is_away(
+    cable: Cable,
+    monkeypatch: pytest.MonkeyPatch,
+    opened_by: Callable[[], AbstractAsyncContextManager[Connection]],
+) -> None:
+    monkeypatch.setattr(pool, "COMMAND_TIMEOUT_S", 0.5)
+    # Whoever hears of it tries again, or has it tried, as after any error of a server that is away.
+    with pytest.raises(DatabaseUnavailableError):
+        async with opened_by() as taken:
+            await taken.execute("SELECT 1")
+            cable.cut_off(os.getpid())
+            await taken.execute("SELECT 2")
+
+
+@pytest.mark.parametrize("opened_by", [connection, transaction])
+@pytest.mark.parametrize("nested", [False, True])
+async def test_who_is_cancelled_while_postgresql_is_silent_ends_and_as_cancelled(
+    cable: Cable, opened_by: Callable[[], AbstractAsyncContextManager[Connection]], nested: bool
+) -> None:
+    # GIVEN somebody who waits for PostgreSQL, from which nothing comes any more
     began = asyncio.Event()
 
     async def wait() -> None:
@@ -106,17 +129,12 @@ async def test_who_is_cancelled_while_postgresql_is_silent_ends_and_as_cancelled
                 await _nested(taken, "SELECT pg_sleep(60)")
             await taken.execute("SELECT pg_sleep(60)")
 
-    try:
-        waiting = asyncio.create_task(wait())
-        await began.wait()
-        await until(lambda: cable.held_back > 0)
-        # WHEN it is cancelled, as a holder is whose lease is lost
-        waiting.cancel()
-        # THEN it ends, and nobody takes its end for an error that one tries again after
-        async with asyncio.timeout(20):
-            await asyncio.wait([waiting])
-        assert waiting.cancelled()
-    finally:
-        cable.heal(os.getpid())
-        await pool.close_pool()
-        cable.cut()
+    waiting = asyncio.create_task(wait())
+    await began.wait()
+    await until(lambda: cable.held_back > 0)
+    # WHEN it is cancelled, as a holder is whose lease is lost
+    waiting.cancel()
+    # THEN it ends, and nobody takes its end for an error that one tries again after
+    async with asyncio.timeout(20):
+        await asyncio.wait([waiting])
+    assert waiting.cancelled()

@@ -241,6 +241,21 @@ async def test_what_fails_keeps_nothing_else_waiting_and_is_tried_again(
     assert await _count(database, "thread_events") == 0
 
 
+async def test_a_database_that_is_away_is_not_waited_for_with_each_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    async def away(kind: str, *, limit: int) -> int:
+        assert limit
+        asked.append(kind)
+        raise DatabaseUnavailableError
+
+    parts = {kind: lambda kind=kind: away(kind, limit=1) for kind in sweep.KINDS}
+    monkeypatch.setattr(sweeping, "_PARTS", parts)
+    with pytest.raises(DatabaseUnavailableError):
+        await sweep_some(HOURLY, age_s=0, round_s=20)
+    assert len(asked) == 2
+
+
 async def test_the_watch_function_sweeps_and_says_what(
     database: Database, account_id: str, caplog: pytest.LogCaptureFixture
 ) -> None:

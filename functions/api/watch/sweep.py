@@ -13,11 +13,13 @@ from functions.api.files import remove_objects
 from functions.api.watch.deletion import forget_deleted_logs
 from shared.aws.queue import SweepMessage
 from shared.database import sweep
-from shared.errors import SunaError
+from shared.errors import DatabaseUnavailableError, SunaError
 from shared.runs.settle import Done, LookAgain
 from shared.telemetry import logger
 
 _BATCH = 1000
+# A single kind may be held up by whoever locks its table.
+_MOST_AWAY = 2
 # A database that was paused is there by then.
 _UNAVAILABLE_S = 30.0
 
@@ -35,19 +37,27 @@ async def sweep_some(message: SweepMessage, *, age_s: float, round_s: float) -> 
         message: when the next sweep comes, which goes on with what this one has not done by then.
         age_s: how long ago the message was sent.
         round_s: how long the round may last; it removes one batch of each kind at least.
+
+    Raises:
+        DatabaseUnavailableError: PostgreSQL is away. To wait for it with each kind would take longer than the function
+            has, and what came with the sweep's message would stay invisible for minutes.
     """
     if age_s >= message.next_in_s:
         return Done()
     ends_at = time.monotonic() + round_s
-    left, failed = dict(_PARTS), False
+    left, failed, away = dict(_PARTS), False, 0
     swept: dict[str, int] = {}
     while left:
         for kind, remove in list(left.items()):
             removed = 0
             try:
                 removed = await remove()
-            except SunaError:
+                away = 0
+            except SunaError as error:
                 failed = True
+                away = away + 1 if isinstance(error, DatabaseUnavailableError) else 0
+                if away == _MOST_AWAY:
+                    raise
                 logger.warning("something could not be swept yet", extra={"kind": kind}, exc_info=True)
             if removed:
                 swept[kind] = swept.get(kind, 0) + removed

@@ -14,6 +14,13 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/integration/test_watch.py::test_a_batch_comes_back_in_time_while_postgresql_is_silent",
     ),
     Mutant(
+        "a statement that is not answered is an error of ours",
+        "shared/database/pool.py",
+        "    TimeoutError,\n    ConnectionError,\n",
+        "",
+        "tests/integration/test_pool.py::test_a_statement_that_nothing_is_answered_to_is_a_database_that_is_away",
+    ),
+    Mutant(
         "what a pool says takes the place of a cancellation",
         "shared/database/pool.py",
         "    try:\n        await pool.release(taken)\n    except Exception:\n",

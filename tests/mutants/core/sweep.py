@@ -20,6 +20,13 @@ MUTANTS: tuple[Mutant, ...] = (
         test=f"{_SWEEP}::test_what_another_sweep_removes_is_left_to_it",
     ),
     Mutant(
+        name="a server that is away is waited for with each kind",
+        file="functions/api/watch/sweep.py",
+        old="if away == _MOST_AWAY:",
+        new="if False:",
+        test=f"{_SWEEP}::test_a_database_that_is_away_is_not_waited_for_with_each_kind",
+    ),
+    Mutant(
         name="a kind that there is much of takes all the time",
         file="functions/api/watch/sweep.py",
         old="            if removed:\n                swept[kind] = swept.get(kind, 0) + removed\n",
