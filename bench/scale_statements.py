@@ -160,7 +160,7 @@ threads.page account [deep] 3000000
 threads.search account {} - 20 0
 threads.search_by_status account {} - 20 0 statuses
 threads.search_sorted account {} - 20 0 - 'updated_at t
-threads.count account {} -
+threads.count account {} - -
 threads.update deep account {} - 10000
 threads.bound_end deep deep_generation deep_last_run 5 f
 threads.public deep

@@ -140,10 +140,12 @@ async def count(
     *,
     account_id: str,
     metadata: Json,
+    thread_ids: Sequence[UUID] | None,
     last_run_statuses: Sequence[RunStatus | None] | None,
 ) -> int:
     """How many threads :func:`search` would find, had it no limit."""
-    return await connection.fetchval(_SQL["count"], account_id, jsonb(metadata), _words(last_run_statuses))
+    wanted = (account_id, jsonb(metadata), _words(last_run_statuses), thread_ids)
+    return await connection.fetchval(_SQL["count"], *wanted)
 
 
 def _words(statuses: Sequence[RunStatus | None] | None) -> list[str] | None:

@@ -78,7 +78,7 @@ async def test_a_search_by_status_finds_what_the_runs_say(database: Database, ac
         wanted: dict[str, Any] = {"account_id": account_id, "metadata": {}, "last_run_statuses": statuses}
         async with connection() as taken:
             found = await threads.search(taken, **wanted, thread_ids=None, limit=limit, offset=offset)
-            assert await threads.count(taken, **wanted) == len(every)
+            assert await threads.count(taken, **wanted, thread_ids=None) == len(every)
             rising = await threads.search(
                 taken, **wanted, thread_ids=None, limit=100, offset=0, sort_by="created_at", descending=False
             )

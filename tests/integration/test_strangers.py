@@ -109,7 +109,7 @@ STRANGERS: dict[tuple[Any, str], Callable[[Any, Owned, str], Awaitable[object]]]
         )
     ),
     (threads, "count"): lambda taken, own, who: _as_list(
-        _unless_0(threads.count(taken, account_id=who, metadata={}, last_run_statuses=None))
+        _unless_0(threads.count(taken, account_id=who, metadata={}, thread_ids=[own.thread_id], last_run_statuses=None))
     ),
     (checkpoints, "place"): lambda taken, own, who: checkpoints.place(
         taken, message_id=own.message_id, thread_id=own.thread_id, account_id=who

@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from functions.api.wire import ThreadSearch
 from tests.integration.conftest import StartFunction
 from tests.integration.deployed import Answer, Deployed, HttpApi
 
@@ -210,9 +211,17 @@ def test_threads_are_sorted_selected_and_counted(http: HttpApi, account_id: str)
     assert sorted(searched(sort_by="status")) == sorted(made)
     [one] = http.request("POST", "/threads/search", {"limit": 1, "select": ["status"]}, account_id=account_id).body
     assert one == {"status": "idle"}
-    for metadata, count in (({}, 3), ({"n": 0}, 2), ({"n": 7}, 0)):
-        answer = http.request("POST", "/threads/count", {"metadata": metadata}, account_id=account_id)
-        assert (answer.status, answer.body) == (200, count)
+    # As many are counted as are found, whatever they are found by.
+    finds: dict[str, list[Any]] = {
+        "metadata": [{}, {"n": 0}, {"n": 7}],
+        "ids": [made[:2], [made[0], str(uuid4())], []],
+        "status": ["idle", "busy"],
+    }
+    bounds = {"limit", "offset", "sort_by", "sort_order", "select"}
+    assert ThreadSearch.model_fields.keys() - bounds - {"values", "extract"} == finds.keys()
+    for name, value in ((name, value) for name, values in finds.items() for value in values):
+        answer = http.request("POST", "/threads/count", {name: value}, account_id=account_id)
+        assert (answer.status, answer.body) == (200, len(searched(**{name: value})))
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,7 @@ async def count_threads(caller: Caller, body: ThreadSearch | None = None) -> int
             taken,
             account_id=caller.account_id,
             metadata=wanted.metadata or {},
+            thread_ids=wanted.ids,
             last_run_statuses=None if wanted.status is None else last_run_statuses(wanted.status),
         )
 

@@ -85,6 +85,7 @@ LIMIT $4 OFFSET $5
 -- name: count
 SELECT count(*) FROM threads t
 WHERE t.account_id = $1 AND t.metadata @> $2::jsonb AND ($3::text[] IS NULL OR status_of_thread(t) = ANY ($3))
+  AND ($4::uuid[] IS NULL OR t.thread_id = ANY ($4))
 
 -- name: update
 -- What is too large already may stay, and not grow.
