@@ -42,6 +42,11 @@ def _is_of_localstack(mutant: Mutant) -> bool:
     return mutant.test.startswith("tests/localstack/")
 
 
+def _is_of_the_page(mutant: Mutant) -> bool:
+    """Whether its test opens the page, as the stack serves it."""
+    return mutant.test.startswith("tests/browser/")
+
+
 def _command(mutant: Mutant, root: Path) -> tuple[list[str], Path, re.Pattern[str]]:
     """How the mutant's test is executed, where, and how it says which test has failed."""
     file, _, test = mutant.test.partition("::")
@@ -62,14 +67,17 @@ def caught_by(mutant: Mutant, root: Path) -> str | None:
     kept = (root / mutant.file).read_text(encoding="utf-8")
     mutant.put_into(root)
     command, folder, failure = _command(mutant, root)
+    # The stack's own sources are where they are installed from, and with them the page: not here.
+    is_from_here = _is_of_localstack(mutant) or _is_of_the_page(mutant)
     try:
+        if _is_of_the_page(mutant):
+            subprocess.run([root / "scripts" / "web.sh"], check=True)
         run = subprocess.run(
             command,
             cwd=folder,
             env=os.environ
             | {"PYTHONDONTWRITEBYTECODE": "1", "NO_COLOR": "1"}
-            # Before the sources that are installed there.
-            | ({"PYTHONPATH": str(root / "localstack" / "src")} if _is_of_localstack(mutant) else {}),
+            | ({"PYTHONPATH": str(root / "localstack" / "src")} if is_from_here else {}),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -97,6 +105,8 @@ def main() -> int:
     chosen = [mutant for mutant in every if arguments.only in mutant.name]
     caught = 0
     with tempfile.TemporaryDirectory() as folder:
+        # PostgreSQL, which takes no orders from root, is started by somebody who has to see it.
+        Path(folder).chmod(0o755)
         copy_sources(Path(folder))
         for mutant in sized(chosen, chosen[:1]):
             began = time.monotonic()
