@@ -74,7 +74,7 @@ MUTANTS: tuple[Mutant, ...] = (
         file="shared/context/manager.py",
         old="            writing=lambda: holding(claim, and_thread=True),\n",
         new="            writing=lambda: holding(claim),\n",
-        test="tests/integration/context/test_summaries.py"
+        test="tests/integration/context/test_deleted_meanwhile.py"
         "::test_a_summary_is_void_when_what_it_covers_is_deleted_while_it_is_written",
     ),
     Mutant(
