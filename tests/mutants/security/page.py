@@ -36,7 +36,7 @@ MUTANTS = (
         "page: what is not seen is not shown",
         "clients/web/src/page/format.ts",
         "  return text.replaceAll(UNSEEN, (one) =>",
-        "  return text.replaceAll(/(?!)/gu, (one) =>",
+        "  return text.replaceAll(UNSEEN && /(?!)/gu, (one) =>",
         f"{_HOSTILE}::test_an_approval_shows_what_will_be_done",
     ),
     Mutant(
