@@ -66,14 +66,9 @@ class Sender:
         self._log_away_since: float | None = None
 
     @property
-    def connection_id(self) -> str:
-        """Whom it posts to."""
-        return self._subscription.connection_id
-
-    @property
-    def reader_id(self) -> str:
-        """Whose connection that is."""
-        return self._subscription.reader_id or self._subscription.account_id
+    def subscription(self) -> Subscription:
+        """Whom it posts to, and what."""
+        return self._subscription
 
     @property
     def is_others(self) -> bool:

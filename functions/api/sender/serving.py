@@ -103,8 +103,9 @@ async def serve_thread(
         # The thread's own do not wait for what others have written; neither fails with the other.
         both = await asyncio.gather(own, others(limit_s=READERS_S), return_exceptions=True)
         served, read = (one if isinstance(one, _Served) else _Served(failed=[one]) for one in both)
-    for reader_id in {sender.reader_id for sender in read.late}:
-        await wake.sender(thread_id=thread_id, account_id=reader_id, is_others=True, function=function)
+    slow = {reader_id for sender in read.late if (reader_id := sender.subscription.reader_id) is not None}
+    wake_for = partial(wake.sender, thread_id=thread_id, is_others=True, function=function)
+    await asyncio.gather(*(wake_for(account_id=reader_id) for reader_id in slow))
     await dismissed(timeout_s=_DISMISSED_S)
     failed = [*served.failed, *read.failed]
     subscribers, late = served.subscribers + read.subscribers, len(served.late) + len(read.late)
@@ -178,7 +179,7 @@ async def _keep_asking(reading: dict[Sender, asyncio.Task[bool]], look: Look) ->
                 logger.warning("who watches the thread could not be read", exc_info=True)
                 continue
             for sender, task in reading.items():
-                if (seen := found.get(sender.connection_id)) is not None:
+                if (seen := found.get(sender.subscription.connection_id)) is not None:
                     sender.change(seen)
                 else:
                     task.cancel()
