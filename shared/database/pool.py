@@ -29,7 +29,6 @@ COMMAND_TIMEOUT_S = 20.0
 _UNAVAILABLE = (
     # A statement to which nothing is answered within COMMAND_TIMEOUT_S, as asyncpg has it.
     TimeoutError,
-    ConnectionError,
     asyncpg.PostgresConnectionError,
     asyncpg.CannotConnectNowError,
     asyncpg.TooManyConnectionsError,
