@@ -356,6 +356,13 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/integration/test_sender_of_readers.py::test_a_reader_of_more_threads_than_it_has_places_for_waits_and_is_served",
     ),
     Mutant(
+        "loop: patterns are held against names of any length",
+        "functions/runner/tools/builtin/mcp_session.py",
+        "name=tool.name[:_MAX_NAME]",
+        "name=tool.name",
+        "tests/unit/tools/test_mcp_names.py::test_a_tool_whose_name_is_long_is_left_out_and_little_of_it_is_kept",
+    ),
+    Mutant(
         "loop: logins that block are served",
         "shared/llm.py",
         "({default} if default else set[str]())) - BLOCKING",

@@ -36,6 +36,8 @@ MAX_RESPONSE_BYTES = 4_000_000
 MAX_TOOLS = 128
 _MAX_PAGES = 20
 _MAX_DESCRIPTION = 4_000
+# More than any model's provider takes.
+_MAX_NAME = 128
 _MAX_SCHEMA = 2 * LARGEST
 
 _CLOSE_S = 3.0
@@ -230,9 +232,12 @@ def _listed(tool: Tool) -> ListedTool:
             problem = "its schema is not one of an object with properties"
         elif len(json.dumps(parameters)) > _MAX_SCHEMA:
             problem = f"its schema has more than {_MAX_SCHEMA} characters"
+    if len(tool.name) > _MAX_NAME:
+        # Patterns of those that need approval are held against it, on the loop: what is kept of it is short.
+        problem = f"its name has more than {_MAX_NAME} characters"
     hints = tool.annotations
     return ListedTool(
-        name=tool.name,
+        name=tool.name[:_MAX_NAME],
         description=(tool.description or tool.title or tool.name)[:_MAX_DESCRIPTION],
         parameters=parameters if problem is None else {},
         idempotent=hints is not None and bool(hints.idempotent_hint or hints.read_only_hint),
