@@ -16,6 +16,7 @@ Both expire with the longest life of a connection, or with the credential it was
 
 import asyncio
 import json
+import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -249,10 +250,7 @@ async def add(record: ConnectionRecord, new: Filter, *, since: int | None, gener
                 f"this connection has {record.max_subscriptions} subscriptions already:"
                 " end one, or open another connection"
             )
-        moved_back = begins_after if found is None or begins_after < found.cursor else None
-        if await _change(
-            record, filters, cursor=moved_back, known=found.version if found else None, generation=generation
-        ):
+        if await _change(record, found, filters, since=begins_after, generation=generation):
             return
     raise InvalidRequestError("too many changes of this connection's subscriptions at once: try again")
 
@@ -269,27 +267,28 @@ async def remove(record: ConnectionRecord, subscription_id: str) -> None:
         if not left:
             await delete(found)
             return
-        if await _change(record, left, cursor=None, known=found.version):
+        if await _change(record, found, left):
             return
 
 
 async def _change(
     record: ConnectionRecord,
+    found: Subscription | None,
     filters: Sequence[Filter],
     *,
-    cursor: int | None,
-    known: int | None,
+    since: int | None = None,
     generation: UUID | None = None,
 ) -> bool:
-    """Write the filters, and the cursor unless it is to stay; False if the item is not of version ``known`` any more.
+    """Write other filters than ``found``'s, and move a cursor back that has passed ``since``.
 
-    ``known``: ``None`` if there is no item yet.
+    False: it is not as found any more, or its cursor, which was to stay, has passed ``since`` meanwhile.
     """
     update = "SET account_id = :account, filters = :filters, version = :next, expires_at = :expiry"
     values: Item = {
         ":account": {"S": record.thread_account_id},
         ":filters": {"S": json.dumps([one.stored() for one in filters])},
-        ":next": {"N": str((known or 0) + 1)},
+        # A new item's is drawn: one that was removed and made again meanwhile is not taken for the one before.
+        ":next": {"N": str((secrets.randbelow(2**40) if found is None else found.version) + 1)},
         ":expiry": {"N": str(record.expires_at)},
     }
     if record.owner_id is not None:
@@ -298,22 +297,26 @@ async def _change(
     if generation is not None:
         update += ", generation = :generation"
         values[":generation"] = {"S": str(generation)}
+    condition = "attribute_not_exists(version)" if found is None else "version = :known"
     options: dict[str, Any] = {}
-    if cursor is not None:
-        update += ", #cursor = :cursor"
-        values[":cursor"] = {"N": str(cursor)}
+    if since is not None:
+        values[":since"] = {"N": str(since)}
         options["ExpressionAttributeNames"] = {"#cursor": "cursor"}
-    if known is None:
+        if found is None or since < found.cursor:
+            update += ", #cursor = :since"
+        else:
+            condition += " AND #cursor <= :since"
+    if found is None:
         update += ", announce_at = :announce"
         values[":announce"] = {"N": str(record.announce_at)}
     else:
-        values[":known"] = {"N": str(known)}
+        values[":known"] = {"N": str(found.version)}
     try:
         await (await dynamodb()).update_item(
             TableName=stream_settings().subscriptions_table,
             Key=key(record.audience, record.connection_id),
             UpdateExpression=update,
-            ConditionExpression="attribute_not_exists(version)" if known is None else "version = :known",
+            ConditionExpression=condition,
             ExpressionAttributeValues=values,
             **options,
         )
@@ -362,12 +365,9 @@ async def of_account(thread_id: UUID, *, account_id: str) -> Sequence[Subscripti
 
 
 async def of_everybody(thread_id: UUID, *, account_id: str, reader_id: str | None = None) -> Sequence[Subscription]:
-    """What everybody else's watch of it, or have while it was public: whether they still may is not looked at here.
-
-    ``reader_id``: only this account's.
-    """
-    # The thread may have been another account's when they came.
+    """What others (``reader_id``: this one) watch of it, or have while it was public; maybe they may not any more."""
     found = await _among(_of_everybody(thread_id), reader_id=reader_id)
+    # The thread may have been another account's when they came.
     return [one for one in found if one.account_id == account_id]
 
 
@@ -380,18 +380,15 @@ async def of_thread(thread_id: UUID, *, account_id: str) -> Sequence[Subscriptio
 
 
 async def _among(audience: str, *, reader_id: str | None = None) -> list[Subscription]:
-    client = await dynamodb()
     values: Item = {":audience": {"S": audience}}
-    options: dict[str, Any] = {}
+    wanted: dict[str, Any] = {"KeyConditionExpression": "thread_id = :audience", "ExpressionAttributeValues": values}
     if reader_id is not None:
         values[":reader"] = {"S": reader_id}
-        options["FilterExpression"] = "reader_id = :reader"
-    pages = client.get_paginator("query").paginate(
-        TableName=stream_settings().subscriptions_table,
-        KeyConditionExpression="thread_id = :audience",
-        ExpressionAttributeValues=values,
-        ConsistentRead=True,
-        **options,
+        wanted["FilterExpression"] = "reader_id = :reader"
+    pages = (
+        (await dynamodb())
+        .get_paginator("query")
+        .paginate(TableName=stream_settings().subscriptions_table, ConsistentRead=True, **wanted)
     )
     return [of_item(item) async for page in pages for item in page["Items"]]
 

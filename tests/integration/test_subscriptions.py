@@ -270,3 +270,58 @@ async def test_the_end_of_a_connection_is_announced_by_its_sender_and_by_nobody_
     assert (await _only(record.thread_id)).announce_at is None
     await subscriptions.add(record, _filter("values"), since=0)
     assert (await _only(record.thread_id)).announce_at is None
+
+
+@pytest.mark.parametrize("again", ["added", "removed and added"])
+async def test_what_is_subscribed_outlives_what_is_written_beside_it(
+    record: ConnectionRecord, monkeypatch: pytest.MonkeyPatch, again: str
+) -> None:
+    first, second, third = (_filter() for _ in range(3))
+    await subscriptions.put_connection(record)
+    await subscriptions.add(record, first, since=0)
+    get, looked = subscriptions.get, False
+
+    async def beside(of: ConnectionRecord | Subscription) -> Subscription | None:
+        # WHEN another command of the connection is done between a look and what is written then
+        nonlocal looked
+        found = await get(of)
+        if not looked:
+            looked = True
+            if again == "removed and added":
+                await subscriptions.remove(record, first.subscription_id)
+            await subscriptions.add(record, third, since=0)
+        return found
+
+    monkeypatch.setattr(subscriptions, "get", beside)
+    await subscriptions.add(record, second, since=0)
+    found = await get(record)
+    assert found is not None
+    before = set[str]() if again == "removed and added" else {first.subscription_id}
+    assert {one.subscription_id for one in found.filters} == {second.subscription_id, third.subscription_id} | before
+
+
+async def test_a_cursor_that_moves_while_more_is_subscribed_is_moved_back(
+    record: ConnectionRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await subscriptions.put_connection(record)
+    await subscriptions.add(record, _filter("lifecycle"), since=None)
+    leased = await subscriptions.get(record)
+    assert leased is not None
+    assert await sender_lease.claim(leased, sender="a sender", generation=GENERATION)
+    get, looked = subscriptions.get, False
+
+    async def kept(of: ConnectionRecord | Subscription) -> Subscription | None:
+        # WHEN the sender, which passes over what is not wanted yet, keeps its cursor after the look
+        nonlocal looked
+        found = await get(of)
+        if not looked:
+            looked = True
+            assert await sender_lease.keep(leased, sender="a sender", cursor=20)
+        return found
+
+    monkeypatch.setattr(subscriptions, "get", kept)
+    await subscriptions.add(record, _filter("custom"), since=None)
+    found = await get(record)
+    # THEN what was passed over is told, since it is wanted now
+    assert found is not None
+    assert (found.cursor, len(found.filters)) == (7, 2)

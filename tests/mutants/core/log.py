@@ -18,6 +18,20 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/integration/test_sender.py::test_a_subscriber_whose_lease_is_lost_is_left_to_the_next_sender",
     ),
     Mutant(
+        "a cursor that moves while more is subscribed stays where it is",
+        "shared/stream/subscriptions.py",
+        '            condition += " AND #cursor <= :since"\n',
+        '            condition += " AND #cursor <> :since OR version = :known"\n',
+        "tests/integration/test_subscriptions.py::test_a_cursor_that_moves_while_more_is_subscribed_is_moved_back",
+    ),
+    Mutant(
+        "a subscription that was made again is taken for the one before",
+        "shared/stream/subscriptions.py",
+        "secrets.randbelow(2**40) if",
+        "secrets.randbelow(1) if",
+        "tests/integration/test_subscriptions.py::test_what_is_subscribed_outlives_what_is_written_beside_it",
+    ),
+    Mutant(
         "a cursor goes where the numbers end",
         "shared/stream/sender.py",
         "            if newest is None:\n                return True\n",
