@@ -14,10 +14,10 @@ from functions.api.commands import Caller, execute
 from functions.api.sender.main import _serve
 from shared.database import connection, threads, transaction
 from shared.errors import SubscriptionsUnavailableError
-from shared.stream import audience, subscriptions, wake
+from shared.stream import audience, sender_lease, subscriptions, wake
 from shared.stream.delivery import Delivery
 from shared.stream.filters import Filter
-from shared.stream.subscriptions import ConnectionRecord
+from shared.stream.subscriptions import ConnectionRecord, Subscription
 from tests.integration import opened
 from tests.integration.databases import Database
 from tests.integration.gateway import Gateway
@@ -177,6 +177,30 @@ async def test_if_the_threads_own_cannot_be_served_its_readers_are_and_lambda_tr
     with pytest.raises(SubscriptionsUnavailableError):
         await serving
     assert deaf.seqs(reader) == [1, 2, 3]
+
+
+async def test_a_reader_who_cannot_be_served_fails_nothing_of_the_account_whose_thread_it_is(
+    deaf: Gateway, database: Database, woken: list[tuple[UUID, str, bool]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    public, private = await _thread(database, is_public=True), await _thread(database, is_public=False)
+    await _reading(public)
+    own, waiting = await watching(public, account_id=OWNER), await watching(private, account_id=OWNER)
+    await database.connection.execute("INSERT INTO sender_calls VALUES ($1, $2)", OWNER, private)
+    claim = sender_lease.claim
+
+    async def refused(wanted: Subscription, **of: Any) -> Subscription | None:
+        # As DynamoDB refuses to add to an item that is full.
+        if wanted.reader_id is not None:
+            raise SubscriptionsUnavailableError
+        return await claim(wanted, **of)
+
+    monkeypatch.setattr(sender_lease, "claim", refused)
+    await _serving(public)
+    assert (deaf.seqs(own), deaf.seqs(waiting)) == ([1, 2, 3], [1, 2, 3])
+    assert woken == [(public, READER, True)]
+    # Whom it fails is the reader's own sender.
+    with pytest.raises(SubscriptionsUnavailableError):
+        await _serving(public, account_id=READER)
 
 
 async def test_another_readers_connections_are_not_served_on_its_places(deaf: Gateway, database: Database) -> None:

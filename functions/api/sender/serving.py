@@ -1,8 +1,8 @@
 """Serving a thread's subscribers: an account's own thread, or a public one of another account."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from uuid import UUID
 
@@ -67,11 +67,11 @@ async def _last_logged(thread_log: ThreadLog) -> int:
 
 @dataclass(frozen=True)
 class _Served:
-    """What came of it: ``late`` lack something, or may; ``failed`` are errors that somebody has to hear of."""
+    """What came of it: ``late`` lack something, or may; ``failed`` could not be served, and why."""
 
     subscribers: int = 0
     late: Sequence[Sender] = ()
-    failed: Sequence[BaseException] = ()
+    failed: Mapping[Sender, BaseException] = field(default_factory=dict[Sender, BaseException])
 
 
 async def serve_thread(
@@ -79,10 +79,10 @@ async def serve_thread(
 ) -> None:
     """Serve the account's subscribers to the thread, and if it is the account's own, those of others for READERS_S.
 
-    Who is slow among these is left to a sender of his own account, for which ``function`` is woken. ``is_others``: the
-    thread is another account's, a public one.
+    Who is slow among these, or cannot be served, is left to a sender of his own account: ``function`` is woken for it.
+    ``is_others``: the thread is another account's, a public one.
 
-    Raises what a subscriber could not be served for: Lambda invokes again.
+    Raises what a subscriber of the account could not be served for, or not be found: Lambda invokes again.
     """
     owner_id = await _owner_of_public(thread_id) if is_others else account_id
     position = None if owner_id is None else await _position(thread_id, account_id=owner_id)
@@ -96,26 +96,30 @@ async def serve_thread(
     # Before it is asked whether the thread is public: what is said afterwards may be said in private.
     newest_seq = max(position.last_seq, await _last_logged(position.log))
     others = partial(_send_to_others, position.log, newest_seq=newest_seq, account_id=owner_id)
+    errors: list[BaseException] = []
     if is_others:
         served, read = await others(reader_id=account_id, limit_s=limit_s), _Served()
     else:
         own = _send_to_own(position.log, newest_seq=newest_seq, account_id=owner_id, limit_s=limit_s)
         # The thread's own do not wait for what others have written; neither fails with the other.
         both = await asyncio.gather(own, others(limit_s=READERS_S), return_exceptions=True)
-        served, read = (one if isinstance(one, _Served) else _Served(failed=[one]) for one in both)
-    slow = {reader_id for sender in read.late if (reader_id := sender.subscription.reader_id) is not None}
+        errors += [one for one in both if isinstance(one, BaseException)]
+        served, read = (one if isinstance(one, _Served) else _Served() for one in both)
+    unserved = [sender.subscription.reader_id for sender in (*read.late, *read.failed)]
+    slow = {reader_id for reader_id in unserved if reader_id is not None}
     wake_for = partial(wake.sender, thread_id=thread_id, is_others=True, function=function)
     await asyncio.gather(*(wake_for(account_id=reader_id) for reader_id in slow))
     await dismissed(timeout_s=_DISMISSED_S)
-    failed = [*served.failed, *read.failed]
+    errors += served.failed.values()
     subscribers, late = served.subscribers + read.subscribers, len(served.late) + len(read.late)
-    logger.info("served", extra={"subscribers": subscribers, "late": late, "failed": len(failed)})
+    failed = len(errors) + len(read.failed)
+    logger.info("served", extra={"subscribers": subscribers, "late": late, "failed": failed})
     if served.late:
         # Slow, or far behind, or its lease was lost: the next one goes on from their cursors.
         async with connection() as taken:
             await sender_calls.add(taken, thread_id=thread_id, account_id=account_id, is_others=is_others)
-    if failed:
-        raise failed[0]
+    if errors:
+        raise errors[0]
 
 
 async def _owner_of_public(thread_id: UUID) -> str | None:
@@ -144,8 +148,9 @@ async def _send_to_others(
     served = await _ended(reading, limit_s=limit_s)
     asking.cancel()
     await asyncio.gather(asking, return_exceptions=True)
-    error = None if asking.cancelled() else asking.exception()
-    return served if error is None else replace(served, failed=[error, *served.failed])
+    if not asking.cancelled() and (error := asking.exception()) is not None:
+        raise error
+    return served
 
 
 def _sending(watching: Sequence[Subscription], source: Replay) -> dict[Sender, asyncio.Task[bool]]:
@@ -162,7 +167,7 @@ async def _ended(sending: dict[Sender, asyncio.Task[bool]], *, limit_s: float) -
         task.cancel()
     await asyncio.gather(*late, return_exceptions=True)
     ended = {sender: task for sender, task in sending.items() if task not in late and not task.cancelled()}
-    failed = [error for task in ended.values() if (error := task.exception()) is not None]
+    failed = {sender: error for sender, task in ended.items() if (error := task.exception()) is not None}
     lacking = [sender for sender, task in ended.items() if task.exception() is None and not task.result()]
     return _Served(len(sending), [*(sender for sender, task in sending.items() if task in late), *lacking], failed)
 

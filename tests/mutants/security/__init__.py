@@ -1,6 +1,13 @@
 """What ``SECURITY.md`` promises, taken out: without it somebody sees, stops or spends what is another's."""
 
 from tests.mutants import Mutant
-from tests.mutants.security import access, limits, page, poison, spending
+from tests.mutants.security import access, limits, page, poison, sender, spending
 
-MUTANTS: tuple[Mutant, ...] = (*access.MUTANTS, *limits.MUTANTS, *spending.MUTANTS, *poison.MUTANTS, *page.MUTANTS)
+MUTANTS: tuple[Mutant, ...] = (
+    *access.MUTANTS,
+    *limits.MUTANTS,
+    *sender.MUTANTS,
+    *spending.MUTANTS,
+    *poison.MUTANTS,
+    *page.MUTANTS,
+)
