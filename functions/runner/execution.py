@@ -26,6 +26,7 @@ from shared.database.pool import close_pool, open_pool
 from shared.domain import Claim, Executor, Json, RunStatus, StopKind
 from shared.errors import LeaseLostError
 from shared.llm import Llm, ModelNotAllowedError
+from shared.network.addresses import looking_up_for
 from shared.process import instance_id
 from shared.provider_errors import error_of
 from shared.runs import transitions
@@ -230,7 +231,8 @@ class Execution:
             message = f"{claim.crashes} executors have died of this run; it is not tried again"
             return Outcome("failed", error={"code": "poison", "message": message})
         try:
-            return await self._advance_agent(claim, publisher, interruption, budget)
+            with looking_up_for(claim.account_id):
+                return await self._advance_agent(claim, publisher, interruption, budget)
         except DEFECTS as error:
             logger.exception("the run has met an error that would come again")
             return Outcome("failed", error=error_of_defect(error))

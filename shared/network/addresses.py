@@ -2,16 +2,21 @@
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache, partial
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Any
 
 from shared.errors import SunaError
+from shared.shares import Shares
 
 LONGEST_LOOKUP_S = 5.0
-# Above what the tools of one account's runs ask for at once. The loop's own threads are for work whose length is ours.
-_LOOKUPS = 64
+# Above what a process serves: accounts, times the share of each. The loop's own threads are for what is short.
+_LOOKUPS = 512
+LOOKUPS_OF_ACCOUNT = 16
 
 type Address = IPv4Address | IPv6Address
 type Resolver = Callable[[str, int], Awaitable[list[Address]]]
@@ -62,6 +67,20 @@ def require_public(host: str, addresses: list[Address]) -> None:
             )
 
 
+_shares = Shares(LOOKUPS_OF_ACCOUNT)
+_account: ContextVar[str] = ContextVar("account", default="")
+
+
+@contextmanager
+def looking_up_for(account_id: str) -> Generator[None]:
+    """Have names be looked up on the account's share, ``LOOKUPS_OF_ACCOUNT`` at a time."""
+    before = _account.set(account_id)
+    try:
+        yield
+    finally:
+        _account.reset(before)
+
+
 @cache
 def _lookups() -> ThreadPoolExecutor:
     """Threads for the names that tenants choose: a lookup cannot be ended, and their name servers may never answer."""
@@ -71,11 +90,24 @@ def _lookups() -> ThreadPoolExecutor:
 async def resolve(host: str, port: int) -> list[Address]:
     """The addresses of ``host`` in the system's order, each once; a literal address is its own.
 
+    A lookup is one of the account's (:func:`looking_up_for`) until its thread ends, whoever awaits it still.
+
     Raises:
         OSError: the name does not resolve, or not within ``LONGEST_LOOKUP_S``.
     """
     look_up = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+    share = _shares.of(_account.get())
     async with asyncio.timeout(LONGEST_LOOKUP_S):
-        found = await asyncio.get_running_loop().run_in_executor(_lookups(), look_up)
+        await share.acquire()
+        lookup = asyncio.get_running_loop().run_in_executor(_lookups(), look_up)
+        lookup.add_done_callback(partial(_ended, share))
+        found = await asyncio.shield(lookup)
     # A zone ("%eth0") belongs to link-local addresses only, which are refused.
     return list(dict.fromkeys(ip_address(str(entry[4][0]).partition("%")[0]) for entry in found))
+
+
+def _ended(share: asyncio.Semaphore, lookup: "asyncio.Future[Any]") -> None:
+    share.release()
+    if not lookup.cancelled():
+        # Heard: whoever asked may have gone.
+        lookup.exception()

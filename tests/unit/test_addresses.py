@@ -4,6 +4,7 @@ import asyncio
 import re
 import socket
 import threading
+from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
@@ -12,7 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.network import addresses
-from shared.network.addresses import RefusedAddressError, is_public, require_public, resolve
+from shared.network.addresses import (
+    LOOKUPS_OF_ACCOUNT,
+    Address,
+    RefusedAddressError,
+    is_public,
+    looking_up_for,
+    require_public,
+    resolve,
+)
 
 PRIVATE = re.findall(
     r"\S+",
@@ -84,30 +93,59 @@ async def test_however_it_is_written_the_local_host_is_found_out(written: str) -
     assert all(address.is_loopback for address in found)
 
 
-async def test_name_servers_that_never_answer_hold_up_nothing_but_their_own_lookups(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    asked, answered = threading.Semaphore(0), threading.Event()
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Semaphore]:
+    """Released for each lookup that begins of "slow.example", which is not answered before the test ends."""
+    begun, answered = threading.Semaphore(0), threading.Event()
     real = socket.getaddrinfo
 
     def slow(host: str, *args: Any, **kwargs: Any) -> Any:
         if host == "slow.example":
-            asked.release()
+            begun.release()
             answered.wait(60)
             raise OSError(host)
         return real(host, *args, **kwargs)
 
     monkeypatch.setattr(socket, "getaddrinfo", slow)
-    monkeypatch.setattr(addresses, "LONGEST_LOOKUP_S", 1.0)
+    monkeypatch.setattr(addresses, "LONGEST_LOOKUP_S", 2.0)
     try:
-        # GIVEN more lookups than the loop has threads
-        waiting = [asyncio.create_task(resolve("slow.example", 80)) for _ in range(40)]
-        for _ in waiting:
-            assert await asyncio.to_thread(asked.acquire, timeout=30)
-        # THEN the loop's are free, and other names resolve
-        assert await resolve("localhost", 80)
-        # AND nobody waits for them without an end
-        ended = await asyncio.gather(*waiting, return_exceptions=True)
-        assert {type(error) for error in ended} == {TimeoutError}
+        yield begun
     finally:
         answered.set()
+
+
+async def _looked_up(host: str, account_id: str) -> list[Address]:
+    with looking_up_for(account_id):
+        return await resolve(host, 80)
+
+
+async def test_name_servers_that_never_answer_hold_up_nothing_but_their_own_lookups(asked: threading.Semaphore) -> None:
+    # GIVEN more lookups than the loop has threads
+    waiting = [asyncio.create_task(_looked_up("slow.example", f"account {number % 3}")) for number in range(40)]
+    async with asyncio.timeout(30):
+        for _ in waiting:
+            while not asked.acquire(blocking=False):
+                await asyncio.sleep(0.01)
+    # THEN the loop's are free, and other names resolve
+    assert await resolve("localhost", 80)
+    # AND nobody waits for them without an end
+    ended = await asyncio.gather(*waiting, return_exceptions=True)
+    assert {type(error) for error in ended} == {TimeoutError}
+
+
+async def test_an_account_whose_name_servers_never_answer_keeps_no_other_account_from_looking_up(
+    asked: threading.Semaphore,
+) -> None:
+    # GIVEN an account that has looked up a thousand such names, and has stopped waiting for them
+    for _ in range(2):
+        waiting = [asyncio.create_task(_looked_up("slow.example", "hostile")) for _ in range(500)]
+        ended = await asyncio.gather(*waiting, return_exceptions=True)
+        assert {type(error) for error in ended} == {TimeoutError}
+    # THEN it has its share of the threads, and waits for them itself
+    for _ in range(LOOKUPS_OF_ACCOUNT):
+        assert asked.acquire(blocking=False)
+    assert not asked.acquire(blocking=False)
+    with pytest.raises(TimeoutError):
+        await _looked_up("localhost", "hostile")
+    # AND another account does not
+    assert await _looked_up("localhost", "another")

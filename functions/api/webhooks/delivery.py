@@ -20,7 +20,7 @@ from shared.database import connection, runs, webhooks
 from shared.database.webhooks import Attempt, Outcome
 from shared.domain import AgentRun, Json
 from shared.errors import NotFoundError
-from shared.network.addresses import Address, RefusedAddressError, Resolver, resolve
+from shared.network.addresses import Address, RefusedAddressError, Resolver, looking_up_for, resolve
 from shared.runs.patience import patience_s
 from shared.telemetry import logger
 
@@ -56,7 +56,8 @@ async def deliver(message: RunMessage, *, resolver: Resolver = resolve) -> None:
     problem: str | None = None
     status = 0
     try:
-        status = await _post(URL(attempt.url), body, signed, resolver=resolver)
+        with looking_up_for(account_id):
+            status = await _post(URL(attempt.url), body, signed, resolver=resolver)
     except RefusedAddressError as error:
         problem = error.message
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
