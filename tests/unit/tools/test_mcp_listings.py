@@ -1,5 +1,8 @@
 """Listings of MCP servers, which spare a run the connection."""
 
+import gc
+import weakref
+
 import pytest
 
 from functions.runner.tools.builtin.mcp import LISTING_TTL_S, ListedTool, Listings, McpServer, McpTools
@@ -9,8 +12,8 @@ def server(name: str = "a", *, url: str = "https://example.org/mcp", token: str 
     return McpServer(name=name, url=url, headers={"Authorization": token})
 
 
-def tool(name: str) -> ListedTool:
-    return ListedTool(name=name, description=name, parameters={"type": "object"}, idempotent=True)
+def tool(name: str, *, size: int = 20) -> ListedTool:
+    return ListedTool(name=name, description=name, parameters={"type": "object"}, idempotent=True, size=size)
 
 
 def test_a_listing_is_kept_for_a_while() -> None:
@@ -37,6 +40,30 @@ def test_only_so_many_listings_are_kept() -> None:
         listings.put(server(token=str(number)), ())
     kept = [number for number in range(1_000) if listings.get(server(token=str(number))) is not None]
     assert kept == list(range(1_000 - 256, 1_000))
+
+
+def test_large_listings_take_no_more_room_than_there_is() -> None:
+    listings = Listings()
+    for number in range(100):
+        listings.put(server(token=str(number)), tuple(tool(f"x{one}", size=64_000) for one in range(7)))
+    kept = [number for number in range(100) if listings.get(server(token=str(number))) is not None]
+    assert kept == list(range(100 - 8, 100))
+    # One that would take the room of many is listed again by each run.
+    listings.put(server(), tuple(tool(f"x{one}", size=64_000) for one in range(8)))
+    assert listings.get(server()) is None
+    assert listings.get(server(token="99")) is not None
+
+
+def test_what_is_not_fresh_takes_no_room() -> None:
+    now, listings = 0.0, Listings(clock=lambda: now)
+    listing = (tool("x"),)
+    left = weakref.ref(listing[0])
+    listings.put(server(), listing)
+    del listing
+    now = LISTING_TTL_S + 1
+    listings.put(server(token="another"), ())
+    gc.collect()
+    assert left() is None
 
 
 @pytest.mark.parametrize("names", [("a", "a__b")])

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 LISTING_TTL_S = 300.0
 _MAX_LISTINGS = 256
+# Of all listings that are kept, in characters of JSON, which take several bytes each in memory; and of one of them.
+_MAX_KEPT = 4_000_000
+_MAX_LISTING = _MAX_KEPT // 8
 _SERVER_NAME = re.compile(r"[A-Za-z0-9_-]{1,24}")
 _MAX_NAME = 64
 # Of tools that are left out.
@@ -74,12 +77,13 @@ class McpServer:
 
 @dataclass(frozen=True, kw_only=True)
 class ListedTool:
-    """A tool as its server lists it; ``problem``: why it cannot be used."""
+    """A tool as its server lists it; ``size``: its characters as JSON; ``problem``: why it cannot be used."""
 
     name: str
     description: str
     parameters: Json
     idempotent: bool
+    size: int
     problem: str | None = None
 
 
@@ -96,15 +100,29 @@ class Listings:
 
     def get(self, server: McpServer) -> Listing | None:
         """The listing, if it is fresh."""
-        until, listing = self._kept.get(_key(server), (0.0, ()))
-        return listing if self._clock() < until else None
+        self._forget()
+        _, listing = self._kept.get(_key(server), (0.0, None))
+        return listing
 
     def put(self, server: McpServer, listing: Listing) -> None:
-        """Keep a listing; the oldest goes when there are too many."""
+        """Keep a listing, unless it is very large; the oldest go when there are too many, or they are too large."""
         self._kept.pop(_key(server), None)
-        while len(self._kept) >= _MAX_LISTINGS:
-            del self._kept[next(iter(self._kept))]
-        self._kept[_key(server)] = (self._clock() + self._ttl_s, listing)
+        if _size(listing) <= _MAX_LISTING:
+            self._kept[_key(server)] = (self._clock() + self._ttl_s, listing)
+        self._forget()
+
+    def _forget(self) -> None:
+        """Remove the oldest: those that are not fresh any more, and those for which there is no room."""
+        size = sum(_size(listing) for _, listing in self._kept.values())
+        for key, (until, listing) in list(self._kept.items()):
+            if self._clock() < until and len(self._kept) <= _MAX_LISTINGS and size <= _MAX_KEPT:
+                return
+            del self._kept[key]
+            size -= _size(listing)
+
+
+def _size(listing: Listing) -> int:
+    return sum(tool.size for tool in listing)
 
 
 def _key(server: McpServer) -> object:

@@ -223,6 +223,7 @@ def _listed(tool: Tool) -> ListedTool:
     """``tool`` as we offer it, or why we cannot."""
     problem: str | None = None
     parameters: Json = {}
+    size = 0
     try:
         parameters = simplified({"properties": {}, **tool.input_schema})
     except SchemaTooLargeError as error:
@@ -230,16 +231,18 @@ def _listed(tool: Tool) -> ListedTool:
     else:
         if parameters.get("type") != "object" or not isinstance(parameters["properties"], dict):
             problem = "its schema is not one of an object with properties"
-        elif len(json.dumps(parameters)) > _MAX_SCHEMA:
+        elif (size := len(json.dumps(parameters))) > _MAX_SCHEMA:
             problem = f"its schema has more than {_MAX_SCHEMA} characters"
     if len(tool.name) > _MAX_NAME:
         # Patterns of those that need approval are held against it, on the loop: what is kept of it is short.
         problem = f"its name has more than {_MAX_NAME} characters"
     hints = tool.annotations
+    description = (tool.description or tool.title or tool.name)[:_MAX_DESCRIPTION]
     return ListedTool(
         name=tool.name[:_MAX_NAME],
-        description=(tool.description or tool.title or tool.name)[:_MAX_DESCRIPTION],
+        description=description,
         parameters=parameters if problem is None else {},
+        size=len(description) + (size if problem is None else 0),
         idempotent=hints is not None and bool(hints.idempotent_hint or hints.read_only_hint),
         problem=problem,
     )
