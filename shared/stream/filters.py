@@ -1,12 +1,16 @@
 """What a subscription wants of a thread's events: channels, and where in the tree of agents."""
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from shared.domain import Json
+from shared.errors import InvalidRequestError
 from shared.events import TO_ALL, Logged
 
+# Of all that a connection wants: whoever serves the thread reads it again and again, and an item holds 400 KB.
+MOST_STORED = 65_536
 _CUSTOM = "custom"
 
 
@@ -58,6 +62,28 @@ class Filter:
             channels=frozenset(stored["channels"]),
             namespaces=None if namespaces is None else tuple(tuple(prefix) for prefix in namespaces),
             depth=stored["depth"],
+        )
+
+
+def stored(filters: Sequence[Filter]) -> str:
+    """A connection's filters as JSON."""
+    return json.dumps([one.stored() for one in filters])
+
+
+def require_room(filters: Sequence[Filter], *, most: int) -> None:
+    """See to it that a connection may have all these.
+
+    Raises:
+        InvalidRequestError: they are more than ``most``, or have more than ``MOST_STORED`` bytes.
+    """
+    if len(filters) > most:
+        raise InvalidRequestError(
+            f"this connection has {most} subscriptions already: end one, or open another connection"
+        )
+    if (length := len(stored(filters))) > MOST_STORED:
+        raise InvalidRequestError(
+            f"this connection's subscriptions would have {length} bytes, of {MOST_STORED} that they may have: name"
+            " fewer channels and namespaces, end a subscription, or open another connection"
         )
 
 

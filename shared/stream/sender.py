@@ -9,6 +9,7 @@ import asyncio
 import random
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from uuid import uuid4
 
@@ -144,7 +145,6 @@ class Sender:
             self._look.set()
 
     async def _ask(self) -> Subscription | None:
-        """Ask for the lease."""
         return await sender_lease.claim(self._subscription, sender=self._me, generation=self._source.log.generation)
 
     async def _send_on(self) -> bool:
@@ -229,10 +229,8 @@ class Sender:
 
     def _waits_for_log(self) -> bool:
         """Whether a log that is away is waited for still."""
-        now = time.monotonic()
-        if self._log_away_since is None:
-            self._log_away_since = now
-        return now < self._log_away_since + _LOG_PATIENCE_S
+        self._log_away_since = self._log_away_since or time.monotonic()
+        return time.monotonic() < self._log_away_since + _LOG_PATIENCE_S
 
     async def _declare(self, *, first: int, last: int) -> None:
         """Tell what this connection will never get, and how the thread stands instead. These have no number."""
@@ -246,12 +244,12 @@ class Sender:
 
     async def _state(self, *, after: int) -> str:
         """How the thread stands, behind the number ``after``."""
-        thread_id = self._subscription.thread_id
+        found = self._subscription
         try:
-            messages = await snapshot(thread_id=thread_id, account_id=self._subscription.account_id)
+            messages = await snapshot(thread_id=found.thread_id, account_id=found.account_id)
         except DatabaseUnavailableError:
             messages = None
-        state = events.values(thread_id, messages)
+        state = events.values(found.thread_id, messages)
         return events.unnumbered(state, generation=self._source.log.generation, after=after)
 
     def _is_expiring(self) -> bool:
@@ -262,8 +260,8 @@ class Sender:
         """Tell that the connection ends soon; False if the subscription is gone or not ours any more."""
         found = self._subscription
         event = events.connection_expiring(found.expires_at)
-        generation = self._source.log.generation
-        if not await self._post(events.unnumbered(event, generation=generation, after=self._cursor)):
+        frame = events.unnumbered(event, generation=self._source.log.generation, after=self._cursor)
+        if not await self._post(frame):
             return False
         self._subscription = replace(self._subscription, announce_at=None)
         try:
@@ -289,16 +287,13 @@ class Sender:
         tries = 0
         took_nothing_since: float | None = None
         while True:
-            await self._until_sure()
-            if time.monotonic() > self._leased_until - _MARGIN_S:
-                await self._keep()
-            if self._subscription.is_over:
-                return await self._give_up()
-            if self._lost:
-                return False
             began_at = time.monotonic()
             try:
-                await connections.post(self._subscription.connection_id, frame)
+                async with connections.socket(self._subscription.served_id, is_reader=self.is_others):
+                    if not await self._may_post():
+                        return False
+                    began_at = time.monotonic()
+                    await connections.post(self._subscription.connection_id, frame)
             except GoneError:
                 await subscriptions.delete_connection(self._subscription.connection_id)
                 await subscriptions.delete(self._subscription)
@@ -320,6 +315,13 @@ class Sender:
             else:
                 return True
 
+    async def _may_post(self) -> bool:
+        """Whether the subscription is ours and not over, asked just before something is posted."""
+        await self._until_sure()
+        if time.monotonic() > self._leased_until - _MARGIN_S:
+            await self._keep()
+        return await self._give_up() if self._subscription.is_over else not self._lost
+
     async def _give_up(self) -> bool:
         """End the connection: its client connects again if it is there, and may."""
         await dismiss(self._subscription)
@@ -337,11 +339,9 @@ class Sender:
     async def _keep_alive(self) -> None:
         """Write the cursor back and renew the lease, and heed changes."""
         while not self._lost:
-            try:
+            with suppress(TimeoutError):
                 async with asyncio.timeout(_KEEP_S):
                     await self._changed.wait()
-            except TimeoutError:
-                pass
             if self._is_expiring():
                 self._look.set()
             if (

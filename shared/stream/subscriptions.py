@@ -29,7 +29,7 @@ from shared.domain import SCOPES, Scope, scopes_of
 from shared.errors import InvalidRequestError
 from shared.settings import stream_settings
 from shared.stream import open_connections
-from shared.stream.filters import Filter
+from shared.stream.filters import Filter, require_room, stored
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb.type_defs import AttributeValueTypeDef
@@ -118,6 +118,11 @@ class Subscription:
     public_until: float = 0.0
 
     @property
+    def served_id(self) -> str:
+        """The account that its connection is of."""
+        return self.reader_id or self.account_id
+
+    @property
     def is_in_doubt(self) -> bool:
         """Whether the thread may be private by now, to a reader of another account."""
         return self.reader_id is not None and time.monotonic() >= self.public_until
@@ -163,7 +168,7 @@ def of_item(item: "Item") -> Subscription:
         thread_id=UUID(text["thread_id"].partition("#")[0]),
         connection_id=text["connection_id"],
         account_id=text["account_id"],
-        filters=tuple(Filter.of(stored) for stored in json.loads(text["filters"])),
+        filters=tuple(map(Filter.of, json.loads(text["filters"]))),
         # Exact: a float has 53 bits.
         cursor=int(item["cursor"].get("N", 0)),
         version=int(item["version"].get("N", 0)),
@@ -239,17 +244,13 @@ async def add(record: ConnectionRecord, new: Filter, *, since: int | None, gener
     Events that an earlier subscription of the connection has got come again if ``since`` lies before them.
 
     Raises:
-        InvalidRequestError: the connection has too many subscriptions.
+        InvalidRequestError: the connection has too many subscriptions, or they are too large.
     """
     begins_after = record.begins_in(generation) if since is None else since
     for _ in range(_TRIES):
         found = await get(record)
         filters = (*(found.filters if found else ()), new)
-        if len(filters) > record.max_subscriptions:
-            raise InvalidRequestError(
-                f"this connection has {record.max_subscriptions} subscriptions already:"
-                " end one, or open another connection"
-            )
+        require_room(filters, most=record.max_subscriptions)
         if await _change(record, found, filters, since=begins_after, generation=generation):
             return
     raise InvalidRequestError("too many changes of this connection's subscriptions at once: try again")
@@ -286,7 +287,7 @@ async def _change(
     update = "SET account_id = :account, filters = :filters, version = :next, expires_at = :expiry"
     values: Item = {
         ":account": {"S": record.thread_account_id},
-        ":filters": {"S": json.dumps([one.stored() for one in filters])},
+        ":filters": {"S": stored(filters)},
         # A new item's is drawn: one that was removed and made again meanwhile is not taken for the one before.
         ":next": {"N": str((secrets.randbelow(2**40) if found is None else found.version) + 1)},
         ":expiry": {"N": str(record.expires_at)},
@@ -385,11 +386,8 @@ async def _among(audience: str, *, reader_id: str | None = None) -> list[Subscri
     if reader_id is not None:
         values[":reader"] = {"S": reader_id}
         wanted["FilterExpression"] = "reader_id = :reader"
-    pages = (
-        (await dynamodb())
-        .get_paginator("query")
-        .paginate(TableName=stream_settings().subscriptions_table, ConsistentRead=True, **wanted)
-    )
+    paginator = (await dynamodb()).get_paginator("query")
+    pages = paginator.paginate(TableName=stream_settings().subscriptions_table, ConsistentRead=True, **wanted)
     return [of_item(item) async for page in pages for item in page["Items"]]
 
 

@@ -243,3 +243,32 @@ async def test_who_subscribes_to_anothers_thread_is_served_on_its_own_places(
     assert woken == [(public, READER, True), (public, OWNER, False)]
     assert len(await audience.other_audience(log, account_id=OWNER, reader_id=READER)) == 1
     assert await audience.other_audience(log, account_id=OWNER, reader_id="another") == []
+
+
+async def test_deaf_readers_hold_their_share_of_an_executors_sockets_and_no_more(
+    deaf: Gateway, database: Database
+) -> None:
+    public = await _thread(database, is_public=True)
+    thread_log = await database.log(public)
+    # GIVEN more connections that take nothing than a process has sockets for them
+    strangers = {"greedy": 60, **{f"stranger {number}": 16 for number in range(10)}}
+    readers = {one: [await _reading(public, of=one) for _ in range(many)] for one, many in strangers.items()}
+    deaf.deaf.update(*readers.values())
+    delivery = Delivery(hold_of(thread_log, account_id=OWNER, last_seq=3))
+    delivery.start()
+    await until(lambda: sum(deaf.posting.values()) >= 128)
+    own, other = await watching(public, account_id=OWNER), await _reading(public, of="another reader")
+    # THEN the account whose thread it is gets what happens, and everything that happens
+    delivery.refresh_soon()
+    for seq in (4, 5):
+        await delivery.offer(await appended(thread_log, seq, seq))
+        await until(lambda seq=seq: deaf.seqs(own) == [*range(1, seq + 1)])
+    held = {one: sum(deaf.posting.get(reader, 0) for reader in readers[one]) for one in strangers}
+    assert sum(held.values()) == 128
+    assert max(held.values()) <= 16
+    # AND who waits for a socket has his own time still
+    deaf.deaf.clear()
+    deaf.hears.set()
+    await until(lambda: deaf.seqs(other) == [1, 2, 3, 4, 5])
+    assert await delivery.close(timeout_s=10)
+    assert deaf.closed == []

@@ -325,3 +325,19 @@ async def test_a_cursor_that_moves_while_more_is_subscribed_is_moved_back(
     # THEN what was passed over is told, since it is wanted now
     assert found is not None
     assert (found.cursor, len(found.filters)) == (7, 2)
+
+
+async def test_what_a_connection_wants_is_bounded_in_bytes(record: ConnectionRecord) -> None:
+    await subscriptions.put_connection(record)
+    large = [
+        replace(_filter(f"custom:{number}{'x' * 30_000}"), subscription_id=f"number {number}") for number in range(3)
+    ]
+    await subscriptions.add(record, large[0], since=0)
+    await subscriptions.add(record, large[1], since=0)
+    with pytest.raises(InvalidRequestError, match=r"would have 9.... bytes, of 65536 that they may have"):
+        await subscriptions.add(record, large[2], since=0)
+    # What is refused takes nothing away, and what is ended makes room.
+    assert len((await _only(record.thread_id)).filters) == 2
+    await subscriptions.remove(record, "number 0")
+    await subscriptions.add(record, large[2], since=0)
+    assert [one.subscription_id for one in (await _only(record.thread_id)).filters] == ["number 1", "number 2"]

@@ -60,4 +60,25 @@ MUTANTS: tuple[Mutant, ...] = (
         "    errors += [*served.failed.values(), *read.failed.values()]\n",
         "tests/integration/test_sender_of_readers.py::test_a_reader_who_cannot_be_served_fails_nothing_of_the_account_whose_thread_it_is",
     ),
+    Mutant(
+        "sender: deaf readers hold the sockets of the account whose thread it is",
+        "shared/stream/connections.py",
+        "    if not is_reader:\n",
+        "    if True:\n",
+        "tests/integration/test_sender_of_readers.py::test_deaf_readers_hold_their_share_of_an_executors_sockets_and_no_more",
+    ),
+    Mutant(
+        "sender: one reader holds all sockets of readers",
+        "shared/stream/connections.py",
+        "_OF_READER = Shares(16)",
+        "_OF_READER = Shares(128)",
+        "tests/integration/test_sender_of_readers.py::test_deaf_readers_hold_their_share_of_an_executors_sockets_and_no_more",
+    ),
+    Mutant(
+        "sender: who waits for a socket is taken for deaf",
+        "shared/stream/connections.py",
+        "TCPConnector(limit=0,",
+        "TCPConnector(limit=100,",
+        "tests/integration/test_sender_of_readers.py::test_deaf_readers_hold_their_share_of_an_executors_sockets_and_no_more",
+    ),
 )
