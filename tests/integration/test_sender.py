@@ -359,7 +359,7 @@ async def test_a_sender_that_is_killed_is_followed_by_one_that_goes_on_from_its_
     assert before == 321
     # THEN the next one waits for the end of its lease, and goes on behind what was written back
     _send(heir, thread_id)
-    await until(lambda: len(posts.sent[connection_id]) == before + len(told) - kept, timeout_s=30)
+    await until(lambda: len(posts.sent[connection_id]) == before + len(told) - kept)
     assert heir.answer() is None
     assert posts.seqs(connection_id)[before:] == list(range(kept + 1, len(told) + 1))
     # ... and what it repeats is what it was.
