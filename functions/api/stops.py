@@ -1,6 +1,7 @@
 """Stopping and deleting runs: one service under every interface that can ask for it."""
 
 import asyncio
+import json
 import time
 from typing import Literal
 from uuid import UUID
@@ -8,6 +9,7 @@ from uuid import UUID
 from functions.api.limits.waits import Wait
 from functions.api.wire import run_statuses
 from shared.database import connection, runs
+from shared.database.pages import LARGEST_PAGE_BYTES
 from shared.domain import TERMINAL, AgentRun, StopKind
 
 CancelAction = Literal["interrupt", "rollback"]
@@ -51,7 +53,11 @@ async def cancel_many(
     status: Literal["pending", "running", "all"],
     action: CancelAction,
 ) -> list[AgentRun]:
-    """Stop the account's unfinished runs: of a thread, of these ids, of a status; returns them as they are then."""
+    """Stop the account's unfinished runs: of a thread, of these ids, of a status.
+
+    Returns:
+        They as they are then, the oldest first, as many as an answer holds.
+    """
     statuses = ["queued", "running"] if status == "all" else list(run_statuses(status))
     async with connection() as taken:
         wanted = await runs.unfinished(
@@ -62,7 +68,11 @@ async def cancel_many(
             statuses=statuses,
             limit=_MOST_RUNS,
         )
-    return [
-        await cancel(account_id=account_id, thread_id=run.thread_id, agent_run_id=run.agent_run_id, action=action)
-        for run in wanted
-    ]
+    stopped: list[AgentRun] = []
+    size = 0
+    for run in wanted:
+        one = await cancel(account_id=account_id, thread_id=run.thread_id, agent_run_id=run.agent_run_id, action=action)
+        size += len(json.dumps([one.metadata, one.error]))
+        if size <= LARGEST_PAGE_BYTES or not stopped:
+            stopped.append(one)
+    return stopped

@@ -98,6 +98,14 @@ async def insert(
     return agent_run(row)
 
 
+@dataclass(frozen=True)
+class Unfinished:
+    """A run that has not ended, by its ids: what it holds may be large."""
+
+    agent_run_id: UUID
+    thread_id: UUID
+
+
 async def unfinished(
     connection: Connection,
     *,
@@ -106,11 +114,11 @@ async def unfinished(
     agent_run_ids: Sequence[UUID] | None,
     statuses: Sequence[str],
     limit: int,
-) -> list[AgentRun]:
+) -> list[Unfinished]:
     """The account's unfinished runs, oldest first: of a thread, of these ids, of these statuses."""
     ids = None if agent_run_ids is None else list(agent_run_ids)
     rows = await connection.fetch(_SQL["unfinished_of_account"], account_id, thread_id, ids, list(statuses), limit)
-    return [agent_run(row) for row in rows]
+    return [Unfinished(row["agent_run_id"], row["thread_id"]) for row in rows]
 
 
 @dataclass(frozen=True)

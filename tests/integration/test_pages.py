@@ -13,7 +13,7 @@ from shared.database.pages import LARGEST_PAGE_BYTES, Page
 from shared.storable import jsonb
 from tests.integration.conftest import StartFunction
 from tests.integration.databases import Database
-from tests.integration.deployed import HttpApi
+from tests.integration.deployed import Deployed, HttpApi
 
 COUNT = 40
 LARGE = {"x": "x" * 400_000}
@@ -173,3 +173,16 @@ def test_a_search_that_ends_early_says_where_to_go_on(start_function: StartFunct
     assert [one["thread_id"] for one in (*first.body, *rest.body)] == made[::-1]
     assert "x-pagination-next" not in rest.headers
     assert rest.headers["x-pagination-total"] == "50"
+
+
+async def test_all_are_stopped_and_answered_are_as_many_as_have_room(
+    deployed: Deployed, start_function: StartFunction, account_id: str
+) -> None:
+    database = deployed.database
+    thread_id = await database.new_thread(account_id)
+    run_ids = [str(await database.new_run(thread_id, metadata=f"'{jsonb(LARGE)}'")) for _ in range(COUNT)]
+    http = HttpApi(start_function("functions.api.http.main.handler"))
+    answer = http.request("POST", "/runs/cancel", {"thread_id": str(thread_id)}, account_id=account_id)
+    assert (answer.status, [run["run_id"] for run in answer.body]) == (200, run_ids[:FIT])
+    statuses = await database.connection.fetch("SELECT status FROM agent_runs WHERE account_id = $1", account_id)
+    assert [row["status"] for row in statuses] == ["stopped"] * COUNT

@@ -90,7 +90,10 @@ async def cancel_run(
 
 @account_router.post("/cancel")
 async def cancel_runs(caller: Caller, body: RunsCancel, action: CancelAction = "interrupt") -> list[WireRun]:
-    """Stop up to 100 of your unfinished runs: of a thread, of these ids, or of a status."""
+    """Stop up to 100 of your unfinished runs: of a thread, of these ids, or of a status.
+
+    The answer has as many of them as it has room for.
+    """
     stopped = await stops.cancel_many(
         account_id=caller.account_id,
         thread_id=body.thread_id,

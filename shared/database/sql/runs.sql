@@ -17,9 +17,7 @@ SET last_run_number = $2, updated_at = now(),
 WHERE thread_id = $1
 
 -- name: unfinished_of_account
--- Without their configurations, which may be large, and are not answered.
-SELECT agent_run_id, thread_id, account_id, number, status, assistant_id, model, metadata, multitask_strategy, error,
-    usage, created_at, updated_at, started_at, ended_at
+SELECT agent_run_id, thread_id
 FROM agent_runs
 WHERE account_id = $1 AND status IN ('queued', 'running') AND status = ANY ($4)
   AND ($2::uuid IS NULL OR thread_id = $2) AND ($3::uuid[] IS NULL OR agent_run_id = ANY ($3))
