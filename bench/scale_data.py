@@ -76,7 +76,7 @@ _COLUMNS = {
     "waits": "account_id kind place wait_id expires_at",
     "drained_instances": "instance_id until",
     "deleted_logs": "generation thread_id account_id deleted_at",
-    "deleted_events": "agent_run_id thread_id first_seq last_seq",
+    "deleted_events": "agent_run_id thread_id first_seq last_seq deleted_at",
     "deleted_accounts": "hash plan_id day tokens cost_usd",
     "sender_calls": "account_id thread_id",
     "reader_calls": "account_id thread_id called_at",
@@ -249,7 +249,7 @@ def _run(
         rows.add("webhook_deliveries", run_id, account_id, "https://example.com/", "pending")
         rows.add("unkept_answers", rows.new_id(), thread_id, account_id, number, _USAGE)
         rows.add("summary_requests", run_id, False)
-        rows.add("deleted_events", rows.new_id(), thread_id, 1, 2)
+        rows.add("deleted_events", rows.new_id(), thread_id, 1, 2, rows.now)
     return {
         "run": run_id,
         "number": number,

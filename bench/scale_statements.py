@@ -58,6 +58,7 @@ context.fingerprint deep account after 4 runs 4
 context.insert_summary new deep account runs deep_last_run {} {} runs 3 summary
 context.ended_run deep_done_run account 0
 deleted_events.get deep_done_run account
+deleted_events.old 10
 deleted_events.remove deep_done_run
 deleted_logs.get deep_generation
 deleted_logs.of_account account 100

@@ -31,6 +31,19 @@ async def get(connection: Connection, *, agent_run_id: UUID, account_id: str) ->
     )
 
 
+@dataclass(frozen=True)
+class Left:
+    """Events that should be gone by now: of a run that was the account's."""
+
+    agent_run_id: UUID
+    account_id: str
+
+
+async def old(connection: Connection, *, limit: int) -> list[Left]:
+    """Of any account, the oldest first."""
+    return [Left(**row) for row in await connection.fetch(_SQL["old"], limit)]
+
+
 async def remove(connection: Connection, *, agent_run_id: UUID) -> None:
     """Nothing is left of them. Idempotent."""
     await connection.execute(_SQL["remove"], agent_run_id)

@@ -8,10 +8,11 @@ import pytest
 from functions.api import deletions
 from functions.api.sender.main import _serve
 from functions.api.watch import deleted_events as watched
-from functions.api.watch.deleted_events import look_after_deleted_events
+from functions.api.watch.deleted_events import look_after_deleted_events, remove_deleted_events
+from functions.api.watch.sweep import sweep_some
 from shared import events
 from shared.aws import queue
-from shared.aws.queue import EventsMessage
+from shared.aws.queue import EventsMessage, SweepMessage
 from shared.database import facts
 from shared.domain import Claim
 from shared.errors import EventLogUnavailableError, QueueUnavailableError
@@ -165,3 +166,35 @@ async def test_a_deletion_that_is_not_committed_yet_is_waited_for(
 ) -> None:
     message = EventsMessage(agent_run_id=uuid4(), account_id=OWNER)
     assert isinstance(await look_after_deleted_events(message, age_s=age_s), answer)
+
+
+async def test_events_whose_message_was_lost_are_swept(database: Database) -> None:
+    thread_id = await database.new_thread(OWNER)
+    lost, recent = [await _ran(database, thread_id, text) for text in ("lost", "recent")]
+    for claim in (lost, recent):
+        await _delete(claim)
+    await database.connection.execute(
+        "UPDATE deleted_events SET deleted_at = now() - interval '2 hours' WHERE agent_run_id = $1", lost.agent_run_id
+    )
+    await sweep_some(SweepMessage(next_in_s=3600), age_s=0, round_s=20)
+    left = str(await log.read(recent, after_seq=0, limit=100))
+    assert ("lost" in left, "recent" in left) == (False, True)
+    # The other one's message is on its way.
+    assert await database.count("deleted_events") == 1
+
+
+async def test_what_cannot_be_swept_yet_is_left_to_the_next_sweep(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thread_id = await database.new_thread(OWNER)
+    await _delete(await _ran(database, thread_id, "to be deleted"))
+    await database.connection.execute("UPDATE deleted_events SET deleted_at = now() - interval '2 hours'")
+    with monkeypatch.context() as patch:
+
+        async def nothing(**_: object) -> None:
+            """A holder of the log drains it itself, later."""
+
+        patch.setattr(watched, "drain", nothing)
+        assert await remove_deleted_events() == 0
+    assert await remove_deleted_events() == 1
+    assert await database.count("deleted_events") == 0

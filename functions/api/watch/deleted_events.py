@@ -9,6 +9,7 @@ from shared.telemetry import logger
 
 # The HTTP function's time limit, and to spare.
 _DELETED_WITHIN_S = 60.0
+_SWEPT = 10
 
 
 async def look_after_deleted_events(message: EventsMessage, *, age_s: float) -> Done | LookAgain:
@@ -36,3 +37,12 @@ async def look_after_deleted_events(message: EventsMessage, *, age_s: float) -> 
     await wake.sender(thread_id=thread_id, account_id=message.account_id)
     logger.info("a deleted run's events were removed")
     return Done()
+
+
+async def remove_deleted_events() -> int:
+    """Of runs whose message was lost. Returns of how many: what has to wait is left to the next sweep."""
+    async with connection() as taken:
+        left = await deleted_events.old(taken, limit=_SWEPT)
+    messages = [EventsMessage(agent_run_id=one.agent_run_id, account_id=one.account_id) for one in left]
+    outcomes = [await look_after_deleted_events(message, age_s=_DELETED_WITHIN_S) for message in messages]
+    return sum(isinstance(outcome, Done) for outcome in outcomes)

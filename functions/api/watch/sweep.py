@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from functions.api.files import remove_objects
+from functions.api.watch.deleted_events import remove_deleted_events
 from functions.api.watch.deletion import forget_deleted_logs
 from shared.aws.queue import SweepMessage
 from shared.database import sweep
@@ -27,6 +28,7 @@ _PARTS: dict[str, Callable[[], Awaitable[int]]] = {
     **{kind: partial(sweep.remove, kind, limit=_BATCH) for kind in sweep.KINDS},
     "objects": remove_objects,
     "logs": forget_deleted_logs,
+    "events_of_runs": remove_deleted_events,
 }
 
 

@@ -55,4 +55,11 @@ MUTANTS: tuple[Mutant, ...] = (
         new="    **({} if remove_objects else {}),\n",
         test=f"{_SWEEP}::test_the_watch_function_sweeps_and_says_what",
     ),
+    Mutant(
+        name="events of a deleted run whose message was lost stay",
+        file="functions/api/watch/sweep.py",
+        old='    "events_of_runs": remove_deleted_events,\n',
+        new="",
+        test="tests/integration/test_deleted_runs.py::test_events_whose_message_was_lost_are_swept",
+    ),
 )
