@@ -23,8 +23,11 @@ _SQL = queries("runs")
 
 # Beyond the end of the lease that was seen, so that the claim finds it ended.
 _MARGIN_S = 1.0
-_LONGEST_WAIT_S = 300.0
-_LONGEST_UNSETTLED_S = 60.0
+# What has become of a run is seen within a minute, however long it has lasted: whoever waits for it waits so long at
+# most. A run that waits in a long queue gets a message a minute more, which is a claim that is refused.
+_LONGEST_WAIT_S = 60.0
+# For how long a run that is not there is looked for.
+_LONGEST_MISSING_S = 300.0
 # The HTTP function's time limit: what records a run ends with it.
 _LONGEST_RECORDING_S = 30.0
 
@@ -124,18 +127,17 @@ async def look_after(message: RunMessage, *, age_s: float) -> Done | LookAgain:
             await wake.sender(thread_id=thread_id, account_id=account_id)
         if settled:
             return Done()
-        # Somebody may be waiting for its end, however long ago that was: an outage lasts, and is over.
-        return LookAgain(min(_backoff_s(row["since_end_s"]), _LONGEST_UNSETTLED_S))
+        return LookAgain(_backoff_s(row["since_end_s"]))
     if row["status"] == "queued":
         return await _look_after_queued(message, row["due_in_s"], row["blocked"], row["since_dispatch_s"] or 0.0)
     return await _look_after_running(message, row)
 
 
 def _look_for_missing(age_s: float) -> Done | LookAgain:
-    if age_s > _LONGEST_WAIT_S:
+    if age_s > _LONGEST_MISSING_S:
         return Done()
     # Beyond that nobody can be recording it: it was deleted with its thread, as many are, and is looked for in vain.
-    return LookAgain(patience_s() if age_s < _LONGEST_RECORDING_S else _backoff_s(age_s))
+    return LookAgain(patience_s() if age_s < _LONGEST_RECORDING_S else 2 * age_s)
 
 
 async def _look_after_queued(message: RunMessage, due_in_s: float, blocked: bool, since_dispatch_s: float) -> LookAgain:

@@ -170,7 +170,7 @@ async def test_the_watch_waits_for_what_is_still_to_come(
     assert await _dispatched(queues) == NOTHING
 
 
-@pytest.mark.parametrize("seconds", [(20, 40), (60, 120), (1000, 300)], ids=lambda seconds: f"after {seconds[0]} s")
+@pytest.mark.parametrize("seconds", [(20, 40), (25, 50), (1000, 60)], ids=lambda seconds: f"after {seconds[0]} s")
 async def test_a_run_that_nobody_claimed_is_dispatched_again_less_and_less_often(
     database: Database, queues: Queues, thread_id: UUID, watch: Watch, seconds: tuple[int, float]
 ) -> None:
@@ -182,6 +182,25 @@ async def test_a_run_that_nobody_claimed_is_dispatched_again_less_and_less_often
     assert _after_s(await watch.look(agent_run_id)) == pytest.approx(after_s, abs=2)
     assert await _dispatched(queues) == {**NOTHING, "runs": [agent_run_id]}
     assert (await database.run(agent_run_id))["dispatched_at"] > before["dispatched_at"]
+
+
+UNSEEN: dict[str, dict[str, str]] = {
+    "in a long queue": {"dispatched_at": LONG_AGO},
+    "behind another run": {"dispatched_at": LONG_AGO},
+    "given back": {**RUNNING, "released_at": LONG_AGO},
+    "abandoned": {**RUNNING, "lease_expires_at": LONG_AGO},
+    "left by its workflow": {**RUNNING, "executor": "'workflow'", "wake_by": PAST, "released_at": LONG_AGO},
+}
+
+
+@pytest.mark.parametrize("where", UNSEEN)
+async def test_what_becomes_of_a_run_is_seen_within_a_minute(
+    database: Database, queues: Queues, thread_id: UUID, watch: Watch, where: str
+) -> None:
+    if where == "behind another run":
+        await database.new_run(thread_id)
+    agent_run_id = await database.new_run(thread_id, **UNSEEN[where])
+    assert _after_s(await watch.look(agent_run_id)) <= 60
 
 
 async def test_an_abandoned_run_goes_through_the_retry_queue(
@@ -220,7 +239,7 @@ async def test_a_hand_over_that_nobody_woke_up_for_is_taken_back(
         assert (claim is not None) == claimed
 
 
-@pytest.mark.parametrize("seconds", [(20, 40), (60, 120), (1000, 300)], ids=lambda seconds: f"after {seconds[0]} s")
+@pytest.mark.parametrize("seconds", [(20, 40), (25, 50), (1000, 60)], ids=lambda seconds: f"after {seconds[0]} s")
 async def test_a_run_that_was_given_back_is_dispatched_less_and_less_often(
     database: Database, queues: Queues, thread_id: UUID, watch: Watch, seconds: tuple[int, float]
 ) -> None:

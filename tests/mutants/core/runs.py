@@ -7,6 +7,13 @@ _LOOP = "tests/integration/loop/test_regressions.py"
 
 MUTANTS: tuple[Mutant, ...] = (
     Mutant(
+        "what has become of a run is seen after minutes",
+        "shared/runs/settle.py",
+        "_LONGEST_WAIT_S = 60.0\n",
+        "_LONGEST_WAIT_S = 300.0\n",
+        "tests/integration/test_settle.py::test_what_becomes_of_a_run_is_seen_within_a_minute",
+    ),
+    Mutant(
         "a silent server is asked for each of a batch",
         "functions/api/watch/main.py",
         "(_AWAY, None) if away else await _look(",
