@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from shared.database import connection
 from shared.database.queries import queries
 from shared.domain import Claim, StopKind
-from shared.errors import DatabaseUnavailableError, UnavailableError
+from shared.errors import DatabaseUnavailableError, LeaseLostError, UnavailableError
 from shared.runs.lease import LeaseKeeper
 from shared.stream import control
 from shared.stream.delivery import Delivery
@@ -44,8 +44,13 @@ async def holding_run(
         on_drain: called when the instance is to give the run away; maybe more than once. Whoever holds it but shortly
             need not heed it.
         delivery_s: how long delivery may take at the end, asked then; and the release of a lease that is given back,
-            if the block raises ``UnavailableError``.
+            if the block raises ``UnavailableError``, or the lease has passed because PostgreSQL was out of reach.
+
+    Raises:
+        UnavailableError: the block did; or it raised ``LeaseLostError`` when told by ``on_lost``, and nothing but a
+            service that is away has kept its events from being written.
     """
+    gives_back = False
     try:
         async with executing(claim, run_id=claim.agent_run_id, on_lost=on_lost, delivery_s=delivery_s) as (
             publisher,
@@ -62,12 +67,18 @@ async def holding_run(
             listening = asyncio.create_task(_listen(claim, publisher, delivery, on_stop, on_drain))
             try:
                 yield publisher
+            except LeaseLostError:
+                if publisher.failure is not None:
+                    raise publisher.failure from None
+                gives_back = lease.unreachable
+                raise
             finally:
                 listening.cancel()
                 await asyncio.gather(listening, return_exceptions=True)
                 keeper.release(lease)
-    except UnavailableError:
-        await _release(claim, within_s=delivery_s())
+    except (UnavailableError, LeaseLostError) as error:
+        if gives_back or isinstance(error, UnavailableError):
+            await _release(claim, within_s=delivery_s())
         raise
 
 

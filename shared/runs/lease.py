@@ -40,6 +40,8 @@ class Lease:
     expires_at: float
     told_stop: bool = False
     told_drain: bool = False
+    unreachable: bool = False
+    """PostgreSQL could not be asked to renew it when that was last tried: if it passes, its run is not why."""
 
     @property
     def live(self) -> bool:
@@ -128,6 +130,9 @@ class LeaseKeeper:
                 return
             if not self._ticks():
                 logger.warning("the event loop has not ticked for a whole interval: leases are not renewed")
+                with self._wake:
+                    for lease in self._held.values():
+                        lease.unreachable = False
                 continue
             with self._wake:
                 leases = list(self._held.values())
@@ -141,6 +146,8 @@ class LeaseKeeper:
                     # Whatever it was, this thread must not end with it: the leases still run for a while.
                     logger.warning("leases could not be renewed", exc_info=True)
                     self._drop_connection()
+                    for lease in leases:
+                        lease.unreachable = True
                 else:
                     self._note(leases, renewed, begun)
                     break
@@ -193,6 +200,7 @@ class LeaseKeeper:
     def _note(self, leases: list[Lease], renewed: dict[UUID, asyncpg.Record], begun: float) -> None:
         assert self._loop is not None  # noqa: S101 - set before the thread starts
         for lease in leases:
+            lease.unreachable = False
             run_id = lease.claim.agent_run_id
             if run_id in renewed:
                 lease.expires_at = begun + self._lease_s

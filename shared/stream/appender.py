@@ -31,8 +31,9 @@ from shared.telemetry import logger
 _AWAY_S = 0.5
 # A log may be lost again while its loss is declared.
 _TRIES = 5
-# Waits between tries for numbers: PostgreSQL may be restarting, and the lease lasts longer.
-_RESERVE_BACKOFF_S = (0.1, 0.2, 0.4, 0.8, 1.6)
+# Waits between tries for numbers: PostgreSQL may be restarting.
+_FIRST_WAIT_S = 0.1
+_LONGEST_WAIT_S = 1.6
 _MOST_FACTS = 100
 # Where a dead holder's open message is looked for.
 _READ_BACK = 500
@@ -54,14 +55,17 @@ class Appender:
         reserve: Reserve,
         prove: Callable[[LogHold], Awaitable[bool]],
         proved_for_s: float = 0.0,
+        patience_s: float = 3.0,
     ) -> None:
         """``prove``: whether the hold's epoch is the thread's newest, by PostgreSQL.
 
-        ``proved_for_s``: for how long from now on that is known without asking.
+        ``proved_for_s``: for how long from now on that is known without asking. ``patience_s``: for how long PostgreSQL
+        is asked for numbers before it counts as away.
         """
         self._hold = hold
         self._reserve_block = reserve
         self._prove = prove
+        self._patience_s = patience_s
         self._reserved = hold.reserved_seq
         # What the log ends with, as far as is known. It is a guess until the first answer.
         self._logged_seq = hold.last_seq
@@ -93,14 +97,27 @@ class Appender:
         """
         await self._be_sure()
         while self.last_seq + count > self._reserved:
-            self._reserved = await _patiently(lambda: self._reserve_block(self._hold))
+            self._reserved = await self._patiently(lambda: self._reserve_block(self._hold))
 
     async def _be_sure(self) -> None:
         """Look up which numbers facts have, if that is not known. Nobody uses the next one, or says which was the last,
         before. Raises as :meth:`reserve`.
         """
         if self._in_doubt:
-            await _patiently(lambda: self._take(most=0))
+            await self._patiently(lambda: self._take(most=0))
+
+    async def _patiently[T](self, ask: Callable[[], Awaitable[T]]) -> T:
+        """What PostgreSQL answers, which may be restarting. Raises DatabaseUnavailableError: it stays away."""
+        loop = asyncio.get_running_loop()
+        ends_at, wait_s = loop.time() + self._patience_s, _FIRST_WAIT_S
+        while True:
+            try:
+                return await ask()
+            except DatabaseUnavailableError:
+                if loop.time() + wait_s > ends_at:
+                    raise
+                await asyncio.sleep(wait_s)
+                wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
 
     def number(self, event: Event) -> Logged:
         """Give ``event`` the next number, which has been reserved."""
@@ -265,16 +282,6 @@ class Appender:
                 case _:
                     pass
         return None
-
-
-async def _patiently[T](ask: Callable[[], Awaitable[T]]) -> T:
-    """What PostgreSQL answers, which may be restarting. Raises DatabaseUnavailableError: it stays away."""
-    for wait_s in _RESERVE_BACKOFF_S:
-        try:
-            return await ask()
-        except DatabaseUnavailableError:
-            await asyncio.sleep(wait_s)
-    return await ask()
 
 
 def _missing(*, after: int, present: Sequence[Logged], last_seq: int) -> tuple[int, int] | None:

@@ -14,7 +14,7 @@ from uuid import UUID
 from shared import events
 from shared.database.facts import Fact
 from shared.domain import Json
-from shared.errors import DatabaseUnavailableError, LeaseLostError
+from shared.errors import DatabaseUnavailableError, LeaseLostError, SunaError, UnavailableError
 from shared.events import Event, Logged
 from shared.stream.appender import Appender
 from shared.telemetry import logger
@@ -68,7 +68,9 @@ class Publisher:
         on_lost: Callable[[], None],
         merge_s: float = MERGE_S,
     ) -> None:
-        """``run_id``: whose deltas; ``on_lost`` is called when a newer epoch numbers the thread's events."""
+        """``run_id``: whose deltas; ``on_lost`` is called when nothing more can be written: a newer epoch numbers the
+        thread's events, or there is a ``failure``.
+        """
         self._appender = appender
         self._delivery = delivery
         self._run_id = run_id
@@ -83,6 +85,8 @@ class Publisher:
         self._writing = asyncio.Lock()
         self._closed = False
         self._given_up = False
+        self.failure: UnavailableError | None = None
+        """What has ended the writing, if it was not that the hold is lost."""
 
     def start(self) -> None:
         """Begin to write, with the facts that wait already."""
@@ -94,6 +98,7 @@ class Publisher:
 
         Raises:
             LeaseLostError: nothing more will be written.
+            UnavailableError: the same, for what that needs is away: the hold may still be the caller's.
         """
         await self._put_pending()
         self._delta_sent_at = None
@@ -130,11 +135,12 @@ class Publisher:
 
         Raises:
             LeaseLostError: something published will never be logged.
+            UnavailableError: the same, as :meth:`publish`.
         """
         await self._put_pending()
         await self._queue.join()
         if self._given_up:
-            raise LeaseLostError
+            raise self._reason()
 
     @asynccontextmanager
     async def closing(self) -> AsyncGenerator[int]:
@@ -177,7 +183,11 @@ class Publisher:
         try:
             await self._queue.put(item)
         except asyncio.QueueShutDown:
-            raise LeaseLostError from None
+            raise self._reason() from None
+
+    def _reason(self) -> SunaError:
+        """Why nothing more is written."""
+        return self.failure or LeaseLostError()
 
     def _flush(self) -> None:
         self._cancel_timer()
@@ -211,12 +221,16 @@ class Publisher:
                 await self._write_batch()
         except LeaseLostError:
             self._give_up()
+        except UnavailableError as error:
+            logger.warning("events cannot be numbered any more", exc_info=True)
+            self.failure = error
+            self._give_up()
         except Exception:
             logger.exception("events cannot be written any more")
             self._give_up()
 
     def _give_up(self) -> None:
-        """Nobody may wait for a writer that has ended: whoever publishes or drains gets LeaseLostError from now on."""
+        """Nobody may wait for a writer that has ended: whoever publishes or drains is told from now on."""
         self._given_up = True
         self._queue.shutdown(immediate=True)
         self._on_lost()

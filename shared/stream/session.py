@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from uuid import UUID
 
 from shared.domain import LogHold
+from shared.settings import settings
 from shared.stream import log_hold, wake
 from shared.stream.appender import PROOF_S, Appender
 from shared.stream.delivery import Delivery, NoDelivery
@@ -12,6 +13,9 @@ from shared.stream.publisher import Publisher
 
 # A subscriber that is further behind at the end of a run is served by the sender function.
 LONGEST_DELIVERY_S = 10.0
+# For what part of a lease an executor without numbers waits for PostgreSQL: it is renewed three times in its length, so
+# that two thirds are left at least.
+_NUMBERS_WITHIN = 0.5
 
 
 @asynccontextmanager
@@ -29,7 +33,8 @@ async def executing(
     """
     delivery = Delivery(hold)
     # The claim has just raised the epoch.
-    publisher = Publisher(_appender(hold, proved_for_s=PROOF_S), delivery, run_id=run_id, on_lost=on_lost)
+    appender = _appender(hold, proved_for_s=PROOF_S, patience_s=settings().lease_s * _NUMBERS_WITHIN)
+    publisher = Publisher(appender, delivery, run_id=run_id, on_lost=on_lost)
     delivery.start()
     publisher.start()
     try:
@@ -52,5 +57,5 @@ async def draining(hold: LogHold, *, on_lost: Callable[[], None]) -> AsyncGenera
         await wake.sender(thread_id=hold.thread_id, account_id=hold.account_id)
 
 
-def _appender(hold: LogHold, *, proved_for_s: float = 0.0) -> Appender:
-    return Appender(hold, reserve=log_hold.reserve, prove=log_hold.is_newest, proved_for_s=proved_for_s)
+def _appender(hold: LogHold, **known: float) -> Appender:
+    return Appender(hold, reserve=log_hold.reserve, prove=log_hold.is_newest, **known)

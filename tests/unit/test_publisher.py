@@ -35,12 +35,14 @@ async def memory(monkeypatch: pytest.MonkeyPatch) -> MemoryLog:
 class Publishing:
     """A publisher, and what is seen of it from outside."""
 
-    def __init__(self, claim: Claim, memory: MemoryLog, reservations: Reservations | None = None) -> None:
+    def __init__(
+        self, claim: Claim, memory: MemoryLog, reservations: Reservations | None = None, **known: float
+    ) -> None:
         self.run_id: UUID = claim.agent_run_id
         self.lost = 0
         self._memory = memory
         reserve = reservations or Reservations(reserved=claim.reserved_seq, size=1000)
-        self.appender = Appender(claim, reserve=reserve, prove=memory.prove, proved_for_s=60.0)
+        self.appender = Appender(claim, reserve=reserve, prove=memory.prove, proved_for_s=60.0, **known)
         self.publisher = Publisher(
             self.appender,
             memory,  # type: ignore[arg-type]
@@ -301,9 +303,32 @@ async def test_without_numbers_the_run_is_given_up(
         await clock.advance(1)
     # THEN the run is told, and nobody waits for ever
     assert found.lost == 1
-    with pytest.raises(LeaseLostError):
+    # AND hears what it was: that PostgreSQL is away is no loss of the lease
+    with pytest.raises(type(failure)):
         await asyncio.wait_for(draining, 1)
+    with pytest.raises(type(failure)):
+        await found.start_block(1)
     assert memory.logged == []
+    await found.publisher.close()
+
+
+async def test_numbers_are_waited_for_as_long_as_the_hold_can(
+    claim: Claim, memory: MemoryLog, clock: LoopClock
+) -> None:
+    # GIVEN a claim whose numbers are used up, and a PostgreSQL that is away
+    reservations = Reservations(reserved=0, size=5)
+    reservations.failure = DatabaseUnavailableError()
+    found = Publishing(replace(claim, reserved_seq=0), memory, reservations, patience_s=15.0)
+    await found.start_block(0)
+    # WHEN that lasts for most of the patience, which is half a lease
+    for _ in range(13):
+        await clock.advance(1)
+    reservations.failure = None
+    for _ in range(2):
+        await clock.advance(1)
+    # THEN the run has noticed nothing
+    await asyncio.wait_for(found.publisher.drain(), 1)
+    assert (found.lost, [entry.seq for entry in memory.logged]) == (0, [1])
     await found.publisher.close()
 
 

@@ -3,9 +3,45 @@
 from tests.mutants import Mutant
 
 _ENDS = "tests/integration/test_run_ends.py"
+_TROUBLE = "tests/integration/test_holding_trouble.py"
 _LOOP = "tests/integration/loop/test_regressions.py"
 
 MUTANTS: tuple[Mutant, ...] = (
+    Mutant(
+        "a run whose events get no numbers has lost its lease",
+        "shared/stream/publisher.py",
+        "            self.failure = error\n",
+        "            _ = error\n",
+        f"{_TROUBLE}::test_without_numbers_a_run_is_given_back_and_not_a_crash",
+    ),
+    Mutant(
+        "a run that is told in the middle of its model that there are no numbers has lost its lease",
+        "shared/runs/holding.py",
+        "                    raise publisher.failure from None\n",
+        "                    raise\n",
+        f"{_TROUBLE}::test_without_numbers_a_run_is_given_back_and_not_a_crash",
+    ),
+    Mutant(
+        "numbers are not waited for",
+        "shared/stream/appender.py",
+        "if loop.time() + wait_s > ends_at:",
+        "if ends_at:",
+        "tests/unit/test_publisher.py::test_numbers_are_waited_for_as_long_as_the_hold_can",
+    ),
+    Mutant(
+        "a lease that PostgreSQL was away for is left to end as a crash",
+        "shared/runs/holding.py",
+        "gives_back = lease.unreachable",
+        "gives_back = False",
+        f"{_TROUBLE}::test_a_lease_that_could_not_be_renewed_is_given_back",
+    ),
+    Mutant(
+        "a run that holds the event loop up is no crash",
+        "shared/runs/holding.py",
+        "gives_back = lease.unreachable",
+        "gives_back = True",
+        f"{_TROUBLE}::test_a_lease_that_could_not_be_renewed_is_given_back",
+    ),
     Mutant(
         "what has become of a run is seen after minutes",
         "shared/runs/settle.py",
