@@ -75,8 +75,10 @@ class Appender:
         self._away_until = 0.0
         # Numbered facts that are not known to be in the log, and those that are, but whose rows do not say so yet.
         self._owed: dict[int, Fact] = {}
-        # Facts may have got numbers that nobody here knows.
+        # Facts may have got numbers that nobody here knows; and of those that had one before the hold is not known
+        # which the log still lacks. The numbers that follow the hold's are free all the same.
         self._in_doubt = False
+        self._owed_unknown = True
         self._unnoted: list[int] = []
         self._told_seq = hold.last_seq
         self.last_seq = hold.last_seq
@@ -96,14 +98,17 @@ class Appender:
             DatabaseUnavailableError: PostgreSQL stays away.
         """
         await self._be_sure()
+        await self._see_to(count)
+
+    async def _see_to(self, count: int) -> None:
         while self.last_seq + count > self._reserved:
             self._reserved = await self._patiently(lambda: self._reserve_block(self._hold))
 
     async def _be_sure(self) -> None:
         """Look up which numbers facts have, if that is not known. Nobody uses the next one, or says which was the last,
-        before. Raises as :meth:`reserve`.
+        before: what is owed would be behind it, and declared to be lost. Raises as :meth:`reserve`.
         """
-        if self._in_doubt:
+        if self._in_doubt or self._owed_unknown:
             await self._patiently(lambda: self._take(most=0))
 
     async def _patiently[T](self, ask: Callable[[], Awaitable[T]]) -> T:
@@ -134,7 +139,10 @@ class Appender:
         await self.note_logged()
         taken: Sequence[Fact] | None = None
         while taken is None or len(taken) == _MOST_FACTS:
-            await self.reserve(_MOST_FACTS)
+            if self._in_doubt:
+                await self._be_sure()
+            # The first of a hold needs no look before it: it is one itself.
+            await self._see_to(_MOST_FACTS)
             taken = await self._take(most=_MOST_FACTS)
 
     async def _take(self, *, most: int) -> Sequence[Fact]:
@@ -145,7 +153,7 @@ class Appender:
         except OutcomeUnknownError:
             self._in_doubt = True
             raise
-        self._in_doubt = False
+        self._in_doubt = self._owed_unknown = False
         self._owe(taken)
         return taken
 

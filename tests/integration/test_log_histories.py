@@ -60,7 +60,7 @@ class History:
         try:
             await self._play(step, holder)
         except LeaseLostError:
-            del self.holders[holder]
+            self.holders.pop(holder, None)
 
     async def _play(self, step: str, holder: int) -> None:
         match step:

@@ -10,7 +10,7 @@ from shared import events
 from shared.aws.queue import RunMessage
 from shared.database import facts
 from shared.domain import Claim
-from shared.errors import EventLogUnavailableError
+from shared.errors import DatabaseUnavailableError, EventLogUnavailableError
 from shared.runs import transitions
 from shared.runs.settle import Done, drain, look_after
 from shared.stream import appender as appending
@@ -66,16 +66,18 @@ async def test_who_subscribes_between_a_runs_end_and_its_append_gets_what_the_wa
     await thread.check()
 
 
-@pytest.mark.parametrize("redis", ["there", "away at first"])
+@pytest.mark.parametrize("away_at_first", ["nobody", "Redis", "PostgreSQL"])
 async def test_the_next_runs_executor_tells_the_end_that_the_one_before_has_not(
-    thread: WatchedThread, redis: str, monkeypatch: pytest.MonkeyPatch
+    thread: WatchedThread, away_at_first: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     early = await thread.watched()
     _, owed = await _ended_and_died(thread)
     await thread.watched(since=3)
     claim = await thread.claimed()
-    if redis == "away at first":
+    if away_at_first == "Redis":
         _away_once(monkeypatch)
+    if away_at_first == "PostgreSQL":
+        _no_facts_once(monkeypatch)
     async with executing(claim, run_id=claim.agent_run_id, on_lost=lambda: None) as (publisher, _):
         await publisher.publish(events.lifecycle(claim.agent_run_id, "running"))
         await publisher.drain()
@@ -85,7 +87,22 @@ async def test_the_next_runs_executor_tells_the_end_that_the_one_before_has_not(
             told = (await transitions.finish(claim, status="completed", error=None, last_seq=last_seq)).told
             await publisher.end(told)
     assert set(owed) <= set(thread.seen(early))
+    if away_at_first != "Redis":
+        assert (await thread.in_the_log())[: owed[-1]] == [1, 2, 3, 4, *owed]
+        assert thread.data(early, "gap") == []
     await thread.check()
+
+
+def _no_facts_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PostgreSQL does not say which facts wait, the next time that it is asked."""
+    take, failures = facts.take, [DatabaseUnavailableError()]
+
+    async def failing(*args: Any, **options: Any) -> Any:
+        if failures:
+            raise failures.pop()
+        return await take(*args, **options)
+
+    monkeypatch.setattr(facts, "take", failing)
 
 
 def _away_once(monkeypatch: pytest.MonkeyPatch) -> None:

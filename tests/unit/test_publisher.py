@@ -4,11 +4,13 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
 import pytest
 
 from shared import events
+from shared.database import facts
 from shared.domain import Claim, Json
 from shared.errors import DatabaseUnavailableError, EventLogUnavailableError, LeaseLostError
 from shared.events import TO_ALL, Logged
@@ -365,3 +367,22 @@ async def test_without_a_gap_a_run_ends_without_a_snapshot(publishing: Publishin
     await publishing.start_block(0)
     async with publishing.publisher.closing() as last_seq:
         assert [entry.seq for entry in memory.logged] == [last_seq]
+
+
+async def test_what_is_owed_is_asked_for_once(claim: Claim, memory: MemoryLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look more would be a round trip more before the first token."""
+    asked: list[int] = []
+    take = memory.take
+
+    async def counted(*args: Any, **options: Any) -> Any:
+        asked.append(options["most"])
+        return await take(*args, **options)
+
+    monkeypatch.setattr(facts, "take", counted)
+    found = Publishing(claim, memory)
+    for index in range(3):
+        await found.start_block(index)
+        await found.publisher.drain()
+    await found.publisher.close()
+    assert len(asked) == 1
+    assert asked[0] > 0

@@ -4,6 +4,20 @@ from tests.mutants import Mutant
 
 MUTANTS: tuple[Mutant, ...] = (
     Mutant(
+        "whoever could not ask what is owed takes it for nothing",
+        "shared/stream/appender.py",
+        "        self._owed_unknown = True\n",
+        "        self._owed_unknown = False\n",
+        "tests/integration/test_owed_facts.py::test_the_next_runs_executor_tells_the_end_that_the_one_before_has_not",
+    ),
+    Mutant(
+        "what is owed is asked for twice before the first token",
+        "shared/stream/appender.py",
+        "            if self._in_doubt:\n                await self._be_sure()\n",
+        "            await self._be_sure()\n",
+        "tests/unit/test_publisher.py::test_what_is_owed_is_asked_for_once",
+    ),
+    Mutant(
         "an executor takes a subscriber for served whose lease was lost",
         "shared/stream/delivery.py",
         " and task.exception() is None and task.result()",
