@@ -3,7 +3,7 @@
 The holder settles its own run; the watch settles what nobody did. There is no other repair.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 import asyncpg
@@ -39,6 +39,11 @@ async def settle(*, agent_run_id: UUID, thread_id: UUID, account_id: str) -> boo
         Whether nothing is left to be done; else Redis is away, or the log's holder has still to append the end.
     """
     await dispatch_next(thread_id)
+    return await _tell(agent_run_id=agent_run_id, thread_id=thread_id, account_id=account_id)
+
+
+async def _tell(*, agent_run_id: UUID, thread_id: UUID, account_id: str) -> bool:
+    """The rest of it, which needs Redis."""
     if await facts.has_unlogged(thread_id=thread_id):
         await drain(thread_id=thread_id, account_id=account_id)
     async with connection() as taken:
@@ -104,8 +109,36 @@ class LookAgain:
     after_s: float
 
 
+@dataclass(frozen=True)
+class Untold:
+    """The run's end is to be told yet: what can be done without Redis is done."""
+
+    message: RunMessage
+    since_end_s: float | None
+
+
 async def look_after(message: RunMessage, *, age_s: float) -> Done | LookAgain:
-    """Do for the run of a watch message what its executor should have done by now.
+    """Do for the run of a watch message what its executor should have done by now, the telling of its end too."""
+    outcome = await look_at(message, age_s=age_s)
+    return await tell(outcome) if isinstance(outcome, Untold) else outcome
+
+
+async def tell(untold: Untold) -> Done | LookAgain:
+    """Tell the end of a run that was looked at."""
+    message = untold.message
+    thread_id, account_id = message.thread_id, message.account_id
+    try:
+        settled = await _tell(agent_run_id=message.agent_run_id, thread_id=thread_id, account_id=account_id)
+    finally:
+        # Whoever ended it may have died before its subscribers had its end. Behind the append, which a sender that
+        # looks before it does not wait for; and if that fails, it is told from the database.
+        await wake.sender(thread_id=thread_id, account_id=account_id)
+    # Somebody may be waiting for its end, however long ago that was: an outage lasts, and is over.
+    return Done() if settled else LookAgain(_backoff_s(untold.since_end_s))
+
+
+async def look_at(message: RunMessage, *, age_s: float) -> Done | LookAgain | Untold:
+    """Do of it what needs no Redis: dispatch the run, if its executor has died, or the one behind it, if it has ended.
 
     Args:
         message: whose run.
@@ -118,16 +151,8 @@ async def look_after(message: RunMessage, *, age_s: float) -> Done | LookAgain:
     if row["status"] in TERMINAL:
         if row["settled_at"] is not None:
             return Done()
-        thread_id, account_id = row["thread_id"], message.account_id
-        try:
-            settled = await settle(agent_run_id=message.agent_run_id, thread_id=thread_id, account_id=account_id)
-        finally:
-            # Whoever ended it may have died before its subscribers had its end. Behind the append, which a sender that
-            # looks before it does not wait for; and if that fails, it is told from the database.
-            await wake.sender(thread_id=thread_id, account_id=account_id)
-        if settled:
-            return Done()
-        return LookAgain(_backoff_s(row["since_end_s"]))
+        await dispatch_next(row["thread_id"])
+        return Untold(replace(message, thread_id=row["thread_id"]), row["since_end_s"])
     if row["status"] == "queued":
         return await _look_after_queued(message, row["due_in_s"], row["blocked"], row["since_dispatch_s"] or 0.0)
     return await _look_after_running(message, row)

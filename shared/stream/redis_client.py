@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from functools import cache
 from typing import Any
 
@@ -16,6 +17,31 @@ from shared.settings import stream_settings
 
 # Above the longest blocking read, see `shared.stream.control`.
 _SOCKET_TIMEOUT_S = 8
+# Within which a command is answered, and the first contact: a server that takes what it is sent and says nothing would
+# otherwise be tried for three times as long as a socket may be silent.
+_DEADLINE_S = 3.0
+
+
+class _Batch:
+    """What a batch knows of Redis: the error that found it away."""
+
+    found: EventLogUnavailableError | None = None
+
+
+_batch: ContextVar[_Batch | None] = ContextVar("batch", default=None)
+
+
+@contextmanager
+def found_away_once() -> Generator[None]:
+    """Inside, a Redis that was away for one command is away for all that follow, without being asked again.
+
+    For who does the same for many, one after the other, and can do it later.
+    """
+    token = _batch.set(_Batch())
+    try:
+        yield
+    finally:
+        _batch.reset(token)
 
 
 @contextmanager
@@ -24,7 +50,12 @@ def _translated() -> Generator[None]:
     try:
         yield
     except (RedisError, RedisClusterException, OSError) as error:
-        raise EventLogUnavailableError from error
+        unavailable = EventLogUnavailableError()
+        batch = _batch.get()
+        # A server that refuses something is there.
+        if batch is not None and not isinstance(error, ResponseError):
+            batch.found = unavailable
+        raise unavailable from error
 
 
 class Client:
@@ -52,19 +83,24 @@ class Client:
     async def connect(self) -> Redis | RedisCluster:
         """The client for the server's kind. Raises EventLogUnavailableError."""
         if self._chosen is None:
-            async with self._choosing:
-                if self._chosen is None:
-                    with _translated():
+            # Who waits for another one's try waits no longer for it.
+            with _translated():
+                async with asyncio.timeout(_DEADLINE_S), self._choosing:
+                    if self._chosen is None:
                         self._chosen = await self._choose()
         return self._chosen
 
     def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
-        """redis-py's method of a command, which connects first."""
+        """redis-py's method of a command, which connects first. ``block``: for so many milliseconds it may wait."""
 
         async def call(*arguments: Any, **options: Any) -> Any:
+            batch = _batch.get()
+            if batch is not None and batch.found is not None:
+                raise EventLogUnavailableError from batch.found
             client = await self.connect()
             with _translated():
-                return await getattr(client, name)(*arguments, **options)
+                async with asyncio.timeout(_DEADLINE_S + (options.get("block") or 0) / 1000):
+                    return await getattr(client, name)(*arguments, **options)
 
         return call
 

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import os
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 import pytest
@@ -11,10 +13,11 @@ from redis.asyncio import Redis
 from shared import events
 from shared.errors import EventLogUnavailableError
 from shared.events import Logged
-from shared.stream import control, log
+from shared.stream import control, log, redis_client
 from shared.stream.control import Hint
 from shared.stream.log import TTL_MS, Answer, Appended
-from shared.stream.redis_client import Client, redis
+from shared.stream.redis_client import Client, found_away_once, redis
+from tests.cable import Cable
 from tests.integration.servers import Servers
 from tests.thread_logs import hold_of, log_named
 
@@ -188,3 +191,42 @@ async def test_a_user_who_may_not_ask_whether_it_is_a_cluster_is_told_so(running
         await admin.execute_command("ACL", "DELUSER", "limited")
     finally:
         await admin.aclose()
+
+
+async def test_a_redis_that_falls_silent_is_tried_once_for_a_command(
+    either_redis: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cable = Cable(urlsplit(either_redis).port or 6379)
+    cable.plug()
+    # A cluster says where its nodes are: that is the cable's other end.
+    client = Client(f"redis://127.0.0.1:{cable.port}/0", address_remap=lambda _: ("127.0.0.1", cable.port))
+    try:
+        assert await client.get("nothing") is None
+        cable.cut_off(os.getpid())
+        monkeypatch.setattr(redis_client, "_DEADLINE_S", 0.3)
+        with pytest.raises(EventLogUnavailableError):
+            await client.get("nothing")
+        assert cable.held_back == 1
+        # WHEN it speaks again THEN so does the client, and nobody gets what was answered too late
+        cable.heal(os.getpid())
+        monkeypatch.setattr(redis_client, "_DEADLINE_S", 30.0)
+        await client.set("nothing", "now", px=60_000)
+        assert await client.get("nothing") == "now"
+        await client.delete("nothing")
+    finally:
+        cable.heal(os.getpid())
+        await client.aclose()
+        cable.cut()
+
+
+async def test_who_waits_for_events_waits_as_long_as_he_said(thread_id: UUID, monkeypatch: pytest.MonkeyPatch) -> None:
+    await log.read(log_named(thread_id), after_seq=0, limit=1)
+    monkeypatch.setattr(redis_client, "_DEADLINE_S", 1.0)
+    assert await log.wait(log_named(thread_id), after_seq=0, limit=1, block_ms=1200) == []
+
+
+async def test_a_redis_that_refuses_something_is_there(thread_id: UUID) -> None:
+    with found_away_once():
+        with pytest.raises(EventLogUnavailableError):
+            await redis().eval("no script", 1, str(thread_id))
+        assert await _seqs(thread_id) == []

@@ -20,7 +20,8 @@ from shared.database import connection, webhooks
 from shared.domain import Json
 from shared.errors import DatabaseUnavailableError, SunaError
 from shared.process import run
-from shared.runs.settle import Done, LookAgain, look_after
+from shared.runs.settle import Done, LookAgain, Untold, look_at, tell
+from shared.stream.redis_client import found_away_once
 from shared.telemetry import bound, logger
 
 _UNAVAILABLE_S = 10.0
@@ -28,6 +29,7 @@ _UNAVAILABLE_S = 10.0
 # with each, and what was received would stay invisible for six times as long.
 _AWAY = LookAgain(_UNAVAILABLE_S)
 
+type Looked = Done | LookAgain | Untold
 type Deletion = AccountMessage | LogMessage | EventsMessage | SweepMessage
 
 
@@ -40,9 +42,16 @@ def handler(event: dict[str, Any], _context: Any) -> Json:
 
 
 async def _handle(records: list[Json]) -> Json:
+    with found_away_once():
+        return await _look_after(records)
+
+
+async def _look_after(records: list[Json]) -> Json:
+    """Runs are looked at before any end is told: who waits for a dispatch waits for no Redis that is away."""
     failures: list[str] = []
     telling: list[Coroutine[None, None, str | None]] = []
     deletions: list[tuple[Json, Deletion]] = []
+    looked_at: list[tuple[Json, RunMessage, Looked]] = []
     away = False
     for record in records:
         if (deletion := _deletion(record["body"])) is not None:
@@ -54,7 +63,12 @@ async def _handle(records: list[Json]) -> Json:
             logger.exception("a message on the watch queue is not a watch")
             continue
         with _logged(message):
-            outcome, due_in_s = (_AWAY, None) if away else await _look(message, record)
+            looked = _AWAY if away else await _look(message, record)
+        away = looked is _AWAY
+        looked_at.append((record, message, looked))
+    for record, message, looked in looked_at:
+        with _logged(message):
+            outcome, due_in_s = (_AWAY, None) if away else await _finish(message, looked)
             away = outcome is _AWAY
             if due_in_s is not None and due_in_s <= 0:
                 telling.append(_tell(message, record, outcome))
@@ -80,17 +94,24 @@ def _logged(message: RunMessage) -> AbstractContextManager[None]:
     )
 
 
-async def _look(message: RunMessage, record: Json) -> tuple[Done | LookAgain, float | None]:
-    """Look after one message's run; and in how many seconds its webhook is due, if there is one."""
+async def _look(message: RunMessage, record: Json) -> Looked:
     try:
-        outcome = await look_after(message, age_s=_age_s(record))
+        return await look_at(message, age_s=_age_s(record))
+    except SunaError as error:
+        return _later(error)
+
+
+async def _finish(message: RunMessage, looked: Looked) -> tuple[Done | LookAgain, float | None]:
+    """Tell the run's end, if that is left; and in how many seconds its webhook is due, if there is one."""
+    try:
+        outcome = await tell(looked) if isinstance(looked, Untold) else looked
         return outcome, await _due_in_s(message)
     except SunaError as error:
-        logger.warning("the run could not be looked after; the watch comes back", exc_info=True)
         return _later(error), None
 
 
 def _later(error: SunaError) -> LookAgain:
+    logger.warning("what is to be done could not be; the watch comes back", exc_info=True)
     return _AWAY if isinstance(error, DatabaseUnavailableError) else LookAgain(_UNAVAILABLE_S)
 
 
@@ -108,7 +129,6 @@ async def _delete_some(message: Deletion, record: Json, *, round_s: float) -> Do
                 case SweepMessage():
                     return await sweep_some(message, age_s=_age_s(record), round_s=round_s)
         except SunaError as error:
-            logger.warning("what is to be deleted is still there; the watch comes back", exc_info=True)
             return _later(error)
 
 

@@ -4,6 +4,34 @@ from tests.mutants import Mutant
 
 MUTANTS: tuple[Mutant, ...] = (
     Mutant(
+        "a silent Redis is tried again and again for one command",
+        "shared/stream/redis_client.py",
+        "asyncio.timeout(_DEADLINE_S + ",
+        "asyncio.timeout(30 + ",
+        "tests/integration/test_log.py::test_a_redis_that_falls_silent_is_tried_once_for_a_command",
+    ),
+    Mutant(
+        "a silent Redis is tried again and again at the first contact",
+        "shared/stream/redis_client.py",
+        "asyncio.timeout(_DEADLINE_S), self._choosing",
+        "asyncio.timeout(30), self._choosing",
+        "tests/unit/test_redis_client.py::test_a_silent_redis_is_tried_once_for_a_command",
+    ),
+    Mutant(
+        "who waits for events is taken for one that Redis does not answer",
+        "shared/stream/redis_client.py",
+        '_DEADLINE_S + (options.get("block") or 0) / 1000',
+        "_DEADLINE_S",
+        "tests/integration/test_log.py::test_who_waits_for_events_waits_as_long_as_he_said",
+    ),
+    Mutant(
+        "a Redis that refuses something is away for the rest of a batch",
+        "shared/stream/redis_client.py",
+        "batch is not None and not isinstance(error, ResponseError)",
+        "batch is not None",
+        "tests/integration/test_log.py::test_a_redis_that_refuses_something_is_there",
+    ),
+    Mutant(
         "whoever could not ask what is owed takes it for nothing",
         "shared/stream/appender.py",
         "        self._owed_unknown = True\n",

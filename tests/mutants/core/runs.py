@@ -8,6 +8,20 @@ _LOOP = "tests/integration/loop/test_regressions.py"
 
 MUTANTS: tuple[Mutant, ...] = (
     Mutant(
+        "the watch waits for a silent Redis with each of a batch",
+        "functions/api/watch/main.py",
+        "    with found_away_once():\n",
+        "    if found_away_once():\n",
+        "tests/integration/test_watch_without_redis.py::test_a_silent_redis_is_tried_once_a_batch",
+    ),
+    Mutant(
+        "dispatches wait behind ends that are told",
+        "shared/runs/settle.py",
+        '        return Untold(replace(message, thread_id=row["thread_id"]), row["since_end_s"])\n',
+        '        return await tell(Untold(replace(message, thread_id=row["thread_id"]), row["since_end_s"]))\n',
+        "tests/integration/test_watch_without_redis.py::test_what_needs_no_redis_comes_before_what_does",
+    ),
+    Mutant(
         "a run whose events get no numbers has lost its lease",
         "shared/stream/publisher.py",
         "            self.failure = error\n",
@@ -52,8 +66,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a silent server is asked for each of a batch",
         "functions/api/watch/main.py",
-        "(_AWAY, None) if away else await _look(",
-        "await _look(",
+        "looked = _AWAY if away else await _look(",
+        "looked = await _look(",
         "tests/integration/test_watch.py::test_a_batch_comes_back_in_time_while_postgresql_is_silent",
     ),
     Mutant(
