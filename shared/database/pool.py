@@ -5,7 +5,6 @@ import json
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
-from functools import cache
 from typing import Any
 
 import asyncpg
@@ -78,33 +77,55 @@ def forget_credentials() -> None:
     forget(settings().database_secret_arn)
 
 
-@cache
-def _opening() -> asyncio.Lock:
-    return asyncio.Lock()
+class _Attempt:
+    """One attempt to open the pool: all who wait for it get what comes of it, and the last who leaves ends it."""
+
+    def __init__(self) -> None:
+        self._task = asyncio.create_task(_open())
+        self._waiting = 0
+
+    async def outcome(self) -> Pool:
+        """The pool. Raises what opening it does."""
+        self._waiting += 1
+        try:
+            return await asyncio.shield(self._task)
+        finally:
+            self._waiting -= 1
+            if not self._waiting and self in _attempts:
+                _attempts.remove(self)
+                self._task.cancel()
 
 
+# The one that is under way.
+_attempts: list[_Attempt] = []
 _pools: list[Pool] = []
 # When the pool's connections were last bound to be replaced, on the local monotonic clock.
 _young_since: dict[Pool, float] = {}
 
 
 async def _pool() -> Pool:
-    async with _opening():
-        if not _pools:
-            _pools.append(
-                await asyncpg.create_pool(
-                    **await connect_arguments(),
-                    min_size=1,
-                    max_size=settings().postgres_pool_size,
-                    max_inactive_connection_lifetime=settings().postgres_idle_s,
-                    connection_class=ProxiedConnection,
-                )
-            )
-        pool = _pools[0]
-        if time.monotonic() - _young_since.setdefault(pool, time.monotonic()) >= settings().postgres_lifetime_s:
-            # asyncpg knows no age: each connection is replaced when it is next taken, those in use after they are back.
-            await pool.expire_connections()
-            _young_since[pool] = time.monotonic()
+    if not _pools:
+        if not _attempts:
+            _attempts.append(_Attempt())
+        return await _attempts[0].outcome()
+    pool = _pools[0]
+    if time.monotonic() - _young_since.setdefault(pool, time.monotonic()) >= settings().postgres_lifetime_s:
+        # asyncpg knows no age: each connection is replaced when it is next taken, those in use after they are back.
+        _young_since[pool] = time.monotonic()
+        await pool.expire_connections()
+    return pool
+
+
+async def _open() -> Pool:
+    pool = await asyncpg.create_pool(
+        **await connect_arguments(),
+        min_size=1,
+        max_size=settings().postgres_pool_size,
+        max_inactive_connection_lifetime=settings().postgres_idle_s,
+        connection_class=ProxiedConnection,
+    )
+    _pools.append(pool)
+    _young_since[pool] = time.monotonic()
     return pool
 
 

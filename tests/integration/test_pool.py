@@ -138,3 +138,42 @@ async def test_who_is_cancelled_while_postgresql_is_silent_ends_and_as_cancelled
     async with asyncio.timeout(20):
         await asyncio.wait([waiting])
     assert waiting.cancelled()
+
+
+async def test_all_who_wait_for_a_pool_get_what_comes_of_one_attempt(cable: Cable) -> None:
+    # GIVEN a server that takes connections, and says nothing
+    cable.cut_off(os.getpid())
+    outcomes = await asyncio.gather(*(_backend() for _ in range(5)), return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [DatabaseUnavailableError] * 5
+    # THEN it was tried once for all of them
+    assert cable.held_back == 1
+    # AND whoever comes later tries anew
+    cable.heal(os.getpid())
+    assert await _backend()
+
+
+async def test_who_leaves_an_attempt_takes_nobody_with_him(cable: Cable, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "CONNECT_TIMEOUT_S", 60.0)
+    cable.cut_off(os.getpid())
+    one, other = (asyncio.create_task(_backend()) for _ in range(2))
+    await until(lambda: cable.held_back == 1)
+    one.cancel()
+    await asyncio.wait([one])
+    cable.heal(os.getpid())
+    assert await other
+    assert one.cancelled()
+
+
+async def test_an_attempt_that_nobody_waits_for_ends(cable: Cable, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing may run on when a function's invocation is over."""
+    monkeypatch.setattr(pool, "CONNECT_TIMEOUT_S", 60.0)
+    cable.cut_off(os.getpid())
+    before = asyncio.all_tasks()
+    one = asyncio.create_task(_backend())
+    await until(lambda: cable.held_back == 1)
+    one.cancel()
+    await asyncio.wait([one])
+    # WHEN somebody comes before it has ended THEN he gets an attempt of his own
+    cable.heal(os.getpid())
+    assert await _backend()
+    await until(lambda: asyncio.all_tasks() == before)

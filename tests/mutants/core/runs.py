@@ -8,6 +8,27 @@ _LOOP = "tests/integration/loop/test_regressions.py"
 
 MUTANTS: tuple[Mutant, ...] = (
     Mutant(
+        "each of many callers tries to open the pool",
+        "shared/database/pool.py",
+        "        if not _attempts:\n",
+        "        if not _attempts or _attempts.clear() is None:\n",
+        "tests/integration/test_pool.py::test_all_who_wait_for_a_pool_get_what_comes_of_one_attempt",
+    ),
+    Mutant(
+        "who is cancelled ends the attempt of all",
+        "shared/database/pool.py",
+        "await asyncio.shield(self._task)",
+        "await self._task",
+        "tests/integration/test_pool.py::test_who_leaves_an_attempt_takes_nobody_with_him",
+    ),
+    Mutant(
+        "an attempt goes on that nobody waits for",
+        "shared/database/pool.py",
+        "                self._task.cancel()\n",
+        "",
+        "tests/integration/test_pool.py::test_an_attempt_that_nobody_waits_for_ends",
+    ),
+    Mutant(
         "the watch waits for a silent Redis with each of a batch",
         "functions/api/watch/main.py",
         "    with found_away_once():\n",
