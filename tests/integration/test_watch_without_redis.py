@@ -1,41 +1,18 @@
 """Redis takes what it is sent, and says nothing: the watch goes on with what needs no Redis, and loses no time."""
 
-import copy
 import socket
-import time
-from typing import Any
 from uuid import UUID
 
 import pytest
 
 from functions.api.watch import main
-from shared import events
-from shared.aws.queue import RunMessage
-from shared.database import facts
 from shared.runs import settle
 from tests.integration.conftest import StartFunction, create_queues
 from tests.integration.databases import Database
-from tests.integration.deployed import Deployed, aws_event
+from tests.integration.deployed import Deployed
 from tests.integration.queues import Queues
+from tests.integration.watch_records import ABANDONED, FAILED, watched_run
 from tests.silent import tries_at
-
-LONG_AGO = "clock_timestamp() - interval '1 day'"
-
-
-async def _record(
-    database: Database, account_id: str, *, owes: bool = False, **columns: str
-) -> tuple[RunMessage, dict[str, Any]]:
-    """A run, and its watch's message; ``owes``: its end is not in the log."""
-    thread_id = await database.new_thread(account_id)
-    agent_run_id = await database.new_run(thread_id, **columns)
-    if owes:
-        end = events.terminal(agent_run_id, "failed", None)
-        await facts.add(database.connection, thread_id=thread_id, facts=[end])  # type: ignore[arg-type]
-    message = RunMessage(agent_run_id=agent_run_id, thread_id=thread_id, account_id=account_id)
-    [record] = copy.deepcopy(aws_event("sqs")["Records"])
-    record |= {"body": message.body(), "messageId": str(agent_run_id)}
-    record["attributes"]["SentTimestamp"] = str(round(time.time() * 1000))
-    return message, record
 
 
 async def test_a_silent_redis_is_tried_once_a_batch(
@@ -44,10 +21,8 @@ async def test_a_silent_redis_is_tried_once_a_batch(
     # GIVEN many ends that are not in the log, and behind them a run whose executor has died
     urls = await create_queues()
     environment = {f"{name.upper()}_QUEUE_URL": url for name, url in urls.items()}
-    ended = [await _record(deployed.database, account_id, owes=True, status="'failed'") for _ in range(9)]
-    abandoned, record = await _record(
-        deployed.database, account_id, status="'running'", attempt="1", lease_expires_at=LONG_AGO
-    )
+    ended = [await watched_run(deployed.database, account_id, FAILED, owes=True) for _ in range(9)]
+    abandoned, record = await watched_run(deployed.database, account_id, ABANDONED)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
         watch = start_function("functions.api.watch.main.handler", **environment, REDIS_URL=url)
@@ -64,9 +39,9 @@ async def test_what_needs_no_redis_comes_before_what_does(
     database: Database, queues: Queues, account_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # GIVEN a batch that begins with an end that is to be told, behind which a run of the thread waits
-    ended, first = await _record(database, account_id, owes=True, status="'failed'")
+    ended, first = await watched_run(database, account_id, FAILED, owes=True)
     following = await database.new_run(ended.thread_id)
-    abandoned, last = await _record(database, account_id, status="'running'", attempt="1", lease_expires_at=LONG_AGO)
+    abandoned, last = await watched_run(database, account_id, ABANDONED)
     dispatched: dict[str, list[UUID]] = {}
 
     async def drain(**_: object) -> None:

@@ -25,6 +25,8 @@ from shared.stream.redis_client import found_away_once
 from shared.telemetry import bound, logger
 
 _UNAVAILABLE_S = 10.0
+# What fails in a way that nobody expects will do so again: somebody has to see to it first.
+_DEFECT_S = 60.0
 # PostgreSQL does not answer, and is asked for nobody else of the batch: a silent server would take the function's time
 # with each, and what was received would stay invisible for six times as long.
 _AWAY = LookAgain(_UNAVAILABLE_S)
@@ -42,12 +44,20 @@ def handler(event: dict[str, Any], _context: Any) -> Json:
 
 
 async def _handle(records: list[Json]) -> Json:
+    defects: list[Exception] = []
     with found_away_once():
-        return await _look_after(records)
+        answer = await _look_after(records, defects)
+    if defects:
+        # All of the batch comes back: those that are over go then, and it is seen that not all goes well.
+        raise ExceptionGroup("not all of the batch could be looked after", defects)
+    return answer
 
 
-async def _look_after(records: list[Json]) -> Json:
-    """Runs are looked at before any end is told: who waits for a dispatch waits for no Redis that is away."""
+async def _look_after(records: list[Json], defects: list[Exception]) -> Json:
+    """Runs are looked at before any end is told: who waits for a dispatch waits for no Redis that is away.
+
+    ``defects`` get what of the batch has failed in a way that nobody expects: the others go on.
+    """
     failures: list[str] = []
     telling: list[Coroutine[None, None, str | None]] = []
     deletions: list[tuple[Json, Deletion]] = []
@@ -63,19 +73,20 @@ async def _look_after(records: list[Json]) -> Json:
             logger.exception("a message on the watch queue is not a watch")
             continue
         with _logged(message):
-            looked = _AWAY if away else await _look(message, record)
+            looked = _AWAY if away else await _look(message, record, defects)
         away = looked is _AWAY
         looked_at.append((record, message, looked))
     for record, message, looked in looked_at:
         with _logged(message):
-            outcome, due_in_s = (_AWAY, None) if away else await _finish(message, looked)
+            outcome, due_in_s = (_AWAY, None) if away else await _finish(message, looked, defects)
             away = outcome is _AWAY
             if due_in_s is not None and due_in_s <= 0:
-                telling.append(_tell(message, record, outcome))
+                telling.append(_tell(message, record, outcome, defects))
             elif not await _may_go(record, _sooner(outcome, due_in_s)):
                 failures.append(record["messageId"])
     for record, deletion in deletions:
-        outcome = _AWAY if away else await _delete_some(deletion, record, round_s=ROUND_S / len(deletions))
+        round_s = ROUND_S / len(deletions)
+        outcome = _AWAY if away else await _delete_some(deletion, record, defects, round_s=round_s)
         away = outcome is _AWAY
         if not await _may_go(record, outcome):
             failures.append(record["messageId"])
@@ -94,28 +105,36 @@ def _logged(message: RunMessage) -> AbstractContextManager[None]:
     )
 
 
-async def _look(message: RunMessage, record: Json) -> Looked:
+async def _look(message: RunMessage, record: Json, defects: list[Exception]) -> Looked:
     try:
         return await look_at(message, age_s=_age_s(record))
-    except SunaError as error:
-        return _later(error)
+    except Exception as error:
+        return _later(error, defects)
 
 
-async def _finish(message: RunMessage, looked: Looked) -> tuple[Done | LookAgain, float | None]:
+async def _finish(
+    message: RunMessage, looked: Looked, defects: list[Exception]
+) -> tuple[Done | LookAgain, float | None]:
     """Tell the run's end, if that is left; and in how many seconds its webhook is due, if there is one."""
     try:
         outcome = await tell(looked) if isinstance(looked, Untold) else looked
         return outcome, await _due_in_s(message)
-    except SunaError as error:
-        return _later(error), None
+    except Exception as error:
+        return _later(error, defects), None
 
 
-def _later(error: SunaError) -> LookAgain:
+def _later(error: Exception, defects: list[Exception]) -> LookAgain:
+    if not isinstance(error, SunaError):
+        logger.exception("one of the batch has met an error of ours; the others go on")
+        defects.append(error)
+        return LookAgain(_DEFECT_S)
     logger.warning("what is to be done could not be; the watch comes back", exc_info=True)
     return _AWAY if isinstance(error, DatabaseUnavailableError) else LookAgain(_UNAVAILABLE_S)
 
 
-async def _delete_some(message: Deletion, record: Json, *, round_s: float) -> Done | LookAgain:
+async def _delete_some(
+    message: Deletion, record: Json, defects: list[Exception], *, round_s: float
+) -> Done | LookAgain:
     """A round of deleting an account, what is left of a thread or a run, or what is old."""
     with bound(request_id=message.request_id):
         try:
@@ -128,8 +147,8 @@ async def _delete_some(message: Deletion, record: Json, *, round_s: float) -> Do
                     return await look_after_deletion(message, age_s=_age_s(record), round_s=round_s)
                 case SweepMessage():
                     return await sweep_some(message, age_s=_age_s(record), round_s=round_s)
-        except SunaError as error:
-            return _later(error)
+        except Exception as error:
+            return _later(error, defects)
 
 
 def _age_s(record: Json) -> float:
@@ -141,15 +160,14 @@ async def _due_in_s(message: RunMessage) -> float | None:
         return await webhooks.due_in_s(taken, agent_run_id=message.agent_run_id, account_id=message.account_id)
 
 
-async def _tell(message: RunMessage, record: Json, outcome: Done | LookAgain) -> str | None:
+async def _tell(message: RunMessage, record: Json, outcome: Done | LookAgain, defects: list[Exception]) -> str | None:
     """Attempt the webhook of a run that was looked after; the message's id unless it may go."""
     with _logged(message):
         try:
             await deliver(message)
             outcome = _sooner(outcome, await _due_in_s(message))
-        except SunaError:
-            logger.warning("the webhook could not be attempted; the watch comes back", exc_info=True)
-            outcome = LookAgain(_UNAVAILABLE_S)
+        except Exception as error:
+            outcome = _later(error, defects)
         return None if await _may_go(record, outcome) else record["messageId"]
 
 

@@ -8,6 +8,20 @@ _LOOP = "tests/integration/loop/test_regressions.py"
 
 MUTANTS: tuple[Mutant, ...] = (
     Mutant(
+        "a run that the watch cannot look after fails its whole batch",
+        "functions/api/watch/main.py",
+        "        return await look_at(message, age_s=_age_s(record))\n    except Exception as error:\n",
+        "        return await look_at(message, age_s=_age_s(record))\n    except SunaError as error:\n",
+        "tests/integration/test_watch_defects.py::test_an_error_of_one_run_fails_no_other_of_the_batch",
+    ),
+    Mutant(
+        "nobody sees that the watch cannot look after a run",
+        "functions/api/watch/main.py",
+        "    if defects:\n",
+        "    if defects and not defects:\n",
+        "tests/integration/test_watch_defects.py::test_an_error_of_one_run_fails_no_other_of_the_batch",
+    ),
+    Mutant(
         "each of many callers tries to open the pool",
         "shared/database/pool.py",
         "        if not _attempts:\n",
