@@ -35,6 +35,24 @@ litellm.telemetry = False
 litellm.suppress_debug_info = True
 quiet("LiteLLM")
 
+_builder: Any = litellm.stream_chunk_builder  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+
+
+def _usage_told(chunks: Sequence[Any] | None, messages: object = None, **_: object) -> Any:
+    """In place of litellm's builder: of all an answer's chunks only the usage that its provider has told.
+
+    litellm puts every answer together once more when it ends, and counts the tokens of what a provider has not counted,
+    on the event loop: a second for a long one. It is for its caches and callbacks, of which there are none here.
+    ``messages`` are not counted: what nobody has told is estimated elsewhere, and marked.
+    """
+    del messages
+    telling = [chunk for chunk in chunks or () if getattr(chunk, "usage", None) is not None]
+    built = _builder(chunks=telling) if telling else None
+    usage = getattr(built, "usage", None)
+    return built if usage and usage.prompt_tokens and usage.completion_tokens else None
+
+
+litellm.stream_chunk_builder = _usage_told
 _acompletion: Any = litellm.acompletion  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
 _model_list: Any = litellm.model_list  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
 _model_cost: Any = litellm.model_cost  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]

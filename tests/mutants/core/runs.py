@@ -8,6 +8,20 @@ _LOOP = "tests/integration/loop/test_regressions.py"
 
 MUTANTS: tuple[Mutant, ...] = (
     Mutant(
+        "each answer is put together once more, on the event loop",
+        "shared/llm.py",
+        "litellm.stream_chunk_builder = _usage_told\n",
+        "_ = _usage_told\n",
+        "tests/integration/test_model_usage.py",
+    ),
+    Mutant(
+        "tokens that nobody has told are taken for the provider's count",
+        "shared/llm.py",
+        "    return built if usage and usage.prompt_tokens and usage.completion_tokens else None\n",
+        "    return built if telling else _builder(chunks=[*(chunks or ())])\n",
+        "tests/integration/test_model_usage.py",
+    ),
+    Mutant(
         "a run that the watch cannot look after fails its whole batch",
         "functions/api/watch/main.py",
         "        return await look_at(message, age_s=_age_s(record))\n    except Exception as error:\n",
