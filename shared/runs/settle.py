@@ -13,10 +13,11 @@ from shared.aws.queue import RunMessage
 from shared.database import connection, facts, threads, webhooks
 from shared.database.queries import queries
 from shared.domain import TERMINAL
-from shared.errors import LeaseLostError, QueueUnavailableError
+from shared.errors import LeaseLostError, QueueUnavailableError, SubscriptionsUnavailableError
 from shared.runs.patience import patience_s
 from shared.stream import control, log_hold, wake
 from shared.stream.session import draining
+from shared.stream.unserved import all_served
 from shared.telemetry import logger
 
 _SQL = queries("runs")
@@ -111,9 +112,10 @@ class LookAgain:
 
 @dataclass(frozen=True)
 class Untold:
-    """The run's end is to be told yet: what can be done without Redis is done."""
+    """Somebody may not have heard of the run's end yet: what can be done without Redis is done."""
 
     message: RunMessage
+    is_settled: bool
     since_end_s: float | None
 
 
@@ -124,17 +126,20 @@ async def look_after(message: RunMessage, *, age_s: float) -> Done | LookAgain:
 
 
 async def tell(untold: Untold) -> Done | LookAgain:
-    """Tell the end of a run that was looked at."""
-    message = untold.message
+    """Settle a run that has ended, if nobody has; then come back until those who were connected have its end."""
+    message, since_s = untold.message, untold.since_end_s
     thread_id, account_id = message.thread_id, message.account_id
+    if untold.is_settled:
+        return await look_after_subscribers(thread_id=thread_id, account_id=account_id, since_s=since_s)
     try:
         settled = await _tell(agent_run_id=message.agent_run_id, thread_id=thread_id, account_id=account_id)
     finally:
         # Whoever ended it may have died before its subscribers had its end. Behind the append, which a sender that
         # looks before it does not wait for; and if that fails, it is told from the database.
         await wake.sender(thread_id=thread_id, account_id=account_id)
-    # Somebody may be waiting for its end, however long ago that was: an outage lasts, and is over.
-    return Done() if settled else LookAgain(_backoff_s(untold.since_end_s))
+    if not settled:
+        return _soon(since_s)
+    return await look_after_subscribers(thread_id=thread_id, account_id=account_id, since_s=since_s, woken=True)
 
 
 async def look_at(message: RunMessage, *, age_s: float) -> Done | LookAgain | Untold:
@@ -149,13 +154,37 @@ async def look_at(message: RunMessage, *, age_s: float) -> Done | LookAgain | Un
     if row is None:
         return _look_for_missing(age_s)
     if row["status"] in TERMINAL:
-        if row["settled_at"] is not None:
-            return Done()
-        await dispatch_next(row["thread_id"])
-        return Untold(replace(message, thread_id=row["thread_id"]), row["since_end_s"])
+        if row["settled_at"] is None:
+            await dispatch_next(row["thread_id"])
+        return Untold(replace(message, thread_id=row["thread_id"]), row["settled_at"] is not None, row["since_end_s"])
     if row["status"] == "queued":
         return await _look_after_queued(message, row["due_in_s"], row["blocked"], row["since_dispatch_s"] or 0.0)
     return await _look_after_running(message, row)
+
+
+async def look_after_subscribers(
+    *, thread_id: UUID, account_id: str, since_s: float | None, woken: bool = False
+) -> Done | LookAgain:
+    """See to it that whoever watches the thread gets what there is, by whoever is woken to post it; the watch is over
+    when they have.
+
+    Args:
+        thread_id: the thread.
+        account_id: whose it is.
+        since_s: for how long they may be waiting.
+        woken: a sender was woken just now.
+    """
+    try:
+        served = await all_served(thread_id=thread_id, account_id=account_id, wakes=not woken)
+    except SubscriptionsUnavailableError:
+        logger.warning("it cannot be looked up who lacks events; the watch comes back", exc_info=True)
+        served = False
+    return Done() if served else _soon(since_s)
+
+
+def _soon(since_s: float | None) -> LookAgain:
+    """Somebody may be waiting for an end, however long ago that was: an outage lasts, and is over."""
+    return LookAgain(_backoff_s(since_s))
 
 
 def _look_for_missing(age_s: float) -> Done | LookAgain:

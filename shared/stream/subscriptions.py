@@ -19,7 +19,7 @@ import json
 import secrets
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -98,7 +98,8 @@ class ConnectionRecord:
 class Subscription:
     """What a connection watches of a thread, all its subscriptions together.
 
-    ``account_id``: the thread's; ``reader_id``: the connection's, if that is another one. ``public_after``: the number
+    ``account_id``: the thread's; ``reader_id``: the connection's, if that is another one. ``sender_until``: until when
+    somebody has the lease to post to it (epoch, s), as it was read. ``public_after``: the number
     up to which events are not for such a reader, and ``public_until``: how long (``time.monotonic``) any are, unless
     PostgreSQL is asked again (:mod:`shared.stream.audience`).
     """
@@ -114,6 +115,7 @@ class Subscription:
     """From when on the end is announced (epoch, s); ``None`` if it was."""
     reader_id: str | None = None
     generation: UUID | None = None
+    sender_until: float = field(default=0.0, compare=False)
     public_after: int = 0
     public_until: float = 0.0
 
@@ -132,6 +134,11 @@ class Subscription:
         """Whom it is found among."""
         own = self.reader_id is None
         return _of_account(self.thread_id, self.account_id) if own else _of_everybody(self.thread_id)
+
+    @property
+    def is_posted_to(self) -> bool:
+        """Whether somebody has the lease to post to it."""
+        return time.time() < self.sender_until
 
     @property
     def is_over(self) -> bool:
@@ -176,6 +183,7 @@ def of_item(item: "Item") -> Subscription:
         announce_at=int(_number(item, "announce_at")) if "announce_at" in item else None,
         reader_id=text.get("reader_id"),
         generation=UUID(text["generation"]) if "generation" in text else None,
+        sender_until=_number(item, "sender_until") / 1000,
     )
 
 

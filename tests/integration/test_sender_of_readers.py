@@ -14,7 +14,7 @@ from functions.api.commands import Caller, execute
 from functions.api.sender.main import _serve
 from shared.database import connection, threads, transaction
 from shared.errors import SubscriptionsUnavailableError
-from shared.stream import audience, sender_lease, subscriptions, wake
+from shared.stream import audience, sender_lease, subscriptions, unserved, wake
 from shared.stream.delivery import Delivery
 from shared.stream.filters import Filter
 from shared.stream.subscriptions import ConnectionRecord, Subscription
@@ -225,6 +225,7 @@ async def test_an_executor_waits_for_no_reader_at_the_end_of_a_run(
     assert deaf.seqs(own) == [1, 2, 3]
 
 
+@pytest.mark.usefixtures("queues")
 async def test_who_subscribes_to_anothers_thread_is_served_on_its_own_places(
     deaf: Gateway, database: Database, woken: list[tuple[UUID, str, bool]]
 ) -> None:
@@ -272,3 +273,27 @@ async def test_deaf_readers_hold_their_share_of_an_executors_sockets_and_no_more
     await until(lambda: deaf.seqs(other) == [1, 2, 3, 4, 5])
     assert await delivery.close(timeout_s=10)
     assert deaf.closed == []
+
+
+async def test_whoever_looks_for_who_lacks_something_has_readers_served_on_their_own_places(
+    posts: Gateway, database: Database, woken: list[tuple[UUID, str, bool]]
+) -> None:
+    # GIVEN readers, and a connection of the owner's, to whom nobody has posted what the thread says
+    public = await _thread(database, is_public=True)
+    await database.connection.execute("UPDATE threads SET reserved_seq = 3, last_seq = 3")
+    readers = [await _reading(public) for _ in range(2)]
+    own = await watching(public, account_id=OWNER)
+    # THEN one sender is woken, which serves all of them
+    assert not await unserved.all_served(thread_id=public, account_id=OWNER)
+    assert woken == [(public, OWNER, False)]
+    await _serving(public)
+    assert [posts.seqs(one) for one in (own, *readers)] == [[1, 2, 3]] * 3
+    assert await unserved.all_served(thread_id=public, account_id=OWNER)
+    # WHEN only readers lack something THEN it is their own account's
+    woken.clear()
+    await _reading(public)
+    assert not await unserved.all_served(thread_id=public, account_id=OWNER)
+    assert woken == [(public, READER, True)]
+    # AND nobody's, once the thread is private
+    await database.connection.execute("UPDATE threads SET is_public = false")
+    assert await unserved.all_served(thread_id=public, account_id=OWNER)

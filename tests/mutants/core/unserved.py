@@ -1,0 +1,64 @@
+"""Who is connected gets what there is, whoever cannot be woken for it, and however often senders fail."""
+
+from tests.mutants import Mutant
+
+_TESTS = "tests/integration/test_unserved.py"
+
+MUTANTS: tuple[Mutant, ...] = (
+    Mutant(
+        "unserved: the watch of a settled run is over, whoever has heard its end",
+        "shared/runs/settle.py",
+        "        return await look_after_subscribers(thread_id=thread_id, account_id=account_id, since_s=since_s)\n",
+        "        return Done()\n",
+        f"{_TESTS}::test_an_end_that_nobody_could_be_woken_for_is_told_when_lambda_is_back",
+    ),
+    Mutant(
+        "unserved: the watch is over when it has woken a sender",
+        "shared/runs/settle.py",
+        "return await look_after_subscribers(thread_id=thread_id, account_id=account_id, since_s=since_s, woken=True)",
+        "return Done()",
+        f"{_TESTS}::test_who_settles_a_dead_executors_run_comes_back_until_its_end_was_heard",
+    ),
+    Mutant(
+        "unserved: who cannot be looked up lacks nothing",
+        "shared/runs/settle.py",
+        "        served = False\n",
+        "        served = True\n",
+        f"{_TESTS}::test_an_end_that_every_attempt_of_the_sender_fails_to_post_is_told_when_dynamodb_is_back",
+    ),
+    Mutant(
+        "unserved: who cannot be looked up is waited for",
+        "shared/stream/unserved.py",
+        "asyncio.timeout(_LOOK_S)",
+        "asyncio.timeout(None)",
+        f"{_TESTS}::test_a_silent_dynamodb_does_not_take_the_time_of_what_else_is_watched",
+    ),
+    Mutant(
+        "unserved: a sender is woken beside the one that posts",
+        "shared/stream/unserved.py",
+        "[one for one in lacking if not one.is_posted_to]",
+        "lacking",
+        f"{_TESTS}::test_who_is_posted_to_is_waited_for_and_nobody_woken_beside",
+    ),
+    Mutant(
+        "unserved: who is over is waited for",
+        "shared/stream/unserved.py",
+        " and not one.is_over",
+        "",
+        f"{_TESTS}::test_nobody_is_woken_for_who_is_not_to_be_served",
+    ),
+    Mutant(
+        "unserved: who watches a thread that was deleted is waited for",
+        "shared/stream/unserved.py",
+        " and one.generation in {None, position.log.generation}",
+        "",
+        f"{_TESTS}::test_nobody_is_woken_for_who_is_not_to_be_served",
+    ),
+    Mutant(
+        "unserved: the watch wakes senders beside an executor",
+        "shared/stream/unserved.py",
+        "position is None or position.held or",
+        "position is None or",
+        f"{_TESTS}::test_nobody_is_woken_for_who_is_not_to_be_served",
+    ),
+)
