@@ -201,12 +201,15 @@ async def _position(taken: Connection, caller: Caller) -> threads.StreamPosition
     return await threads.stream_position(taken, thread_id=caller.thread_id, account_id=caller.thread_account_id)
 
 
-async def _serve(caller: Caller, *, after: int = -1) -> None:
+async def _serve(caller: Caller, *, after: int = -1, surely: bool = True) -> None:
     """Have the thread's subscribers served: by whoever executes its run, else by the sender function.
 
     It is asked for after the subscription was written: whoever ends the run reads the subscriptions once more after it.
     ``after``: the subscriber wants nothing up to this number. A sender function that has nothing to send would only be
     in the way of the run that a client starts as soon as it has subscribed; whoever appends later looks for itself.
+    ``surely``: until the subscribers have all that there is somebody looks after that, however often the sender fails.
+
+    Raises QueueUnavailableError: nobody does, and nobody is woken.
     """
     async with connection() as taken:
         position = await _position(taken, caller)
@@ -217,6 +220,8 @@ async def _serve(caller: Caller, *, after: int = -1) -> None:
         if after >= position.reserved_seq:
             return
         is_others = caller.thread_account_id != caller.account_id
+        if surely:
+            await wake.watch(thread_id=caller.thread_id, account_id=caller.thread_account_id)
         await wake.sender(thread_id=caller.thread_id, account_id=caller.account_id, is_others=is_others)
         return
     # Deferred: the client of Redis costs a cold start 150 ms, and the executor looks every two seconds anyway.
@@ -293,7 +298,7 @@ async def _state_get(params: Json, caller: Caller) -> Json:
 async def _ping(_params: Json, caller: Caller) -> Json:
     if caller.connection is not None and time.time() >= caller.connection.announce_at:
         # Where nothing is to be sent nobody has told the client that its connection ends soon.
-        await _serve(caller)
+        await _serve(caller, surely=False)
     return {}
 
 

@@ -1,4 +1,4 @@
-"""The three queues of runs, and of deletions. A message holds ids only; everything else is in PostgreSQL."""
+"""The three queues of runs, and of what else is watched. A message holds ids only; everything else is in PostgreSQL."""
 
 import json
 import math
@@ -156,7 +156,39 @@ class SweepMessage:
             return None
 
 
-type Message = RunMessage | AccountMessage | LogMessage | EventsMessage | SweepMessage
+@dataclass(frozen=True, kw_only=True)
+class ServeMessage:
+    """What the watch queue says of an account's thread: whoever watches it is to get what there is."""
+
+    thread_id: UUID
+    account_id: str
+    request_id: str | None = None
+
+    def body(self) -> str:
+        """The message's body."""
+        return json.dumps(
+            {
+                "serve_thread": str(self.thread_id),
+                "account_id": self.account_id,
+                "request_id": self.request_id or ids().get("request_id"),
+            }
+        )
+
+    @classmethod
+    def parse(cls, body: str) -> "ServeMessage | None":
+        """The message of ``body``; ``None`` if it is not such a message."""
+        try:
+            fields = json.loads(body)
+            return cls(
+                thread_id=UUID(fields["serve_thread"]),
+                account_id=str(fields["account_id"]),
+                request_id=fields.get("request_id"),
+            )
+        except (KeyError, TypeError, AttributeError, ValueError, RecursionError):
+            return None
+
+
+type Message = RunMessage | AccountMessage | LogMessage | EventsMessage | SweepMessage | ServeMessage
 
 
 async def show_again(record: Json, *, after_s: float) -> None:

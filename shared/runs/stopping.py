@@ -6,11 +6,11 @@ from uuid import UUID
 from shared.database import Connection, connection, runs, threads, transaction
 from shared.database.queries import queries
 from shared.domain import TERMINAL, AgentRun, StopKind, ThreadLog
-from shared.errors import NotFoundError
+from shared.errors import NotFoundError, QueueUnavailableError
 from shared.runs.ending import stop_error
 from shared.runs.settle import settle
 from shared.runs.unheld import end_unheld
-from shared.stream import control
+from shared.stream import control, wake
 from shared.telemetry import logger
 
 _SQL = queries("runs")
@@ -31,11 +31,22 @@ class Stopped:
         """
         for run in self.asked:
             await control.notify(self.log, "stop", agent_run_id=run.agent_run_id)
+        if self.ended:
+            await self._watch(self.ended[0].account_id)
         for run in self.ended:
             try:
                 await settle(agent_run_id=run.agent_run_id, thread_id=run.thread_id, account_id=run.account_id)
             except Exception:
                 logger.warning("a stopped run could not be settled; its watch does it", exc_info=True)
+
+    async def _watch(self, account_id: str) -> None:
+        """Who is connected hears of it, whatever fails now: a run's own watch comes when the run would have been due,
+        which may be in hours.
+        """
+        try:
+            await wake.watch(thread_id=self.log.thread_id, account_id=account_id)
+        except QueueUnavailableError:
+            logger.warning("subscribers of stopped runs wait for the runs' own watches", exc_info=True)
 
 
 async def request_stop(

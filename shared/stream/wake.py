@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from itertools import batched
 from uuid import UUID
 
-from shared.aws import clients
+from shared.aws import clients, queue
+from shared.aws.queue import ServeMessage
 from shared.domain import Json
 from shared.errors import FunctionsUnavailableError
 from shared.settings import stream_settings
@@ -13,6 +14,8 @@ from shared.telemetry import ids, logger
 
 # One invocation closes that many, within its time and the size of its event.
 _MOST_CLOSED = 500
+# A sender that comes has come by then.
+_WATCHED_AFTER_S = 10.0
 
 
 async def sender(*, thread_id: UUID, account_id: str, is_others: bool = False, function: str | None = None) -> None:
@@ -21,9 +24,18 @@ async def sender(*, thread_id: UUID, account_id: str, is_others: bool = False, f
     ``is_others``: the thread is another account's, a public one: only this account's are. ``function``: the sender
     function's name, if the caller is it.
 
-    That it cannot be woken is no error: what is not posted is posted by whoever serves the thread next.
+    That it cannot be woken is no error, nor that it fails: a watch comes back until all are served, that of a run which
+    has ended, or the one that :func:`watch` sends.
     """
     await _try({"thread_id": str(thread_id), "account_id": account_id, "is_others": is_others}, function)
+
+
+async def watch(*, thread_id: UUID, account_id: str) -> None:
+    """Have a watch come back until whoever watches the account's thread has all that there is.
+
+    Raises QueueUnavailableError.
+    """
+    await queue.send("watch", ServeMessage(thread_id=thread_id, account_id=account_id), delay_s=_WATCHED_AFTER_S)
 
 
 async def close(connection_ids: Sequence[str], *, last_frame: str | None = None) -> bool:

@@ -12,18 +12,19 @@ from functions.api.watch.deleted_events import look_after_deleted_events, remove
 from functions.api.watch.sweep import sweep_some
 from shared import events
 from shared.aws import queue
-from shared.aws.queue import EventsMessage, SweepMessage
+from shared.aws.queue import EventsMessage, ServeMessage, SweepMessage
 from shared.database import facts
 from shared.domain import Claim
-from shared.errors import EventLogUnavailableError, QueueUnavailableError
+from shared.errors import EventLogUnavailableError, FunctionsUnavailableError, QueueUnavailableError
 from shared.runs.settle import Done, LookAgain
-from shared.stream import log, log_hold
+from shared.stream import log, log_hold, wake
 from shared.stream.appender import Appender
 from tests.integration.databases import Database
 from tests.integration.gateway import Gateway
 from tests.integration.queues import Queues
 from tests.integration.test_publicity import OWNER, _claimed, _ended
 from tests.integration.test_sender import watching
+from tests.integration.waiting import until
 
 pytestmark = pytest.mark.usefixtures("subscriptions_table", "queues")
 
@@ -82,6 +83,30 @@ async def test_its_events_are_removed_and_who_reads_is_told(database: Database, 
     assert await database.count("deleted_events") == 0
     # Once more is as good as once.
     assert await look_after_deleted_events(message, age_s=100) == Done()
+
+
+async def test_that_a_run_was_deleted_is_told_also_if_nobody_can_be_woken(
+    database: Database, posts: Gateway, queues: Queues, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del posts
+    thread_id = await database.new_thread(OWNER)
+    message = await _delete(await _ran(database, thread_id, "to be deleted"))
+
+    async def away(*_: Any) -> None:
+        raise FunctionsUnavailableError
+
+    monkeypatch.setattr(wake, "_invoke", away)
+    monkeypatch.setattr(wake, "_WATCHED_AFTER_S", 0)
+    assert await look_after_deleted_events(message, age_s=0) == Done()
+    bodies: list[str] = []
+
+    async def sent() -> bool:
+        bodies.extend(record["body"] for record in await queues.records("watch"))
+        return any(body.startswith('{"serve_thread"') for body in bodies)
+
+    await until(sent)
+    found = [served for body in bodies if (served := ServeMessage.parse(body)) is not None]
+    assert [(one.thread_id, one.account_id) for one in found] == [(thread_id, OWNER)]
 
 
 async def test_what_was_told_meanwhile_of_other_runs_stays(database: Database, posts: Gateway) -> None:

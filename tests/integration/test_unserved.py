@@ -1,6 +1,7 @@
 """Who is connected hears of a run's end, whoever could not be woken for it, or has failed to post it."""
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -8,17 +9,24 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from functions.api.commands import Caller, execute
 from functions.api.sender.main import _serve
+from functions.api.watch import main as watch_main
+from shared.aws import queue
 from shared.aws.queue import RunMessage
 from shared.domain import Claim, Json
-from shared.errors import FunctionsUnavailableError, SubscriptionsUnavailableError
+from shared.errors import FunctionsUnavailableError, QueueUnavailableError, SubscriptionsUnavailableError
 from shared.runs import transitions
 from shared.runs.settle import Done, LookAgain, look_after, settle
+from shared.runs.stopping import request_stop
 from shared.stream import sender_lease, subscriptions, unserved, wake
 from shared.stream.session import executing
+from shared.stream.subscriptions import ConnectionRecord
 from shared.stream.wake import sender as wake_sender
 from tests.integration.gateway import Gateway
-from tests.integration.watched_thread import WatchedThread
+from tests.integration.queues import Queues
+from tests.integration.waiting import until
+from tests.integration.watched_thread import CHANNELS, WatchedThread
 
 pytestmark = pytest.mark.usefixtures("subscriptions_table", "queues")
 
@@ -234,3 +242,85 @@ async def test_nobody_is_woken_for_who_is_not_to_be_served(
     posts.answers.clear()
     await became(thread, monkeypatch)
     assert (await _served(thread), functions.invoked) == (True, [])
+
+
+async def _subscribed(thread: WatchedThread) -> tuple[str, Json]:
+    """Somebody connects, and asks for all that there is: his connection, and the answer."""
+    record = ConnectionRecord(
+        connection_id=f"{uuid4().hex[:15]}=",
+        account_id=thread.account_id,
+        thread_id=thread.thread_id,
+        opened_at=time.time(),
+        credential_expires_at=2**32,
+    )
+    await subscriptions.put_connection(record)
+    caller = Caller(account_id=thread.account_id, thread_id=thread.thread_id, connection=record)
+    params = {"channels": sorted(CHANNELS), "since": 0}
+    body = json.dumps({"id": 1, "method": "subscription.subscribe", "params": params})
+    return record.connection_id, await execute(body, caller)
+
+
+async def _watched(queues: Queues) -> list[Json]:
+    """The watch messages that were sent, as they come to the watch function."""
+    found: list[Json] = []
+
+    async def some() -> bool:
+        found.extend(await queues.records("watch"))
+        return bool(found)
+
+    await until(some)
+    return found
+
+
+async def _looked(records: list[Json]) -> bool:
+    """The watch function, with these messages: whether it is over."""
+    return (await watch_main._handle(records))["batchItemFailures"] == []
+
+
+async def test_who_subscribes_while_nobody_can_be_woken_gets_what_there_is_when_somebody_can(
+    thread: WatchedThread, functions: Lambda, queues: Queues, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # GIVEN a run that has ended, and Lambda, which is away
+    await _ended(thread)
+    functions.away = True
+    monkeypatch.setattr(wake, "_WATCHED_AFTER_S", 0)
+    client, answer = await _subscribed(thread)
+    assert answer["type"] == "success"
+    # WHEN it is back THEN the watch that came with the subscription has a sender woken, and goes when that has posted
+    records = await _watched(queues)
+    assert not await _looked(records)
+    functions.away = False
+    assert not await _looked(records)
+    assert await functions.does() == []
+    assert thread.seen(client) == await thread.in_the_log()
+    assert await _looked(records)
+    assert functions.invoked == []
+
+
+async def test_who_subscribes_where_nobody_would_come_is_told_to_try_again(
+    thread: WatchedThread, functions: Lambda, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _ended(thread)
+
+    async def away(*_: Any, **__: Any) -> None:
+        raise QueueUnavailableError
+
+    monkeypatch.setattr(queue, "send", away)
+    _, answer = await _subscribed(thread)
+    assert (answer["type"], "try again shortly" in answer["message"]) == ("error", True)
+
+
+async def test_a_run_that_is_stopped_long_before_it_is_due_has_its_end_watched_at_once(
+    thread: WatchedThread, functions: Lambda, queues: Queues, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = await thread.watched()
+    run_id = await thread.database.new_run(thread.thread_id, not_before="clock_timestamp() + interval '10 hours'")
+    functions.away = True
+    monkeypatch.setattr(wake, "_WATCHED_AFTER_S", 0)
+    await request_stop(agent_run_id=run_id, account_id=thread.account_id)
+    functions.away = False
+    records = await _watched(queues)
+    assert not await _looked(records)
+    await functions.does()
+    assert thread.seen(client) == await thread.in_the_log() != []
+    assert await _looked(records)

@@ -69,7 +69,9 @@ async def test_a_ping_shortly_before_the_connections_end_has_that_announced(
 ) -> None:
     served: list[UUID] = []
 
-    async def serve(caller: Caller) -> None:
+    async def serve(caller: Caller, *, surely: bool) -> None:
+        # Nothing is lost: it may be told with the next ping.
+        assert not surely
         served.append(caller.thread_id)
 
     monkeypatch.setattr(commands, "_serve", serve)
@@ -98,6 +100,7 @@ async def test_the_sender_is_woken_by_a_subscription_if_there_may_be_something_t
 ) -> None:
     added: list[int | None] = []
     served: list[UUID] = []
+    watched: list[UUID] = []
 
     async def stream_position(_: Any, *, thread_id: UUID, account_id: str) -> StreamPosition | None:
         assert (thread_id, account_id) == (THREAD_ID, "account")
@@ -107,15 +110,20 @@ async def test_the_sender_is_woken_by_a_subscription_if_there_may_be_something_t
         assert generation == (None if position is None else position.log.generation)
         added.append(since)
 
+    async def watch(*, thread_id: UUID, account_id: str) -> None:
+        assert account_id == "account"
+        watched.append(thread_id)
+
     async def wake_sender(*, thread_id: UUID, account_id: str, is_others: bool) -> None:
         assert (account_id, is_others) == ("account", False)
-        # Whoever is woken reads what was written before.
-        assert added == [since]
+        # Whoever is woken reads what was written before, and may fail.
+        assert (added, watched) == ([since], [thread_id])
         served.append(thread_id)
 
     monkeypatch.setattr(commands, "connection", nullcontext)
     monkeypatch.setattr(commands.threads, "stream_position", stream_position)
     monkeypatch.setattr(commands.subscriptions, "add", add)
+    monkeypatch.setattr(commands.wake, "watch", watch)
     monkeypatch.setattr(commands.wake, "sender", wake_sender)
     assert OVER_WEBSOCKET.connection is not None
     generation = None if position is None else position.log.generation
@@ -125,7 +133,7 @@ async def test_the_sender_is_woken_by_a_subscription_if_there_may_be_something_t
         _command(method="subscription.subscribe", params=params), replace(OVER_WEBSOCKET, connection=opened)
     )
     assert answer["type"] == "success", answer
-    assert (added, served) == ([since], [THREAD_ID] * woken)
+    assert (added, watched, served) == ([since], [THREAD_ID] * woken, [THREAD_ID] * woken)
 
 
 async def test_who_read_a_thread_that_is_private_now_is_not_told_where_its_events_end(

@@ -32,6 +32,8 @@ async def look_after_deleted_events(message: EventsMessage, *, age_s: float) -> 
         if await facts.has_unlogged(thread_id=thread_id):
             return LookAgain(patience_s())
     await log.remove_run(gone.log, gone.agent_run_id, first_seq=gone.first_seq, last_seq=gone.last_seq)
+    # Before the entry goes, and with it whoever looks after this.
+    await wake.watch(thread_id=thread_id, account_id=message.account_id)
     async with connection() as taken:
         await deleted_events.remove(taken, agent_run_id=gone.agent_run_id)
     await wake.sender(thread_id=thread_id, account_id=message.account_id)

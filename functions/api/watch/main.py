@@ -15,12 +15,12 @@ from functions.api.watch.deletion import ROUND_S, look_after_deleted_log, look_a
 from functions.api.watch.sweep import sweep_some
 from functions.api.webhooks.delivery import deliver
 from shared.aws import queue
-from shared.aws.queue import AccountMessage, EventsMessage, LogMessage, RunMessage, SweepMessage
+from shared.aws.queue import AccountMessage, EventsMessage, LogMessage, RunMessage, ServeMessage, SweepMessage
 from shared.database import connection, webhooks
 from shared.domain import Json
 from shared.errors import DatabaseUnavailableError, SunaError
 from shared.process import run
-from shared.runs.settle import Done, LookAgain, Untold, look_at, tell
+from shared.runs.settle import Done, LookAgain, Untold, look_after_subscribers, look_at, tell
 from shared.stream.redis_client import found_away_once
 from shared.telemetry import bound, logger
 
@@ -32,11 +32,11 @@ _DEFECT_S = 60.0
 _AWAY = LookAgain(_UNAVAILABLE_S)
 
 type Looked = Done | LookAgain | Untold
-type Deletion = AccountMessage | LogMessage | EventsMessage | SweepMessage
+type Errand = AccountMessage | LogMessage | EventsMessage | SweepMessage | ServeMessage
 
 
 def handler(event: dict[str, Any], _context: Any) -> Json:
-    """A batch of watch messages, also of accounts that are to be deleted and of sweeps, or of dead run messages.
+    """A batch of watch messages, also of what is to be deleted, swept or served, or of dead run messages.
 
     Answers SQS's partial batch response.
     """
@@ -60,12 +60,12 @@ async def _look_after(records: list[Json], defects: list[Exception]) -> Json:
     """
     failures: list[str] = []
     telling: list[Coroutine[None, None, str | None]] = []
-    deletions: list[tuple[Json, Deletion]] = []
+    errands: list[tuple[Json, Errand]] = []
     looked_at: list[tuple[Json, RunMessage, Looked]] = []
     away = False
     for record in records:
-        if (deletion := _deletion(record["body"])) is not None:
-            deletions.append((record, deletion))
+        if (errand := _errand(record["body"])) is not None:
+            errands.append((record, errand))
             continue
         try:
             message = RunMessage.parse(record["body"])
@@ -84,9 +84,8 @@ async def _look_after(records: list[Json], defects: list[Exception]) -> Json:
                 telling.append(_tell(message, record, outcome, defects))
             elif not await _may_go(record, _sooner(outcome, due_in_s)):
                 failures.append(record["messageId"])
-    for record, deletion in deletions:
-        round_s = ROUND_S / len(deletions)
-        outcome = _AWAY if away else await _delete_some(deletion, record, defects, round_s=round_s)
+    for record, errand in errands:
+        outcome = _AWAY if away else await _do_some(errand, record, defects, round_s=ROUND_S / len(errands))
         away = outcome is _AWAY
         if not await _may_go(record, outcome):
             failures.append(record["messageId"])
@@ -95,8 +94,9 @@ async def _look_after(records: list[Json], defects: list[Exception]) -> Json:
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failures]}
 
 
-def _deletion(body: str) -> Deletion | None:
-    return AccountMessage.parse(body) or LogMessage.parse(body) or EventsMessage.parse(body) or SweepMessage.parse(body)
+def _errand(body: str) -> Errand | None:
+    kinds = (AccountMessage, LogMessage, EventsMessage, SweepMessage, ServeMessage)
+    return next((found for kind in kinds if (found := kind.parse(body)) is not None), None)
 
 
 def _logged(message: RunMessage) -> AbstractContextManager[None]:
@@ -132,10 +132,8 @@ def _later(error: Exception, defects: list[Exception]) -> LookAgain:
     return _AWAY if isinstance(error, DatabaseUnavailableError) else LookAgain(_UNAVAILABLE_S)
 
 
-async def _delete_some(
-    message: Deletion, record: Json, defects: list[Exception], *, round_s: float
-) -> Done | LookAgain:
-    """A round of deleting an account, what is left of a thread or a run, or what is old."""
+async def _do_some(message: Errand, record: Json, defects: list[Exception], *, round_s: float) -> Done | LookAgain:
+    """A round of deleting an account, what is left of a thread or a run, or what is old; or a look at who is served."""
     with bound(request_id=message.request_id):
         try:
             match message:
@@ -147,6 +145,10 @@ async def _delete_some(
                     return await look_after_deletion(message, age_s=_age_s(record), round_s=round_s)
                 case SweepMessage():
                     return await sweep_some(message, age_s=_age_s(record), round_s=round_s)
+                case ServeMessage():
+                    return await look_after_subscribers(
+                        thread_id=message.thread_id, account_id=message.account_id, since_s=_age_s(record)
+                    )
         except Exception as error:
             return _later(error, defects)
 

@@ -61,4 +61,32 @@ MUTANTS: tuple[Mutant, ...] = (
         "position is None or",
         f"{_TESTS}::test_nobody_is_woken_for_who_is_not_to_be_served",
     ),
+    Mutant(
+        "unserved: who subscribes is served if the first sender can",
+        "functions/api/commands.py",
+        "        if surely:\n            await wake.watch(",
+        "        if not surely:\n            await wake.watch(",
+        f"{_TESTS}::test_who_subscribes_while_nobody_can_be_woken_gets_what_there_is_when_somebody_can",
+    ),
+    Mutant(
+        "unserved: who is not watched is told that it is",
+        "functions/api/commands.py",
+        "        if surely:\n            await wake.watch(",
+        "        if not surely:\n            await wake.watch(",
+        f"{_TESTS}::test_who_subscribes_where_nobody_would_come_is_told_to_try_again",
+    ),
+    Mutant(
+        "unserved: the end of a run that is not due yet is watched when it would be",
+        "shared/runs/stopping.py",
+        "            await self._watch(self.ended[0].account_id)\n",
+        "            pass\n",
+        f"{_TESTS}::test_a_run_that_is_stopped_long_before_it_is_due_has_its_end_watched_at_once",
+    ),
+    Mutant(
+        "unserved: what a deleted run leaves is told if the first sender can",
+        "functions/api/watch/deleted_events.py",
+        "    await wake.watch(thread_id=thread_id, account_id=message.account_id)\n",
+        "",
+        "tests/integration/test_deleted_runs.py::test_that_a_run_was_deleted_is_told_also_if_nobody_can_be_woken",
+    ),
 )
