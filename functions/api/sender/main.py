@@ -8,7 +8,6 @@ served: slow readers of a public thread take no place from the account whose thr
 import asyncio
 import time
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -67,19 +66,26 @@ async def _serve(thread_id: UUID, *, account_id: str, is_others: bool = False, l
     """Serve the thread to the account's subscribers, and then those threads for which it had to wait.
 
     ``is_others``: it is another account's thread, a public one.
+
+    Raises what the thread could not be served for: Lambda invokes again. A thread that has waited and cannot be served
+    waits here no more: whoever had a sender woken for it looks whether it was served, less and less often (``wake``).
     """
     ends_at = time.monotonic() + limit_s
     place = await _place(thread_id, account_id=account_id, is_others=is_others, for_s=limit_s + 2 * _SPARE_S)
     if place is None:
         logger.info("others serve this account: one of them goes on with this thread")
         return
-    serve = partial(serve_thread, account_id=account_id, function=function)
+    error = None
     try:
-        await serve(thread_id, is_others=is_others, limit_s=limit_s)
+        try:
+            await serve_thread(
+                thread_id, account_id=account_id, is_others=is_others, limit_s=limit_s, function=function
+            )
+        except Exception as one:
+            # The others that wait have nothing to do with it.
+            error = one
         while (left_s := ends_at - time.monotonic()) > 0 and (call := await _next_call(account_id)) is not None:
-            await serve(call.thread_id, is_others=call.is_others, limit_s=left_s)
-            async with connection() as taken:
-                await sender_calls.answered(taken, call, account_id=account_id)
+            await _answer(call, account_id=account_id, limit_s=left_s, function=function)
     finally:
         async with connection() as taken:
             await waits.give_back(taken, place)
@@ -87,6 +93,20 @@ async def _serve(thread_id: UUID, *, account_id: str, is_others: bool = False, l
     left = await _next_call(account_id)
     if left is not None:
         await wake.sender(thread_id=left.thread_id, account_id=account_id, is_others=left.is_others, function=function)
+    if error is not None:
+        raise error
+
+
+async def _answer(call: sender_calls.Call, *, account_id: str, limit_s: float, function: str) -> None:
+    """Serve a thread that waits, or fail to: it would be the next one again, and again."""
+    try:
+        await serve_thread(
+            call.thread_id, account_id=account_id, is_others=call.is_others, limit_s=limit_s, function=function
+        )
+    except Exception:
+        logger.exception("a thread could not be served", extra={"waited": str(call.thread_id)})
+    async with connection() as taken:
+        await sender_calls.answered(taken, call, account_id=account_id)
 
 
 async def _place(thread_id: UUID, *, account_id: str, is_others: bool, for_s: float) -> waits.Place | None:

@@ -89,4 +89,27 @@ MUTANTS: tuple[Mutant, ...] = (
         "",
         "tests/integration/test_deleted_runs.py::test_that_a_run_was_deleted_is_told_also_if_nobody_can_be_woken",
     ),
+    Mutant(
+        "unserved: a thread that cannot be served keeps others waiting",
+        "functions/api/sender/main.py",
+        "        except Exception as one:\n",
+        "        except KeyError as one:\n",
+        "tests/integration/test_sender_share.py"
+        "::test_a_thread_that_cannot_be_served_keeps_no_other_waiting_and_is_not_tried_over_and_over",
+    ),
+    Mutant(
+        "unserved: one of those that wait keeps the others waiting",
+        "functions/api/sender/main.py",
+        '    except Exception:\n        logger.exception("a thread could not be served"',
+        '    except KeyError:\n        logger.exception("a thread could not be served"',
+        "tests/integration/test_sender_share.py"
+        "::test_a_thread_that_cannot_be_served_keeps_no_other_waiting_and_is_not_tried_over_and_over",
+    ),
+    Mutant(
+        "unserved: a thread that cannot be served is nobody's failure",
+        "functions/api/sender/main.py",
+        "    if error is not None:\n        raise error\n",
+        "    _ = error\n",
+        "tests/integration/test_sender_share.py::test_whoever_fails_calls_the_next_one_for_what_came_meanwhile",
+    ),
 )
