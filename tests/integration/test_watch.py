@@ -140,10 +140,12 @@ async def test_a_batch_comes_back_in_time_while_postgresql_is_silent(
         away = start_function(HANDLER, **own.environment, DATABASE_SECRET_ARN=secret)
         messages = [await _message(own, account_id, status="'failed'") for _ in range(9)]
         records = await _received(own, *messages, AccountMessage(account_id="a deleted one"))
+        begun = time.monotonic()
         # WHEN a batch comes of which each would take as long as connecting may
         answer = away.invoke({"Records": records})
     # THEN one has been tried, and all come back: long before the function's time was over, and the queue's
     assert _failed(answer) == [record["messageId"] for record in records]
     tried = [line for line in away.log_lines() if "comes back" in str(line.get("message"))]
     assert len(tried) == 1
-    assert await own.queues.records("watch") == []
+    # Not at once, though: after ten seconds, which may be over by now where the machine has much else to do.
+    assert await own.queues.records("watch") == [] or time.monotonic() >= begun + 10

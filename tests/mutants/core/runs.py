@@ -66,8 +66,10 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "dispatches wait behind ends that are told",
         "shared/runs/settle.py",
-        '        return Untold(replace(message, thread_id=row["thread_id"]), row["since_end_s"])\n',
-        '        return await tell(Untold(replace(message, thread_id=row["thread_id"]), row["since_end_s"]))\n',
+        "        return Untold(replace(message, thread_id=row["
+        '"thread_id"]), row["settled_at"] is not None, row["since_end_s"])\n',
+        "        return await tell(Untold(replace(message, thread_id=row["
+        '"thread_id"]), row["settled_at"] is not None, row["since_end_s"]))\n',
         "tests/integration/test_watch_without_redis.py::test_what_needs_no_redis_comes_before_what_does",
     ),
     Mutant(
