@@ -157,8 +157,9 @@ class Account:
         ids = [self.account_id, *(str(thread_id) for thread_id in self.thread_ids)]
         found = await traces(self.database.connection, *ids)
         client: Any = await dynamodb()
-        items = await client.scan(TableName="subscriptions", ConsistentRead=True)
-        found["items"] = sum(any(one in json.dumps(item) for one in ids) for item in items["Items"])
+        pages = client.get_paginator("scan").paginate(TableName="subscriptions", ConsistentRead=True)
+        items = [json.dumps(item) async for page in pages for item in page["Items"]]
+        found["items"] = sum(any(one in item for one in ids) for item in items)
         found["keys"] = 0
         for generation in self.generations:
             names = [f"{{{generation}}}:{name}" for name in ("events", "fence", "control")]

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -165,7 +166,9 @@ async def test_accounts_do_not_share_a_limit_and_an_unknown_one_has_the_default_
     )
     own = _limiter()
     assert (await own.admit(account_id)).remaining == 0
-    with pytest.raises(RateLimitedError, match=r"allows 1 requests a minute, 1 of them at once: come back in 60 s"):
+    with pytest.raises(
+        RateLimitedError, match=r"allows 1 requests a minute, 1 of them at once: come back in [3-6]\d s"
+    ):
         await own.admit(account_id)
     unknown = await own.admit(str(uuid4()))
     assert unknown.limit == Limit(7, 3)
@@ -239,19 +242,20 @@ async def test_over_http_every_answer_says_what_is_left_and_429_when_to_come_bac
     invalid = http.request("POST", "/threads", {"metadata": 7}, account_id=account_id)
     refused = http.request("POST", "/threads", {}, account_id=account_id)
     assert [answer.status for answer in (made, missing, invalid, refused)] == [200, 404, 422, 429]
-    assert [answer.headers["ratelimit"] for answer in (made, missing, invalid, refused)] == [
-        '"requests";r=2;t=60',
-        '"requests";r=1;t=60',
-        '"requests";r=0;t=60',
-        '"requests";r=0;t=60',
-    ]
+    told = [re.split("[;=]", answer.headers["ratelimit"]) for answer in (made, missing, invalid, refused)]
+    assert [(what, left) for what, _, left, _, _ in told] == [('"requests"', left) for left in "2100"]
+    # Requests take their time, too.
+    assert all(30 < int(seconds) <= 60 for *_, seconds in told)
     assert {answer.headers["ratelimit-policy"] for answer in (made, refused)} == {'"requests";q=3;w=180'}
     assert "retry-after" not in made.headers
-    assert refused.headers["retry-after"] == "60"
+    retry_after_s = int(refused.headers["retry-after"])
+    assert 30 < retry_after_s <= 60
     assert refused.body == {
         "code": "rate_limited",
-        "message": "this account's plan allows 1 requests a minute, 3 of them at once: come back in 60 s",
-        "detail": {"requests_per_minute": 1, "burst": 3, "retry_after_s": 60},
+        "message": (
+            f"this account's plan allows 1 requests a minute, 3 of them at once: come back in {retry_after_s} s"
+        ),
+        "detail": {"requests_per_minute": 1, "burst": 3, "retry_after_s": retry_after_s},
     }
     assert (
         await deployed.database.connection.fetchval("SELECT count(*) FROM threads WHERE account_id = $1", account_id)
@@ -308,7 +312,7 @@ async def test_whatever_a_connection_sends_counts(
     answers = [socket.send(frame) for _ in range(3)]
     assert ["come back in" in answer.get("message", "") for answer in answers] == [False, False, True]
     assert answers[-1]["type"] == "error"
-    assert answers[-1]["message"].endswith("come back in 60 s")
+    assert re.search(r"come back in [3-6]\d s$", answers[-1]["message"])
     assert answers[-1]["id"] == (7 if frame.startswith('{"') else None)
 
 
