@@ -10,7 +10,7 @@ from uuid import UUID
 from shared.aws.clients import dynamodb
 from shared.aws.faults import RefusedError
 from shared.settings import stream_settings
-from shared.stream import subscriptions
+from shared.stream import items, subscriptions
 from shared.stream.subscriptions import Subscription
 
 SENDER_LEASE_S = 10.0
@@ -80,7 +80,7 @@ async def _as_sender(
     try:
         answer = await (await dynamodb()).update_item(
             TableName=stream_settings().subscriptions_table,
-            Key=subscriptions.key(subscription.audience, subscription.connection_id),
+            Key=items.key(subscription.audience, subscription.connection_id),
             UpdateExpression=update,
             ConditionExpression=condition,
             ExpressionAttributeValues=values,

@@ -28,13 +28,11 @@ from shared.aws.faults import RefusedError
 from shared.domain import SCOPES, Scope, scopes_of
 from shared.errors import InvalidRequestError
 from shared.settings import stream_settings
-from shared.stream import open_connections
+from shared.stream import items, open_connections
 from shared.stream.filters import Filter, require_room, stored
 
 if TYPE_CHECKING:
-    from types_aiobotocore_dynamodb.type_defs import AttributeValueTypeDef
-
-    type Item = dict[str, AttributeValueTypeDef]
+    from shared.stream.items import Item
 
 # API Gateway ends a connection after two hours.
 LIFE_S = 2 * 3600
@@ -154,20 +152,6 @@ def _of_everybody(thread_id: UUID) -> str:
     return f"{thread_id}#public"
 
 
-def key(thread: str, connection: str) -> "Item":
-    """The key of an item."""
-    return {"thread_id": {"S": thread}, "connection_id": {"S": connection}}
-
-
-def _lives(item: "Item") -> bool:
-    """Whether an item has not expired: DynamoDB removes those that have hours later."""
-    return _number(item, "expires_at") > time.time()
-
-
-def _number(item: "Item", name: str) -> float:
-    return float(item.get(name, {}).get("N", 0))
-
-
 def of_item(item: "Item") -> Subscription:
     """The subscription that an item holds."""
     text = {name: value["S"] for name, value in item.items() if "S" in value}
@@ -179,11 +163,11 @@ def of_item(item: "Item") -> Subscription:
         # Exact: a float has 53 bits.
         cursor=int(item["cursor"].get("N", 0)),
         version=int(item["version"].get("N", 0)),
-        expires_at=int(_number(item, "expires_at")),
-        announce_at=int(_number(item, "announce_at")) if "announce_at" in item else None,
+        expires_at=int(items.number(item, "expires_at")),
+        announce_at=int(items.number(item, "announce_at")) if "announce_at" in item else None,
         reader_id=text.get("reader_id"),
         generation=UUID(text["generation"]) if "generation" in text else None,
-        sender_until=_number(item, "sender_until") / 1000,
+        sender_until=items.number(item, "sender_until") / 1000,
     )
 
 
@@ -192,7 +176,7 @@ async def put_connection(record: ConnectionRecord) -> None:
     await (await dynamodb()).put_item(
         TableName=stream_settings().subscriptions_table,
         Item={
-            **key(f"{_CONNECTION}#{record.connection_id}", _CONNECTION),
+            **items.key(f"{_CONNECTION}#{record.connection_id}", _CONNECTION),
             "account_id": {"S": record.account_id},
             "for_thread_id": {"S": str(record.thread_id)},
             "opened_at": {"N": str(record.opened_at)},
@@ -210,8 +194,8 @@ async def put_connection(record: ConnectionRecord) -> None:
 
 async def get_connection(connection_id: str) -> ConnectionRecord | None:
     """The connection, or ``None`` if it is not known (any more)."""
-    item = await _get(key(f"{_CONNECTION}#{connection_id}", _CONNECTION))
-    return None if item is None or not _lives(item) else _record(connection_id, item)
+    item = await items.get(items.key(f"{_CONNECTION}#{connection_id}", _CONNECTION))
+    return None if item is None or not items.lives(item) else _record(connection_id, item)
 
 
 def _record(connection_id: str, item: "Item") -> ConnectionRecord:
@@ -220,13 +204,13 @@ def _record(connection_id: str, item: "Item") -> ConnectionRecord:
         connection_id=connection_id,
         account_id=item["account_id"].get("S", ""),
         thread_id=UUID(item["for_thread_id"].get("S", "")),
-        opened_at=_number(item, "opened_at"),
-        credential_expires_at=_number(item, "credential_expires_at"),
+        opened_at=items.number(item, "opened_at"),
+        credential_expires_at=items.number(item, "credential_expires_at"),
         scopes=scopes_of(item["scopes"].get("S", "")),
         key_id=UUID(key_id) if key_id else None,
         begins_after=int(item["begins_after"].get("N", 0)),
         # A connection outlives a deployment: one that was opened before plans said how many has the default.
-        max_subscriptions=int(_number(item, "max_subscriptions")) or ConnectionRecord.max_subscriptions,
+        max_subscriptions=int(items.number(item, "max_subscriptions")) or ConnectionRecord.max_subscriptions,
         owner_id=item["owner_id"].get("S") if "owner_id" in item else None,
         generation=UUID(item["generation"].get("S", "")) if "generation" in item else None,
     )
@@ -234,14 +218,14 @@ def _record(connection_id: str, item: "Item") -> ConnectionRecord:
 
 async def delete_connection(connection_id: str) -> None:
     """Forget a connection and all that is its. Idempotent: disconnects are reported late, twice, or never."""
-    item = await _get(key(f"{_CONNECTION}#{connection_id}", _CONNECTION))
+    item = await items.get(items.key(f"{_CONNECTION}#{connection_id}", _CONNECTION))
     client = await dynamodb()
     table = stream_settings().subscriptions_table
     if item is not None:
         record = _record(connection_id, item)
-        await client.delete_item(TableName=table, Key=key(record.audience, connection_id))
+        await client.delete_item(TableName=table, Key=items.key(record.audience, connection_id))
         await open_connections.remove(connection_id, account_id=record.account_id)
-    await client.delete_item(TableName=table, Key=key(f"{_CONNECTION}#{connection_id}", _CONNECTION))
+    await client.delete_item(TableName=table, Key=items.key(f"{_CONNECTION}#{connection_id}", _CONNECTION))
 
 
 async def add(record: ConnectionRecord, new: Filter, *, since: int | None, generation: UUID | None = None) -> None:
@@ -323,7 +307,7 @@ async def _change(
     try:
         await (await dynamodb()).update_item(
             TableName=stream_settings().subscriptions_table,
-            Key=key(record.audience, record.connection_id),
+            Key=items.key(record.audience, record.connection_id),
             UpdateExpression=update,
             ConditionExpression=condition,
             ExpressionAttributeValues=values,
@@ -336,15 +320,15 @@ async def _change(
 
 async def get(of: ConnectionRecord | Subscription) -> Subscription | None:
     """What a connection watches of its thread, as it is now; ``None``: nothing (any more)."""
-    item = await _get(key(of.audience, of.connection_id))
-    return None if item is None or not _lives(item) else of_item(item)
+    item = await items.get(items.key(of.audience, of.connection_id))
+    return None if item is None or not items.lives(item) else of_item(item)
 
 
 async def delete(subscription: Subscription) -> None:
     """Forget it. Idempotent."""
     await (await dynamodb()).delete_item(
         TableName=stream_settings().subscriptions_table,
-        Key=key(subscription.audience, subscription.connection_id),
+        Key=items.key(subscription.audience, subscription.connection_id),
     )
 
 
@@ -397,10 +381,3 @@ async def _among(audience: str, *, reader_id: str | None = None) -> list[Subscri
     paginator = (await dynamodb()).get_paginator("query")
     pages = paginator.paginate(TableName=stream_settings().subscriptions_table, ConsistentRead=True, **wanted)
     return [of_item(item) async for page in pages for item in page["Items"]]
-
-
-async def _get(key: "Item") -> "Item | None":
-    answer = await (await dynamodb()).get_item(
-        TableName=stream_settings().subscriptions_table, Key=key, ConsistentRead=True
-    )
-    return answer.get("Item")

@@ -16,7 +16,7 @@ from shared import events
 from shared.domain import LogHold, ThreadLog
 from shared.errors import SubscriptionsUnavailableError
 from shared.events import Logged
-from shared.stream import log, sender, sender_lease, subscriptions, wake
+from shared.stream import items, log, sender, sender_lease, subscriptions, wake
 from shared.stream.audience import audience, dismissed
 from shared.stream.delivery import Delivery
 from shared.stream.filters import Filter
@@ -455,7 +455,7 @@ async def _write_copies(thread_id: UUID, connection_id: str, count: int) -> None
     from tests.integration.conftest import SUBSCRIPTIONS_TABLE  # noqa: PLC0415
 
     client: Any = await dynamodb()
-    key = subscriptions.key(f"{thread_id}#account#{ACCOUNT}", connection_id)
+    key = items.key(f"{thread_id}#account#{ACCOUNT}", connection_id)
     item = (await client.get_item(TableName=SUBSCRIPTIONS_TABLE, Key=key))["Item"]
     puts = [{"PutRequest": {"Item": {**item, "connection_id": {"S": f"{number}="}}}} for number in range(count)]
     for first in range(0, count, 25):
