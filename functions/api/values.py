@@ -1,21 +1,13 @@
-"""How many values a request's JSON has: bounded before anybody makes objects, or errors, of them.
-
-Four megabytes of ``[1,1,1,...]`` are two million values, and where each is wrong two million errors.
-"""
-
-import re
+"""How many values a request's JSON has: bounded before anybody makes objects, or errors, of them."""
 
 from shared.errors import InvalidRequestError
+from shared.values import ValueCount, count_at_most
 
 MOST_VALUES = 50_000
 """Of a body, whatever they are: members of objects, items of lists, and the containers themselves."""
 
 _URLENCODED = "application/x-www-form-urlencoded"
 _FORMS = ("multipart/form-data", _URLENCODED)
-
-# In strings they mean nothing. Possessive, so that one which does not end is read once.
-_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
-_MARKS = (b",", b"[", b"{")
 
 
 def is_form(content_type: str) -> bool:
@@ -38,13 +30,8 @@ def require_few_values(body: bytes) -> None:
     if b"\0" in body:
         raise InvalidRequestError("the body is not JSON in UTF-8, the only encoding that is read")
     # Most have few of these characters at all; long texts and files in base64 lose theirs with their strings.
-    if _count(body) > MOST_VALUES and _count(_STRING.sub(b"", body)) > MOST_VALUES:
+    if count_at_most(body) > MOST_VALUES and ValueCount().take(body) > MOST_VALUES:
         raise InvalidRequestError(
             f"the body has more than {MOST_VALUES:,} values (items of lists, members of objects): send less at once,"
             " or as text"
         )
-
-
-def _count(text: bytes) -> int:
-    # Each value follows one of these, but for a document that is a single one.
-    return sum(map(text.count, _MARKS))

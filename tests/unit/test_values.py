@@ -25,6 +25,7 @@ from functions.api.values import MOST_VALUES, is_form, require_few_values
 from functions.api.wire import InputMessage
 from shared.agent_config import AgentConfig, RunOptions
 from shared.errors import InvalidRequestError
+from shared.values import ValueCount
 
 M = 4 * 1024 * 1024 - 300
 JSON_TYPE = {"content-type": "application/json"}
@@ -47,10 +48,41 @@ def _values(value: Any) -> int:
 )
 def test_strings_hold_no_values(value: Any) -> None:
     """Whatever is in its texts: what is counted outside of them is what there is."""
-    from functions.api import values  # noqa: PLC0415
+    assert _values(value) - 1 <= ValueCount().take(json.dumps(value).encode()) <= 2 * _values(value)
 
-    counted = values._count(values._STRING.sub(b"", json.dumps(value).encode()))
-    assert _values(value) - 1 <= counted <= 2 * _values(value)
+
+@given(
+    st.recursive(
+        st.none() | st.text(alphabet='a"\\\n\r,[{') | st.integers(), lambda inner: st.lists(inner, max_size=5)
+    ),
+    st.integers(1, 9),
+    st.sampled_from([None, 1]),
+)
+def test_however_a_text_is_cut_its_values_are_the_same(value: Any, size: int, indent: int | None) -> None:
+    text = json.dumps(value, indent=indent).encode()
+    counting = ValueCount()
+    assert [counting.take(part) for part in _parts(text, size)][-1] == ValueCount().take(text)
+
+
+@given(
+    st.lists(st.lists(st.text(alphabet='a"\\,[{'), max_size=5), min_size=1, max_size=5),
+    st.sampled_from(["\n", "\r", "\r\n"]),
+    st.sampled_from(["", 'event: "', ': "\\', ': \\"[', "\ndata:"]),
+    st.integers(1, 9),
+)
+def test_of_a_stream_of_events_the_values_of_one_are_counted(
+    values: list[Any], end: str, before: str, size: int
+) -> None:
+    """However its lines end, and whatever else they are: a quotation mark in one hides nothing of the next."""
+    lines = [f"{before.replace('\n', end)}{end}data: {json.dumps(value)}{end}{end}" for value in values]
+    counting = ValueCount(events=True)
+    most = max(counting.take(part) for part in _parts("".join(lines).encode(), size))
+    assert max(map(_values, values)) - 1 <= most <= 2 * max(map(_values, values)) + 1
+
+
+def _parts(text: bytes, size: int) -> Iterator[bytes]:
+    for at in range(0, len(text), size):
+        yield text[at : at + size]
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"])

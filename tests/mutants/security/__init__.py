@@ -1,7 +1,7 @@
 """What ``SECURITY.md`` promises, taken out: without it somebody sees, stops or spends what is another's."""
 
 from tests.mutants import Mutant
-from tests.mutants.security import access, limits, page, poison, sender, spending
+from tests.mutants.security import access, limits, page, poison, sender, spending, tools
 
 MUTANTS: tuple[Mutant, ...] = (
     *access.MUTANTS,
@@ -10,4 +10,5 @@ MUTANTS: tuple[Mutant, ...] = (
     *spending.MUTANTS,
     *poison.MUTANTS,
     *page.MUTANTS,
+    *tools.MUTANTS,
 )

@@ -19,6 +19,7 @@ from mcp.types import (
     TextResourceContents,
     Tool,
 )
+from pydantic import ValidationError
 
 from functions.runner.tools.builtin.mcp import ListedTool, Listing, McpError, McpServer, McpSessionEndedError
 from functions.runner.tools.network import guarded
@@ -33,12 +34,19 @@ quiet("mcp", "client")
 
 # What a server may cost us.
 MAX_RESPONSE_BYTES = 4_000_000
+# Of a response, or of an event of one: the client makes objects, or errors, of them on the loop.
+MAX_VALUES = 20_000
 MAX_TOOLS = 128
 _MAX_PAGES = 20
 _MAX_DESCRIPTION = 4_000
 # More than any model's provider takes.
 _MAX_NAME = 128
 _MAX_SCHEMA = 2 * LARGEST
+# Of what a server, or the client's validation, says of a failure.
+_MAX_TEXT = 2_000
+_MOST_PROBLEMS = 5
+# Beyond so many to list the first ones takes long, for all are made.
+_MOST_LISTED = 500
 
 _CLOSE_S = 3.0
 _HTTP_TIMEOUT = httpx2.Timeout(15.0, read=300.0)
@@ -67,6 +75,7 @@ class McpSession:
             headers={**server.headers, "Accept-Encoding": "identity"},
             resolver=resolver,
             max_response_bytes=MAX_RESPONSE_BYTES,
+            max_values=MAX_VALUES,
         )
         self._http.event_hooks = {"response": [self._look]}
         self._opened: asyncio.Future[Client] = asyncio.get_running_loop().create_future()
@@ -187,10 +196,10 @@ class McpSession:
         except MCPError as error:
             if sent.unseen:
                 raise McpSessionEndedError from error
-            raise McpError(f"the MCP server {self._server.name!r} answers: {error}") from error
+            raise McpError(f"the MCP server {self._server.name!r} answers: {_text(error)}") from error
         except Exception as error:
             # The client raises what its transport and its validation raise.
-            raise McpError(f"the MCP server {self._server.name!r} cannot be used: {_first(error)}") from error
+            raise McpError(f"the MCP server {self._server.name!r} cannot be used: {_text(_first(error))}") from error
 
     def _failure(self, what: str) -> McpError | RefusedAddressError:
         """Why the owner has ended, as an error to raise."""
@@ -199,7 +208,7 @@ class McpSession:
         first = None if error is None else _first(error)
         if isinstance(first, RefusedAddressError):
             return first
-        why = "it was closed" if first is None else f"{type(first).__name__}: {first}"
+        why = "it was closed" if first is None else f"{type(first).__name__}: {_text(first)}"
         return McpError(f"the MCP server {self._server.name!r} {what}: {why}")
 
 
@@ -208,6 +217,18 @@ def _first(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
     return error
+
+
+def _text(error: BaseException) -> str:
+    """What ``error`` says, cut: a server chooses how long that is."""
+    if not isinstance(error, ValidationError):
+        return str(error)[:_MAX_TEXT]
+    count = error.error_count()
+    told = f"its answer is not as MCP has it, in {count:,} places"
+    if count <= _MOST_LISTED:
+        problems = error.errors(include_url=False, include_context=False, include_input=False)[:_MOST_PROBLEMS]
+        told += ": " + "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in problems)
+    return told[:_MAX_TEXT]
 
 
 async def _unchecked(name: str, result: CallToolResult) -> None:

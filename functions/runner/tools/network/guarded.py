@@ -5,6 +5,7 @@ is opened to one of those addresses. So it holds for every redirect and every ne
 differently the next time (DNS rebinding) gains nothing. TLS still verifies the name.
 """
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from functools import cache
@@ -15,9 +16,12 @@ import httpcore2
 import httpx2
 
 from shared.network.addresses import Resolver, require_public, resolve
+from shared.values import ValueCount
 
 # Of a name's addresses, as many are tried.
 _TRIED = 4
+# A client that parses what it reads makes objects of so many bytes at once; then others have a turn.
+_SLICE = 8_192
 
 
 class GuardedBackend(httpcore2.AsyncNetworkBackend):
@@ -100,12 +104,18 @@ class GuardedTransport(httpx2.AsyncHTTPTransport):
 
     ``max_response_bytes`` is for clients that read whole bodies: a longer body ends in an error, and so does a packed
     one, of which nobody knows how long it is.
+
+    ``max_values`` is for clients that make objects of what they read, on the loop: JSON, or a server-sent event, of
+    more values ends in an error before anybody parses it, and others have turns while it is read.
     """
 
-    def __init__(self, backend: GuardedBackend, *, max_response_bytes: int | None = None) -> None:
+    def __init__(
+        self, backend: GuardedBackend, *, max_response_bytes: int | None = None, max_values: int | None = None
+    ) -> None:
         super().__init__(verify=_tls(), trust_env=False)
         self._backend = backend
         self._max_response_bytes = max_response_bytes
+        self._max_values = max_values
         self._pool = httpcore2.AsyncConnectionPool(
             ssl_context=_tls(), max_connections=20, keepalive_expiry=30.0, network_backend=backend
         )
@@ -128,6 +138,11 @@ class GuardedTransport(httpx2.AsyncHTTPTransport):
                 await response.aclose()
                 raise httpx2.RemoteProtocolError("the response is packed, which was not asked for", request=request)
             response.stream = _Bounded(cast("httpx2.AsyncByteStream", response.stream), self._max_response_bytes)
+        if self._max_values is not None:
+            # In another encoding, which a client takes from the type, there are other values than those counted.
+            response.encoding = "utf-8"
+            events = response.headers.get("content-type", "").lower().startswith("text/event-stream")
+            response.stream = _Counted(cast("httpx2.AsyncByteStream", response.stream), self._max_values, events=events)
         return response
 
 
@@ -150,6 +165,34 @@ class _Bounded(httpx2.AsyncByteStream):
         await self._stream.aclose()
 
 
+class _Counted(httpx2.AsyncByteStream):
+    """A body of JSON that ends in an error once it has more than ``max_values`` values.
+
+    Of server-sent events each may have as many. It comes in slices, between which others have their turns: of many
+    small events each is parsed, too.
+    """
+
+    def __init__(self, stream: httpx2.AsyncByteStream, max_values: int, *, events: bool) -> None:
+        self._stream = stream
+        self._max_values = max_values
+        self._events = events
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        values = ValueCount(events=self._events)
+        async for part in self._stream:
+            for at in range(0, len(part), _SLICE):
+                some = part[at : at + _SLICE]
+                if values.take(some) > self._max_values:
+                    # Each kind is what clients expect of such a response.
+                    broken = httpx2.SSEError if self._events else httpx2.StreamError
+                    raise broken(f"the response has more than {self._max_values:,} values")
+                yield some
+                await asyncio.sleep(0)
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
 def client(
     *,
     allowed_private: Collection[tuple[str, int]] = (),
@@ -157,12 +200,13 @@ def client(
     headers: Mapping[str, str] | None = None,
     resolver: Resolver = resolve,
     max_response_bytes: int | None = None,
+    max_values: int | None = None,
 ) -> httpx2.AsyncClient:
     """A client whose connections are checked. It follows no redirects and ignores proxies of the environment, which
     would connect in its place."""
     backend = GuardedBackend(allowed_private=allowed_private, resolver=resolver)
     return httpx2.AsyncClient(
-        transport=GuardedTransport(backend, max_response_bytes=max_response_bytes),
+        transport=GuardedTransport(backend, max_response_bytes=max_response_bytes, max_values=max_values),
         timeout=timeout,
         headers=dict(headers or {}),
         trust_env=False,
