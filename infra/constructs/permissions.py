@@ -26,8 +26,14 @@ SUBSCRIPTION_ACTIONS = (
 )
 """No scan, and no access to the table itself."""
 
-CONNECTION_ACTIONS = ("dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query")
-"""What gives out tickets, and finds and forgets the connections of an API key that is revoked."""
+CONNECTION_ACTIONS = (
+    "dynamodb:DeleteItem",
+    "dynamodb:GetItem",
+    "dynamodb:PutItem",
+    "dynamodb:Query",
+    "dynamodb:UpdateItem",
+)
+"""What gives out tickets, and finds and silences the connections of an API key that is revoked."""
 
 
 @dataclass(frozen=True, kw_only=True)

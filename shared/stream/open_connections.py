@@ -1,8 +1,8 @@
 """Which connections an account has open: an item for each in the table of subscriptions, read consistently.
 
 ``thread_id = "open#<hash of the account>"``, ``connection_id``. It goes when the connection's end is reported, by the
-gateway or to whoever posts to it, and otherwise expires with the longest life of a connection or its credential: a
-connection whose end nobody hears of counts until then, and no longer.
+gateway or to whoever posts to it, and otherwise expires with the longest life of a connection: one whose end nobody
+hears of counts until then, and no longer. That its credential has ended is no end of it.
 """
 
 import hashlib
@@ -39,7 +39,8 @@ async def add(record: "ConnectionRecord", *, most: int | None) -> None:
         Item={
             **_key(record.connection_id, record.account_id),
             "key_id": {"S": str(record.key_id or "")},
-            "expires_at": {"N": str(record.expires_at)},
+            "good_until": {"N": str(record.expires_at)},
+            "expires_at": {"N": str(record.ends_at)},
         },
     )
     if most is None:
@@ -76,6 +77,25 @@ async def of_key(key_id: UUID, *, account_id: str) -> Sequence[str]:
             KeyConditionExpression="thread_id = :account",
             FilterExpression="key_id = :key",
             ExpressionAttributeValues={":account": {"S": _partition(account_id)}, ":key": {"S": str(key_id)}},
+            ConsistentRead=True,
+        )
+    )
+    return [item["connection_id"].get("S", "") async for page in pages for item in page["Items"]]
+
+
+async def over(account_id: str) -> Sequence[str]:
+    """The ids of the account's connections that are open although their credential has ended."""
+    pages = (
+        (await dynamodb())
+        .get_paginator("query")
+        .paginate(
+            TableName=stream_settings().subscriptions_table,
+            KeyConditionExpression="thread_id = :account",
+            FilterExpression="good_until <= :now AND expires_at > :now",
+            ExpressionAttributeValues={
+                ":account": {"S": _partition(account_id)},
+                ":now": {"N": str(int(time.time()))},
+            },
             ConsistentRead=True,
         )
     )

@@ -1,6 +1,6 @@
 """Who watches which thread: DynamoDB, read consistently.
 
-One table, two kinds of items (others are the API's tickets, and those of ``open_connections``):
+One table, two kinds of items (others are the API's tickets, and those of ``open_connections`` and ``closing``):
 
 - a connection: ``thread_id = "connection#<id>"``, ``connection_id = "connection"``; its account, the thread it was
   opened for, the event number it begins after;
@@ -10,7 +10,8 @@ One table, two kinds of items (others are the API's tickets, and those of ``open
   event considered for it), ``version`` (raised whenever the filters or, by a subscriber, the cursor change), and who
   posts to it: ``sender`` until ``sender_until`` (epoch, ms). **Only the holder of that lease posts.**
 
-Both expire with the longest life of a connection, or with the credential it was opened with. Every function here and in
+What is watched expires with the credential that the connection was opened with, or with the longest life of one; the
+connection with that: it is open until the gateway has closed it, and somebody's. Every function here and in
 ``open_connections`` raises SubscriptionsUnavailableError while DynamoDB is away, slow, or refuses.
 """
 
@@ -53,6 +54,7 @@ class ConnectionRecord:
     ``max_subscriptions``: what the account's plan allowed when it was opened.
     ``owner_id``: whose thread it is, if it is a public one of another account, whose events it gets.
     ``scopes``: what the credential allows that it was opened with; ``key_id``: if that was an API key.
+    ``is_closing``: nothing that it says is done any more; it is known until the gateway has closed it.
     """
 
     connection_id: str
@@ -66,6 +68,7 @@ class ConnectionRecord:
     generation: UUID | None = None
     max_subscriptions: int = 32
     owner_id: str | None = None
+    is_closing: bool = False
 
     @property
     def thread_account_id(self) -> str:
@@ -85,6 +88,16 @@ class ConnectionRecord:
     def expires_at(self) -> int:
         """When its two hours or its credential end: beyond it nobody may see or do anything through it (epoch, s)."""
         return int(min(self.opened_at + LIFE_S, self.credential_expires_at))
+
+    @property
+    def ends_at(self) -> int:
+        """When the gateway ends it, if nobody does before: it may be open until then (epoch, s)."""
+        return int(self.opened_at + LIFE_S)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing that it says is done any more."""
+        return self.is_closing or time.time() >= self.expires_at
 
     @property
     def announce_at(self) -> int:
@@ -176,7 +189,7 @@ async def put_connection(record: ConnectionRecord) -> None:
     await (await dynamodb()).put_item(
         TableName=stream_settings().subscriptions_table,
         Item={
-            **items.key(f"{_CONNECTION}#{record.connection_id}", _CONNECTION),
+            **connection_key(record.connection_id),
             "account_id": {"S": record.account_id},
             "for_thread_id": {"S": str(record.thread_id)},
             "opened_at": {"N": str(record.opened_at)},
@@ -187,18 +200,24 @@ async def put_connection(record: ConnectionRecord) -> None:
             "max_subscriptions": {"N": str(record.max_subscriptions)},
             **({} if record.owner_id is None else {"owner_id": {"S": record.owner_id}}),
             **({} if record.generation is None else {"generation": {"S": str(record.generation)}}),
-            "expires_at": {"N": str(record.expires_at)},
+            "expires_at": {"N": str(record.ends_at)},
         },
     )
 
 
 async def get_connection(connection_id: str) -> ConnectionRecord | None:
-    """The connection, or ``None`` if it is not known (any more)."""
-    item = await items.get(items.key(f"{_CONNECTION}#{connection_id}", _CONNECTION))
-    return None if item is None or not items.lives(item) else _record(connection_id, item)
+    """The connection, or ``None`` if it is not known (any more). It may be over, and open still."""
+    item = await items.get(connection_key(connection_id))
+    return None if item is None or not items.lives(item) else connection_of_item(connection_id, item)
 
 
-def _record(connection_id: str, item: "Item") -> ConnectionRecord:
+def connection_key(connection_id: str) -> "Item":
+    """The key of a connection's item."""
+    return items.key(f"{_CONNECTION}#{connection_id}", _CONNECTION)
+
+
+def connection_of_item(connection_id: str, item: "Item") -> ConnectionRecord:
+    """The connection that an item holds."""
     key_id = item["key_id"].get("S", "")
     return ConnectionRecord(
         connection_id=connection_id,
@@ -213,19 +232,20 @@ def _record(connection_id: str, item: "Item") -> ConnectionRecord:
         max_subscriptions=int(items.number(item, "max_subscriptions")) or ConnectionRecord.max_subscriptions,
         owner_id=item["owner_id"].get("S") if "owner_id" in item else None,
         generation=UUID(item["generation"].get("S", "")) if "generation" in item else None,
+        is_closing="is_closing" in item,
     )
 
 
 async def delete_connection(connection_id: str) -> None:
     """Forget a connection and all that is its. Idempotent: disconnects are reported late, twice, or never."""
-    item = await items.get(items.key(f"{_CONNECTION}#{connection_id}", _CONNECTION))
+    item = await items.get(connection_key(connection_id))
     client = await dynamodb()
     table = stream_settings().subscriptions_table
     if item is not None:
-        record = _record(connection_id, item)
+        record = connection_of_item(connection_id, item)
         await client.delete_item(TableName=table, Key=items.key(record.audience, connection_id))
         await open_connections.remove(connection_id, account_id=record.account_id)
-    await client.delete_item(TableName=table, Key=items.key(f"{_CONNECTION}#{connection_id}", _CONNECTION))
+    await client.delete_item(TableName=table, Key=connection_key(connection_id))
 
 
 async def add(record: ConnectionRecord, new: Filter, *, since: int | None, generation: UUID | None = None) -> None:
@@ -340,13 +360,6 @@ async def from_before(thread_id: UUID, *, account_id: str, opened_before: float)
         if record is None or record.opened_at < opened_before:
             found.append(subscription)
     return found
-
-
-async def forget(found: Sequence[Subscription]) -> None:
-    """Forget them, with the connections that they are of. Idempotent."""
-    for subscription in found:
-        await delete_connection(subscription.connection_id)
-        await delete(subscription)
 
 
 async def of_account(thread_id: UUID, *, account_id: str) -> Sequence[Subscription]:

@@ -39,7 +39,8 @@ async def watch(*, thread_id: UUID, account_id: str) -> None:
 
 
 async def close(connection_ids: Sequence[str], *, last_frame: str | None = None) -> bool:
-    """Have connections closed, soon, that are forgotten already; ``last_frame`` is posted to each before.
+    """Have connections closed, soon, that are silenced already (:mod:`shared.stream.closing`); ``last_frame`` is posted
+    to each before.
 
     False if nobody can be woken for it. It is no error: nothing is posted to them, and their commands are refused.
     """
@@ -47,7 +48,7 @@ async def close(connection_ids: Sequence[str], *, last_frame: str | None = None)
 
 
 async def close_surely(connection_ids: Sequence[str]) -> None:
-    """The same for connections that are not forgotten yet: whoever hears of a failure can do it again.
+    """The same for connections that are not silenced yet: whoever hears of a failure can do it again.
 
     Raises FunctionsUnavailableError.
     """

@@ -133,7 +133,7 @@ def test_nobody_scans_or_changes_the_table(template: Template) -> None:
     # To issue a ticket is a put; to revoke a key is to find, read and delete its connections.
     for name in ("PutItem", "Query", "GetItem", "DeleteItem"):
         assert holders(template, f"dynamodb:{name}") == {"Http", "WebSocket", "Watch", "Sender", *EXECUTORS}
-    assert holders(template, "dynamodb:UpdateItem") == {"WebSocket", "Watch", "Sender", *EXECUTORS}
+    assert holders(template, "dynamodb:UpdateItem") == {"Http", "WebSocket", "Watch", "Sender", *EXECUTORS}
 
 
 def test_files_are_read_by_those_who_show_them_and_removed_by_the_sweep_too(template: Template) -> None:

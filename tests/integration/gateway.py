@@ -12,7 +12,8 @@ from aiohttp import web
 
 @dataclass
 class Gateway:
-    """``sent``: the frames by connection, as they arrived; ``answers``: statuses in place of the next 200s.
+    """``sent``: the frames by connection, as they arrived; ``answers``: statuses in place of the next 200s;
+    ``closing``: in place of the next 204s.
 
     ``deaf``: connections that take nothing, until they are named here no more and ``hears`` is set.
     ``gone``: connections that answer 410; ``closed``: those that were ended from here; a post waits while ``open`` is
@@ -22,6 +23,7 @@ class Gateway:
     url: str = ""
     sent: dict[str, list[dict[str, Any]]] = field(default_factory=dict[str, list[dict[str, Any]]])
     answers: list[int] = field(default_factory=list[int])
+    closing: list[int] = field(default_factory=list[int])
     deaf: set[str] = field(default_factory=set[str])
     gone: set[str] = field(default_factory=set[str])
     closed: list[str] = field(default_factory=list[str])
@@ -62,6 +64,8 @@ class Gateway:
         connection_id = request.match_info["connection_id"]
         if connection_id in self.gone:
             return web.Response(status=410)
+        if self.closing:
+            return web.Response(status=self.closing.pop(0))
         self.gone.add(connection_id)
         self.closed.append(connection_id)
         return web.Response(status=204)

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -11,7 +12,7 @@ from functions.api.websocket import main
 from shared.aws.clients import dynamodb
 from shared.errors import DatabaseUnavailableError, LimitExceededError
 from shared.stream import open_connections, subscriptions
-from shared.stream.subscriptions import ConnectionRecord
+from shared.stream.subscriptions import LIFE_S, ConnectionRecord
 from tests.integration.conftest import StartFunction, using
 from tests.integration.databases import Database
 from tests.integration.deployed import Deployed, WebSocketApi, token
@@ -95,9 +96,9 @@ async def test_of_many_at_once_there_are_never_too_many(subscriptions_table: str
 
 @pytest.mark.usefixtures("subscriptions_table")
 async def test_a_connection_whose_end_nobody_reports_counts_until_it_expires(account_id: str, soon: int) -> None:
-    over = int(time.time()) - 1
+    over = time.time() - LIFE_S
     for _ in range(MOST):
-        await _add(account_id, over)
+        await open_connections.add(replace(_record(account_id, soon), opened_at=over), most=MOST)
     for _ in range(MOST):
         await _add(account_id, soon)
     with pytest.raises(LimitExceededError):

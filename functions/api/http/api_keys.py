@@ -1,6 +1,5 @@
 """Routes of API keys. They take a token: a key that could make keys could not be taken back."""
 
-import asyncio
 from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID, uuid4
@@ -16,7 +15,8 @@ from shared.database import api_keys, connection, threads, transaction
 from shared.database.api_keys import ApiKey
 from shared.domain import SCOPES, Scope
 from shared.errors import InvalidRequestError
-from shared.stream import open_connections, subscriptions, wake
+from shared.stream import open_connections
+from shared.stream.closing import end
 
 router = APIRouter(prefix="/api-keys", tags=["api keys"])
 
@@ -117,5 +117,4 @@ async def revoke_api_key(caller: TokenHolder, key_id: UUID) -> None:
     async with connection() as taken:
         await api_keys.revoke(taken, key_id=key_id, account_id=caller.account_id)
     opened = await open_connections.of_key(key_id, account_id=caller.account_id)
-    await asyncio.gather(*(subscriptions.delete_connection(connection_id) for connection_id in opened))
-    await wake.close(opened)
+    await end(opened)

@@ -57,8 +57,14 @@ def handler(event: dict[str, Any], context: Any) -> None:
 
 
 async def _close(connection_ids: Sequence[str], *, last_frame: str | None) -> None:
-    """End connections whose credential is good no more. Lambda invokes again if one could not be."""
-    await asyncio.gather(*(hang_up(one, last_frame=last_frame) for one in connection_ids))
+    """End connections that have no right to be open any more. Lambda invokes again if one could not be."""
+    done = await asyncio.gather(
+        *(hang_up(one, last_frame=last_frame) for one in connection_ids), return_exceptions=True
+    )
+    # All have been tried by now: one that the gateway does not close stops no other's end half way.
+    for error in done:
+        if isinstance(error, BaseException):
+            raise error
     logger.info("closed", extra={"connections": len(connection_ids)})
 
 

@@ -18,6 +18,7 @@ from shared.runs.patience import patience_s
 from shared.runs.settle import Done, LookAgain
 from shared.runs.stopping import request_stop
 from shared.stream import control, log, subscriptions, wake
+from shared.stream.closing import silence
 from shared.telemetry import logger
 
 # Of the rounds of one invocation, within the function's time.
@@ -145,9 +146,11 @@ async def _forget(gone: DeletedLog) -> None:
     """Whoever watched the thread is cut off: a place in its log means nothing in the next one under the same id."""
     deleted_at = gone.deleted_at.timestamp()
     watching = await subscriptions.from_before(gone.thread_id, account_id=gone.account_id, opened_before=deleted_at)
-    # Before they are forgotten: nobody would find who has still to be hung up.
+    # Before what they watch is forgotten: nobody would find who has still to be hung up.
     await wake.close_surely([one.connection_id for one in watching])
-    await subscriptions.forget(watching)
+    for one in watching:
+        await silence(one.connection_id)
+        await subscriptions.delete(one)
     await log.forget(gone.generation)
     await control.forget(gone.generation)
     async with connection() as taken:

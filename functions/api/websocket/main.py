@@ -20,6 +20,7 @@ from shared.database.pool import close_pool, open_pool
 from shared.domain import Json
 from shared.errors import (
     InvalidRequestError,
+    LimitExceededError,
     RateLimitedError,
     SubscriptionsUnavailableError,
     SunaError,
@@ -27,6 +28,7 @@ from shared.errors import (
 )
 from shared.process import at_end, at_init, run
 from shared.stream import open_connections, subscriptions, wake
+from shared.stream.closing import end
 from shared.stream.subscriptions import ConnectionRecord
 from shared.telemetry import bound, logger
 
@@ -107,7 +109,12 @@ async def _open(record: ConnectionRecord, *, most: int | None) -> None:
     """Remember the connection and count it; forget it again if it is one too many, or its key was revoked."""
     await subscriptions.put_connection(record)
     try:
-        await open_connections.add(record, most=most)
+        try:
+            await open_connections.add(record, most=most)
+        except LimitExceededError:
+            # What has no right to be open any more takes no place from who comes again.
+            await end(await open_connections.over(record.account_id))
+            raise
         if record.key_id is not None:
             # Whoever revokes the key from here on finds the connection; whoever did before is found here.
             await keys().check(record.key_id, account_id=record.account_id, fresh=True)
@@ -124,6 +131,9 @@ async def _caller(authorization: str | None, api_key: str | None, ticket: str | 
     return await authenticator().authenticate(authorization, api_key)
 
 
+_EXPIRED = "this connection or its credential has expired: connect again, with a valid one"
+
+
 class _EndingError(Exception):
     """The command is refused, and its connection ends with that."""
 
@@ -134,17 +144,13 @@ class _EndingError(Exception):
 
 async def _admit(record: ConnectionRecord) -> None:
     """See to it that the connection may send something, whatever it is: its API key is good still, and its account does
-    not ask too often. Of a client that goes on and on although it is told so the connection is closed.
+    not ask too often. Of a client that goes on and on although it is told so the connection is closed. What comes after
+    a connection's end counts, too: it is open until it is closed.
 
     Raises:
         _EndingError: it may not, and the connection is to be closed.
         SunaError: it may not now.
     """
-    if record.key_id is not None:
-        try:
-            await keys().check(record.key_id, account_id=record.account_id)
-        except UnauthenticatedError as error:
-            raise _EndingError(error) from error
     try:
         await limiter().admit(record.account_id, unknown=UNKNOWN_PLAN)
     except RateLimitedError as error:
@@ -152,6 +158,13 @@ async def _admit(record: ConnectionRecord) -> None:
             raise
         closed = RateLimitedError(f"this connection is closed: it went on although {error.message}")
         raise _EndingError(closed) from error
+    if record.is_over:
+        raise _EndingError(UnauthenticatedError(_EXPIRED))
+    if record.key_id is not None:
+        try:
+            await keys().check(record.key_id, account_id=record.account_id)
+        except UnauthenticatedError as error:
+            raise _EndingError(error) from error
 
 
 async def _end(connection_id: str, *, answer: Json) -> Json:
@@ -161,11 +174,10 @@ async def _end(connection_id: str, *, answer: Json) -> Json:
     returned here, and a client would never learn why.
     """
     try:
-        await subscriptions.delete_connection(connection_id)
+        if await end([connection_id], last_frame=json.dumps(answer)):
+            return {"statusCode": 200}
     except SubscriptionsUnavailableError:
-        logger.warning("a connection is forgotten by whoever closes it", exc_info=True)
-    if await wake.close([connection_id], last_frame=json.dumps(answer)):
-        return {"statusCode": 200}
+        logger.warning("a connection is closed when it sends more", exc_info=True)
     return _frame(answer)
 
 
@@ -199,11 +211,10 @@ async def _message(body: str, connection_id: str) -> Json:
         logger.error("whose command it is cannot be looked up", exc_info=error)
         return _frame(refuse(body, error))
     if record is None:
-        # Its two hours or its credential's time are over, or $disconnect has overtaken the message.
-        expired = "this connection or its credential has expired: connect again, with a valid one"
-        # Under the command's id, so that whoever waits for its answer connects again at once.
-        answer = refuse(body, UnauthenticatedError(expired))
-        # Closing takes a moment: whoever sends more meanwhile does not have it closed again and again.
+        # Its two hours are over, or it has been closed, or $disconnect has overtaken the message. The answer is under
+        # the command's id, so that whoever waits for it connects again at once.
+        answer = refuse(body, UnauthenticatedError(_EXPIRED))
+        # It is nobody's: whoever sends on and on does not have it looked for, and closed, each time.
         if (await limiter().strike(connection_id)).admitted:
             return await _end(connection_id, answer=answer)
         return _frame(answer)

@@ -229,20 +229,6 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/integration/test_rate_limit.py::test_a_connection_that_goes_on_in_vain_is_closed_and_told_why",
     ),
     Mutant(
-        "websocket: the dead have the sender woken for ever",
-        "functions/api/websocket/main.py",
-        "        if (await limiter().strike(connection_id)).admitted:\n            return await _end(",
-        "        if True:\n            return await _end(",
-        "tests/integration/test_hang_up.py::test_whoever_sends_after_the_end_is_refused_and_hung_up_a_few_times_only",
-    ),
-    Mutant(
-        "websocket: closed before it is told why",
-        "shared/stream/hang_up.py",
-        "        if last_frame is not None:",
-        "        if False:",
-        "tests/integration/test_hang_up.py::test_a_refusal_arrives_before_its_connection_closes",
-    ),
-    Mutant(
         "context: a block costs little, whatever it holds",
         "shared/context/counting.py",
         "return max(LOW_DETAIL_TOKENS if low else BLOCK_TOKENS, _block_words(block, encoding))",
