@@ -1,4 +1,4 @@
-"""Places for requests that wait, and for senders: rows with a time, so that those of the dead are free again."""
+"""Places of what waits, sends, or attempts a webhook: rows with a time, so that those of the dead are free again."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -11,8 +11,9 @@ from shared.errors import TooManyWaitsError
 _SQL = queries("waits")
 
 
-Kind = Literal["request", "sender"]
-"""What holds an environment of a function that all accounts share: a request that waits, a sender that posts."""
+Kind = Literal["request", "sender", "webhook"]
+"""What holds an environment of a function that all accounts share: a request that waits, a sender that posts, a
+receiver that is asked to take a run's end."""
 
 
 @dataclass(frozen=True, kw_only=True)

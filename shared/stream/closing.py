@@ -28,7 +28,7 @@ async def end(connection_ids: Sequence[str], *, last_frame: str | None = None) -
     Raises:
         SubscriptionsUnavailableError: not all are silenced; those that are, are closed.
     """
-    done = await asyncio.gather(*map(silence, connection_ids), return_exceptions=True)
+    done = await asyncio.gather(*map(_begin, connection_ids), return_exceptions=True)
     closed = [one for one, is_first in zip(connection_ids, done, strict=True) if is_first is True]
     was_woken = bool(closed) and await wake.close(closed, last_frame=last_frame)
     for error in done:
@@ -37,10 +37,8 @@ async def end(connection_ids: Sequence[str], *, last_frame: str | None = None) -
     return was_woken
 
 
-async def silence(connection_id: str) -> bool:
+async def silence(connection_id: str) -> None:
     """From now on nothing is posted to the connection, and nothing that it says is done. Idempotent.
-
-    True for whoever is to have it closed: one in a minute.
 
     Raises SubscriptionsUnavailableError.
     """
@@ -57,10 +55,15 @@ async def silence(connection_id: str) -> bool:
         )
         record = subscriptions.connection_of_item(connection_id, answer.get("Attributes", {}))
         await client.delete_item(TableName=table, Key=items.key(record.audience, connection_id))
+
+
+async def _begin(connection_id: str) -> bool:
+    """Silence it; true for whoever is to have it closed: one in a minute."""
+    await silence(connection_id)
     now = int(time.time())
     try:
-        await client.put_item(
-            TableName=table,
+        await (await dynamodb()).put_item(
+            TableName=stream_settings().subscriptions_table,
             Item={
                 **items.key(f"connection#{connection_id}", "closing"),
                 "expires_at": {"N": str(now + _CLOSING_S)},

@@ -362,6 +362,12 @@ async def from_before(thread_id: UUID, *, account_id: str, opened_before: float)
     return found
 
 
+async def forget(found: Sequence[Subscription]) -> None:
+    """Forget them; their connections are open, and known, until they are closed. Idempotent."""
+    for subscription in found:
+        await delete(subscription)
+
+
 async def of_account(thread_id: UUID, *, account_id: str) -> Sequence[Subscription]:
     """What the account's own connections watch of the thread.
 

@@ -12,7 +12,7 @@ import aioboto3
 import pytest
 
 from shared.aws.clients import s3, secrets_manager, sqs
-from shared.stream import audience, wake
+from shared.stream import audience, subscriptions, wake
 from tests.integration import opened
 from tests.integration.databases import LEASE_S, Database, DatabaseServer
 from tests.integration.deployed import AUDIENCE, HS256_SECRET, ISSUER, Deployed
@@ -84,11 +84,13 @@ def in_no_table(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def hung_up(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Whom the sender function, which is not there, was told to hang up."""
+    """Whom the sender function, which is not there, was told to hang up: the gateway has closed them at once."""
     told: list[str] = []
 
     async def close_surely(connection_ids: Sequence[str]) -> None:
         told.extend(connection_ids)
+        for connection_id in connection_ids:
+            await subscriptions.delete_connection(connection_id)
 
     monkeypatch.setattr(wake, "close_surely", close_surely)
     return told

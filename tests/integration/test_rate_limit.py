@@ -332,7 +332,9 @@ async def test_a_connection_that_goes_on_in_vain_is_closed_and_told_why(
     messages = [socket.send({"id": 1, "method": "ping"})["message"] for _ in range(STRIKES.burst + 1)]
     assert {message.startswith("this account's plan allows") for message in messages[:-1]} == {True}
     assert messages[-1].startswith("this connection is closed: it went on although this account's plan allows")
-    assert await subscriptions.get_connection(socket.connection_id) is None
+    record = await subscriptions.get_connection(socket.connection_id)
+    assert record is not None
+    assert record.is_closing
 
 
 async def test_while_the_plan_is_not_known_an_open_connection_may_send_a_little(

@@ -186,7 +186,7 @@ async def test_unsubscribing_ends_one_subscription_and_the_last_one_ends_the_ite
     [(2**31, LIFE_S, ANNOUNCED_S), (3600, 3600, ANNOUNCED_S), (300, 300, 150)],
     ids=["two hours", "a credential that ends before", "a credential of few minutes"],
 )
-async def test_items_expire_with_the_connection_or_its_credential(
+async def test_what_is_watched_expires_with_the_credential_and_the_connection_when_it_has_to_end(
     thread_id: UUID, subscriptions_table: str, credential_s: int, life_s: int, announced_s: int
 ) -> None:
     record = _record(thread_id)
@@ -196,12 +196,15 @@ async def test_items_expire_with_the_connection_or_its_credential(
     # A later subscription lengthens nothing.
     await subscriptions.add(record, _filter(), since=0)
     client: Any = await dynamodb()
-    for key in (f"connection#{record.connection_id}", "connection"), (record.audience, record.connection_id):
+    for key, expected_s in (
+        ((f"connection#{record.connection_id}", "connection"), LIFE_S),
+        ((record.audience, record.connection_id), life_s),
+    ):
         names = dict(zip(("thread_id", "connection_id"), key, strict=True))
         answer = await client.get_item(
             TableName=subscriptions_table, Key={name: {"S": value} for name, value in names.items()}
         )
-        assert int(answer["Item"]["expires_at"]["N"]) == record.opened_at + life_s
+        assert int(answer["Item"]["expires_at"]["N"]) == record.opened_at + expected_s
     assert (await _only(thread_id)).announce_at == record.opened_at + life_s - announced_s
 
 
@@ -209,7 +212,9 @@ async def test_what_has_expired_is_over_even_before_dynamodb_removes_it(thread_i
     record = _record(thread_id, credential_expires_at=time.time() - 1)
     await subscriptions.put_connection(record)
     await subscriptions.add(record, _filter(), since=0)
-    assert await subscriptions.get_connection(record.connection_id) is None
+    found = await subscriptions.get_connection(record.connection_id)
+    assert found is not None
+    assert found.is_over
     assert (await _only(thread_id)).is_over
     assert await subscriptions.get(record) is None
 

@@ -27,7 +27,7 @@ BOUNDS = {
     "threads": "max_threads",
     "tool_executions": "max_answer_tool_calls an answer",
     "unkept_answers": "the runs' budgets",
-    "waits": "max_waits",
+    "waits": "max_waits, max_senders, max_webhooks",
     "webhook_deliveries": "one a run",
 }
 

@@ -150,7 +150,7 @@ async def _forget(gone: DeletedLog) -> None:
     await wake.close_surely([one.connection_id for one in watching])
     for one in watching:
         await silence(one.connection_id)
-        await subscriptions.delete(one)
+    await subscriptions.forget(watching)
     await log.forget(gone.generation)
     await control.forget(gone.generation)
     async with connection() as taken:

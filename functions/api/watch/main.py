@@ -5,6 +5,7 @@ itself until its run is settled, and told to its webhook.
 """
 
 import asyncio
+import random
 import time
 from collections.abc import Coroutine
 from contextlib import AbstractContextManager
@@ -18,7 +19,7 @@ from shared.aws import queue
 from shared.aws.queue import AccountMessage, EventsMessage, LogMessage, RunMessage, ServeMessage, SweepMessage
 from shared.database import connection, webhooks
 from shared.domain import Json
-from shared.errors import DatabaseUnavailableError, SunaError
+from shared.errors import DatabaseUnavailableError, SunaError, TooManyWaitsError
 from shared.process import run
 from shared.runs.settle import Done, LookAgain, Untold, look_after_subscribers, look_at, tell
 from shared.stream.redis_client import found_away_once
@@ -27,6 +28,8 @@ from shared.telemetry import bound, logger
 _UNAVAILABLE_S = 10.0
 # What fails in a way that nobody expects will do so again: somebody has to see to it first.
 _DEFECT_S = 60.0
+# As many webhooks of the account are attempted as its plan allows; an attempt lasts ten seconds at most.
+_BUSY_S = (5.0, 15.0)
 # PostgreSQL does not answer, and is asked for nobody else of the batch: a silent server would take the function's time
 # with each, and what was received would stay invisible for six times as long.
 _AWAY = LookAgain(_UNAVAILABLE_S)
@@ -168,6 +171,9 @@ async def _tell(message: RunMessage, record: Json, outcome: Done | LookAgain, de
         try:
             await deliver(message)
             outcome = _sooner(outcome, await _due_in_s(message))
+        except TooManyWaitsError:
+            # No attempt was begun, and none counts. Those that wait do not all come at once.
+            outcome = _sooner(outcome, random.uniform(*_BUSY_S))  # noqa: S311 - no secret
         except Exception as error:
             outcome = _later(error, defects)
         return None if await _may_go(record, outcome) else record["messageId"]

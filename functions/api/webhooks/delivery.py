@@ -16,10 +16,10 @@ from functions.api.webhooks import signing
 from functions.api.webhooks.receiver import addresses_of
 from functions.api.wire import WireRun
 from shared.aws.queue import RunMessage
-from shared.database import connection, runs, webhooks
+from shared.database import connection, runs, waits, webhooks
 from shared.database.webhooks import Attempt, Outcome
 from shared.domain import AgentRun, Json
-from shared.errors import NotFoundError
+from shared.errors import DatabaseUnavailableError, NotFoundError
 from shared.network.addresses import Address, RefusedAddressError, Resolver, looking_up_for, resolve
 from shared.runs.patience import patience_s
 from shared.telemetry import logger
@@ -32,11 +32,32 @@ LONGEST_WAIT_S = 4 * 3600.0
 _TIMEOUT_S = 10.0
 # An attempt that has not ended by then has died with its function.
 _ATTEMPT_LASTS_S = 60.0
+# An attempt and its statements; the place of one that has died with its function is free then.
+_PLACE_S = 20.0
 _GONE = 410
 
 
 async def deliver(message: RunMessage, *, resolver: Resolver = resolve) -> None:
-    """Attempt the delivery for the message's run, if one is due; what comes of it stands in its row."""
+    """Attempt the delivery for the message's run, if one is due; what comes of it stands in its row.
+
+    Receivers are strangers that may take their time, and all accounts share who waits for them: an attempt first takes
+    one of the account's places.
+
+    Raises TooManyWaitsError: as many attempts of the account last as its plan allows; this one has not begun.
+    """
+    async with connection() as taken:
+        place = await waits.take(taken, account_id=message.account_id, for_s=_PLACE_S, kind="webhook")
+    try:
+        await _attempt(message, resolver=resolver)
+    finally:
+        try:
+            async with connection() as taken:
+                await waits.give_back(taken, place)
+        except DatabaseUnavailableError:
+            logger.warning("a place could not be given back: it is free when its time is over", exc_info=True)
+
+
+async def _attempt(message: RunMessage, *, resolver: Resolver) -> None:
     agent_run_id, account_id = message.agent_run_id, message.account_id
     async with connection() as taken:
         attempt = await webhooks.begin(

@@ -2,7 +2,7 @@
 -- A free place, if this account has one. Of two who want the same one the second gets none and asks again: no place is
 -- ever held twice, and so never one too many. Any free place: those who come at once rarely want the same.
 WITH plan AS (
-    SELECT plan_id, CASE $4 WHEN 'sender' THEN max_senders ELSE max_waits END AS most FROM plans
+    SELECT plan_id, CASE $4 WHEN 'sender' THEN max_senders WHEN 'webhook' THEN max_webhooks ELSE max_waits END AS most FROM plans
     WHERE plan_id = plan_of($1)
 ),
 held AS (

@@ -21,8 +21,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "sender: no share of an account",
         "shared/database/sql/waits.sql",
-        "CASE $4 WHEN 'sender' THEN max_senders ELSE max_waits END",
-        "CASE $4 WHEN 'sender' THEN 1000 ELSE max_waits END",
+        "WHEN 'sender' THEN max_senders ",
+        "WHEN 'sender' THEN 1000 ",
         "tests/integration/test_sender_share.py::test_an_account_has_its_share_of_the_sender_and_what_waits_is_served_by_whoever_has_it",
     ),
     Mutant(

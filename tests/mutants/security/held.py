@@ -1,4 +1,4 @@
-"""Closing connections from here."""
+"""What holds an environment that all accounts share: closing connections from here, and receivers of webhooks."""
 
 from tests.mutants import Mutant
 
@@ -52,5 +52,19 @@ MUTANTS: tuple[Mutant, ...] = (
         '"expires_at": {"N": str(record.ends_at)},',
         '"expires_at": {"N": str(record.expires_at)},',
         "tests/integration/test_hang_up.py::test_one_that_is_over_counts_until_it_is_closed_and_is_when_there_is_no_room",
+    ),
+    Mutant(
+        "webhooks: an account's receivers hold the watch for all",
+        "shared/database/sql/waits.sql",
+        "WHEN 'webhook' THEN max_webhooks ",
+        "WHEN 'webhook' THEN 1000 ",
+        "tests/integration/test_webhooks_share.py::test_receivers_that_answer_nothing_hold_their_accounts_places_and_no_more",
+    ),
+    Mutant(
+        "webhooks: all who have no place come again at once",
+        "functions/api/watch/main.py",
+        "        except TooManyWaitsError:\n            # No",
+        "        except ZeroDivisionError:\n            # No",
+        "tests/integration/test_webhooks_share.py::test_who_has_no_place_is_looked_at_again_soon",
     ),
 )
