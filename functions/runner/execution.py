@@ -26,7 +26,6 @@ from shared.database.pool import close_pool, open_pool
 from shared.domain import Claim, Executor, Json, RunStatus, StopKind
 from shared.errors import LeaseLostError
 from shared.llm import Llm, ModelNotAllowedError
-from shared.network.addresses import looking_up_for
 from shared.process import instance_id
 from shared.provider_errors import error_of
 from shared.runs import transitions
@@ -38,6 +37,7 @@ from shared.runs.settle import dispatch_next, settle
 from shared.runs.step import NextStep
 from shared.runs.transitions import Finished
 from shared.settings import queue_settings
+from shared.shares import on_share_of
 from shared.stream import log_hold
 from shared.stream.publisher import Publisher
 from shared.stream.redis_client import close_redis, open_redis
@@ -231,7 +231,7 @@ class Execution:
             message = f"{claim.crashes} executors have died of this run; it is not tried again"
             return Outcome("failed", error={"code": "poison", "message": message})
         try:
-            with looking_up_for(claim.account_id):
+            with on_share_of(claim.account_id):
                 return await self._advance_agent(claim, publisher, interruption, budget)
         except DEFECTS as error:
             logger.exception("the run has met an error that would come again")

@@ -2,19 +2,15 @@
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Generator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from contextvars import ContextVar
-from functools import cache, partial
+from collections.abc import Awaitable, Callable
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import Any
 
 from shared.errors import SunaError
-from shared.shares import Shares
+from shared.shares import SharedThreads
 
 LONGEST_LOOKUP_S = 5.0
-# Above what a process serves: accounts, times the share of each. The loop's own threads are for what is short.
+# Above what a process serves: accounts, times the share of each.
 _LOOKUPS = 512
 LOOKUPS_OF_ACCOUNT = 16
 
@@ -67,47 +63,20 @@ def require_public(host: str, addresses: list[Address]) -> None:
             )
 
 
-_shares = Shares(LOOKUPS_OF_ACCOUNT)
-_account: ContextVar[str] = ContextVar("account", default="")
-
-
-@contextmanager
-def looking_up_for(account_id: str) -> Generator[None]:
-    """Have names be looked up on the account's share, ``LOOKUPS_OF_ACCOUNT`` at a time."""
-    before = _account.set(account_id)
-    try:
-        yield
-    finally:
-        _account.reset(before)
-
-
-@cache
-def _lookups() -> ThreadPoolExecutor:
-    """Threads for the names that tenants choose: a lookup cannot be ended, and their name servers may never answer."""
-    return ThreadPoolExecutor(_LOOKUPS, thread_name_prefix="lookup")
+# A lookup cannot be ended, and tenants' name servers may never answer.
+_lookups = SharedThreads(_LOOKUPS, of_account=LOOKUPS_OF_ACCOUNT, name="lookup")
 
 
 async def resolve(host: str, port: int) -> list[Address]:
     """The addresses of ``host`` in the system's order, each once; a literal address is its own.
 
-    A lookup is one of the account's (:func:`looking_up_for`) until its thread ends, whoever awaits it still.
+    A lookup is one of the account's (:func:`shared.shares.on_share_of`) until its thread ends, whoever awaits it still.
 
     Raises:
         OSError: the name does not resolve, or not within ``LONGEST_LOOKUP_S``.
     """
     look_up = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
-    share = _shares.of(_account.get())
     async with asyncio.timeout(LONGEST_LOOKUP_S):
-        await share.acquire()
-        lookup = asyncio.get_running_loop().run_in_executor(_lookups(), look_up)
-        lookup.add_done_callback(partial(_ended, share))
-        found = await asyncio.shield(lookup)
+        found = await _lookups.run(look_up)
     # A zone ("%eth0") belongs to link-local addresses only, which are refused.
     return list(dict.fromkeys(ip_address(str(entry[4][0]).partition("%")[0]) for entry in found))
-
-
-def _ended(share: asyncio.Semaphore, lookup: "asyncio.Future[Any]") -> None:
-    share.release()
-    if not lookup.cancelled():
-        # Heard: whoever asked may have gone.
-        lookup.exception()

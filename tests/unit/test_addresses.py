@@ -19,10 +19,10 @@ from shared.network.addresses import (
     Address,
     RefusedAddressError,
     is_public,
-    looking_up_for,
     require_public,
     resolve,
 )
+from shared.shares import on_share_of
 
 PRIVATE = re.findall(
     r"\S+",
@@ -116,7 +116,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Semaphore]:
 
 
 async def _looked_up(host: str, account_id: str) -> list[Address]:
-    with looking_up_for(account_id):
+    with on_share_of(account_id):
         return await resolve(host, 80)
 
 

@@ -20,8 +20,9 @@ from shared.database import connection, runs, waits, webhooks
 from shared.database.webhooks import Attempt, Outcome
 from shared.domain import AgentRun, Json
 from shared.errors import DatabaseUnavailableError, NotFoundError
-from shared.network.addresses import Address, RefusedAddressError, Resolver, looking_up_for, resolve
+from shared.network.addresses import Address, RefusedAddressError, Resolver, resolve
 from shared.runs.patience import patience_s
+from shared.shares import on_share_of
 from shared.telemetry import logger
 
 MOST_ATTEMPTS = 9
@@ -77,7 +78,7 @@ async def _attempt(message: RunMessage, *, resolver: Resolver) -> None:
     problem: str | None = None
     status = 0
     try:
-        with looking_up_for(account_id):
+        with on_share_of(account_id):
             status = await _post(URL(attempt.url), body, signed, resolver=resolver)
     except RefusedAddressError as error:
         problem = error.message

@@ -12,16 +12,16 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "one account's name servers hold everybody's lookups",
-        "shared/network/addresses.py",
-        "share = _shares.of(_account.get())",
-        'share = _shares.of("")',
+        "shared/shares.py",
+        "share = self._shares.of(_account.get())",
+        'share = self._shares.of("")',
         "tests/unit/test_addresses.py::test_an_account_whose_name_servers_never_answer_keeps_no_other_account_from_looking_up",
     ),
     Mutant(
         "a lookup that is not awaited any more is nobody's",
-        "shared/network/addresses.py",
-        "found = await asyncio.shield(lookup)",
-        "found = await lookup",
+        "shared/shares.py",
+        "return await asyncio.shield(working)",
+        "return await working",
         "tests/unit/test_addresses.py::test_an_account_whose_name_servers_never_answer_keeps_no_other_account_from_looking_up",
     ),
     Mutant(
@@ -41,8 +41,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "name servers of tenants hold the threads of the loop",
         "shared/network/addresses.py",
-        "run_in_executor(_lookups(), look_up)",
-        "run_in_executor(None, look_up)",
+        "found = await _lookups.run(look_up)",
+        "found = await asyncio.get_running_loop().run_in_executor(None, look_up)",
         "tests/unit/test_addresses.py::test_name_servers_that_never_answer_hold_up_nothing_but_their_own_lookups",
     ),
     Mutant(
