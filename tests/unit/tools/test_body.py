@@ -1,5 +1,6 @@
 """Bodies of responses: bounded, unpacked, decoded."""
 
+import asyncio
 import gzip
 import tracemalloc
 import zlib
@@ -38,6 +39,46 @@ async def test_a_decompression_bomb_is_not_unpacked() -> None:
     assert peak < 2_000_000
 
 
+async def test_members_that_hold_nothing_are_counted() -> None:
+    few = gzip.compress(b"") * 900 + gzip.compress(b"text")
+    assert await body.read(chunks(few, 65_536), content_encoding="gzip", max_bytes=100) == (b"text", False)
+    with pytest.raises(UnreadableBodyError, match="more than 1,000 members"):
+        await body.read(chunks(gzip.compress(b"") * 5_000, 65_536), content_encoding="gzip", max_bytes=100)
+
+
+async def test_packed_data_that_unpacks_to_nothing_is_not_read_for_ever() -> None:
+    sent = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal sent
+        yield gzip.compress(b"")[:10]
+        while True:
+            sent += 50_000
+            # A stored block without a byte in it, again and again.
+            yield b"\0\0\0\xff\xff" * 10_000
+
+    with pytest.raises(UnreadableBodyError, match="more of it than it unpacks to"):
+        await body.read(endless(), content_encoding="gzip", max_bytes=1_000_000)
+    assert sent < 1_200_000
+
+
+async def test_while_a_body_is_unpacked_others_have_their_turns() -> None:
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    beside = asyncio.create_task(others())
+    packed = gzip.compress(bytes(4_000_000))
+    read, cut = await body.read(chunks(packed, 65_536), content_encoding="gzip", max_bytes=5_000_000)
+    beside.cancel()
+    assert (len(read), cut) == (4_000_000, False)
+    assert turns >= 4_000_000 // body.SLICE
+
+
 @pytest.mark.parametrize(("encoding", "data"), [("br", b"x"), ("gzip, gzip", b"x"), ("gzip", b"not gzip at all")])
 async def test_a_body_that_cannot_be_unpacked_is_named(encoding: str, data: bytes) -> None:
     with pytest.raises(UnreadableBodyError):
@@ -66,6 +107,10 @@ def test_what_is_not_text_is_refused(content_type: str) -> None:
         ("中文".encode("gb18030"), 'text/html; charset="gb18030"', "中文"),
         (b"\xef\xbb\xbfa", "text/plain; charset=utf-8", "a"),
         (b"a\xff", "text/plain", "a\ufffd"),
+        (("é中" * 50_000).encode(), "text/plain", "é中" * 50_000),
+        ("中文".encode("utf-16-le"), "text/plain; charset=utf-16", "中文"),
+        ("中文".encode("utf-16"), "text/plain; charset=utf-16", "中文"),
+        ("中文".encode("utf-32"), "text/plain; charset=UTF32", "中文"),
         (b"abc", "text/plain; charset=idna", "abc"),
         (b"abc", "text/plain; charset=cp9999", "abc"),
     ],

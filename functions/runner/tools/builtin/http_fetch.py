@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Collection
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from functions.runner.tools.network.following import NotFollowedError, following
 from functions.runner.tools.result import ToolResult
 from functions.runner.tools.tool import Tool, tool_function
 from shared.network.addresses import RefusedAddressError, Resolver, resolve
+from shared.shares import SharedThreads
 
 if TYPE_CHECKING:
     import httpx2
@@ -20,6 +22,12 @@ _HEADERS = {
     # What body.read can unpack step by step.
     "Accept-Encoding": "gzip",
 }
+
+# Making text of a page takes a second at most. It is Python's own work, of which one thread at a time does any: two
+# leave the loop a large share of the interpreter.
+_READERS = 2
+PAGES_OF_ACCOUNT = 1
+_readers = SharedThreads(_READERS, of_account=PAGES_OF_ACCOUNT, name="page")
 
 
 class HttpFetch(Tool):
@@ -91,21 +99,25 @@ class HttpFetch(Tool):
             max_bytes=self._max_bytes,
         )
         url = str(response.url)
-        text = await asyncio.to_thread(_text, data, content_type, url)
+        text, is_whole = await _readers.run(partial(_text, data, content_type, url, self._max_characters))
         answer = {
             "url": url,
             "status": response.status_code,
             "content_type": body.media_type(content_type),
-            "text": text[: self._max_characters],
-            "truncated": truncated or len(text) > self._max_characters,
+            "text": text,
+            "truncated": truncated or not is_whole,
         }
         return ToolResult(response.is_success, answer)
 
 
-def _text(data: bytes, content_type: str, url: str) -> str:
-    text = body.decode(data, content_type)
-    is_html = body.media_type(content_type) in ("text/html", "application/xhtml+xml")
-    return html.text_of(text, base_url=url) if is_html else text
+def _text(data: bytes, content_type: str, url: str, max_characters: int) -> tuple[str, bool]:
+    """The text in ``data``, up to ``max_characters``, and whether that is all of it."""
+    if body.media_type(content_type) in ("text/html", "application/xhtml+xml"):
+        return html.text_of(body.decode(data, content_type), base_url=url, max_characters=max_characters)
+    # No encoding takes more than four bytes for a character.
+    read = data[: 4 * max_characters + 4]
+    text = body.decode(read, content_type)
+    return text[:max_characters], len(read) == len(data) and len(text) <= max_characters
 
 
 async def _httpx() -> Any:

@@ -1,5 +1,7 @@
 """A response's body as text: bounded, unpacked, decoded."""
 
+import asyncio
+import codecs
 import re
 import zlib
 from collections.abc import AsyncIterator
@@ -15,6 +17,10 @@ _ENCODINGS = re.compile(
     r"|shift[-_]?jis|euc[-_](jp|kr)|gb(k|2312|18030)|big5|koi8-[ru]",
     re.IGNORECASE,
 )
+# So much is unpacked, or decoded, in one go.
+SLICE = 65_536
+# Of a gzip file. A further one costs time whatever is in it, and may have nothing.
+MOST_MEMBERS = 1_000
 _CHARSET = re.compile(r"""charset\s*=\s*["']?([\w.:-]{1,40})""", re.IGNORECASE)
 
 
@@ -37,33 +43,51 @@ def require_text(content_type: str) -> None:
 async def read(raw: AsyncIterator[bytes], *, content_encoding: str, max_bytes: int) -> tuple[bytes, bool]:
     """At most ``max_bytes`` of the unpacked body, and whether that is less than the whole.
 
-    Only as much is unpacked as is returned, so a decompression bomb costs nothing.
+    Only as much is unpacked as is returned, so a decompression bomb costs nothing; and little more is read than that,
+    since packed data may unpack to nothing for ever.
     """
     match content_encoding.strip().lower():
         case "" | "identity":
-            unpack = None
+            parts = raw
         case "gzip" | "x-gzip":
-            unpack = zlib.decompressobj(wbits=31)
+            parts = _unpacked(raw, max_packed=max_bytes + SLICE)
         case other:
             raise UnreadableBodyError(f"it is packed as {other[:40]!r}, which was not asked for")
     body = bytearray()
-    async for chunk in raw:
-        left = chunk
-        while left and len(body) <= max_bytes:
-            if unpack is None:
-                body += left
-                break
-            if unpack.eof:
-                # A further member of the same file.
-                unpack = zlib.decompressobj(wbits=31)
-            try:
-                body += unpack.decompress(left, max_bytes + 1 - len(body))
-            except zlib.error as error:
-                raise UnreadableBodyError(f"its gzip data is damaged: {error}") from error
-            left = unpack.unconsumed_tail or unpack.unused_data
+    async for part in parts:
+        body += part
         if len(body) > max_bytes:
             break
     return bytes(body[:max_bytes]), len(body) > max_bytes
+
+
+async def _unpacked(raw: AsyncIterator[bytes], *, max_packed: int) -> AsyncIterator[bytes]:
+    """What gzip data has in it, at most ``SLICE`` at a time; between those, the loop's other tasks have their turns."""
+    unpack = zlib.decompressobj(wbits=31)
+    members, packed = 1, 0
+    async for chunk in raw:
+        packed += len(chunk)
+        if packed > max_packed:
+            raise UnreadableBodyError("there is more of it than it unpacks to")
+        left = chunk
+        while True:
+            if unpack.eof and left:
+                # A further member of the same file.
+                members += 1
+                if members > MOST_MEMBERS:
+                    raise UnreadableBodyError(f"its gzip data has more than {MOST_MEMBERS:,} members")
+                unpack = zlib.decompressobj(wbits=31)
+            try:
+                part = unpack.decompress(left, SLICE)
+            except zlib.error as error:
+                raise UnreadableBodyError(f"its gzip data is damaged: {error}") from error
+            if part:
+                yield part
+                await asyncio.sleep(0)
+            left = unpack.unconsumed_tail or unpack.unused_data
+            # Less than was asked for: the rest is in what comes next.
+            if not left and (len(part) < SLICE or unpack.eof):
+                break
 
 
 def decode(body: bytes, content_type: str) -> str:
@@ -75,9 +99,19 @@ def decode(body: bytes, content_type: str) -> str:
     named = _CHARSET.search(content_type)
     encoding = named[1] if named and _ENCODINGS.fullmatch(named[1]) else "utf-8-sig"
     try:
-        text = body.decode(encoding, errors="replace")
+        text = _decoded(body, encoding)
     except LookupError:
-        text = body.decode("utf-8-sig", errors="replace")
+        text = _decoded(body, "utf-8-sig")
+    except UnicodeError:
+        # It does not say in which order its bytes are.
+        text = _decoded(body, "utf-16-le" if "16" in encoding else "utf-32-le")
     if "\0" in text:
         raise UnreadableBodyError("it has NUL bytes, so it is not text")
     return text
+
+
+def _decoded(body: bytes, encoding: str) -> str:
+    """In slices, between which other threads of the process get the interpreter: each byte may be one to replace."""
+    decoder = codecs.getincrementaldecoder(encoding)(errors="replace")
+    slices = [decoder.decode(body[at : at + SLICE]) for at in range(0, len(body), SLICE)]
+    return "".join([*slices, decoder.decode(b"", final=True)])

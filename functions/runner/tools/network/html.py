@@ -1,7 +1,7 @@
 """What a reader sees of an HTML page: its text, with the targets of its links.
 
 A scanner of one pass, not a parser: its time is linear in the page's length whatever the page holds, which
-``html.parser`` of older Python 3.13 releases does not give (CVE-2025-6069).
+``html.parser`` of older Python 3.13 releases does not give (CVE-2025-6069), and bounded.
 """
 
 import html
@@ -16,38 +16,101 @@ _BLOCKS = re.compile(
 )
 _NAME = re.compile(r"/?([a-zA-Z][a-zA-Z0-9]{0,20})")
 _HREF = re.compile(r"""\shref\s?=\s?["']?([^"'\s>]{1,2000})""", re.IGNORECASE)
-_TITLE = re.compile(r"<title[^>]{0,200}>([^<]{0,500})", re.IGNORECASE)
+_TITLE = re.compile(r"<title[^>]{0,200}+>([^<]{0,500})", re.IGNORECASE)
 _SPACES = re.compile(r"[ \t\r\f\v\xa0]+")
 _LINES = re.compile(r" ?\n[ \n]*")
 
+# Of a page's text so much is looked at in one go: in between, other threads of the process get the interpreter.
+SLICE = 16_384
+# What a page may cost: its tags, and all else that begins with "<". Very large pages have tens of thousands.
+MOST_TAGS = 100_000
+_TITLE_WITHIN = 32_768
+# Of a tag: what is looked through for its link.
+_MAX_TAG = 8_192
 
-def text_of(page: str, *, base_url: str) -> str:
-    """The text of ``page``, blocks on lines of their own; links as ``text (URL)``, the page's title first."""
-    parts: list[str] = []
-    if title := _TITLE.search(page, 0, 100_000):
-        parts += [_unescaped(title[1]), "\n"]
+
+def text_of(page: str, *, base_url: str, max_characters: int) -> tuple[str, bool]:
+    """The text of ``page``, blocks on lines of their own; links as ``text (URL)``, the page's title first.
+
+    No more of the page is read than makes ``max_characters``, or has ``MOST_TAGS``; the second value says whether that
+    is all of it.
+    """
+    text = _Text(max_characters)
+    if title := _TITLE.search(page, 0, _TITLE_WITHIN):
+        text.add(_unescaped(title[1]))
+        text.add("\n")
     link: str | None = None
     at = 0
-    while at < len(page):
+    for _ in range(MOST_TAGS):
+        if at >= len(page):
+            return text.whole(), not text.is_full
         begin = page.find("<", at)
         if begin < 0:
             begin = len(page)
-        parts.append(_unescaped(page[at:begin].replace("\n", " ")))
+        text.read(page, at, begin)
+        if text.is_full:
+            break
         at, name, tag = _tag(page, begin)
         if name in _UNSEEN:
-            closed = re.compile(f"</{name}", re.IGNORECASE).search(page, at)
-            at = len(page) if closed is None else closed.start()
+            at = _closing(page, name, at)
         elif _BLOCKS.fullmatch(name):
-            parts.append("\n")
+            text.add("\n")
         elif name == "<":
-            parts.append(name)
+            text.add(name)
         elif name == "a":
             if tag.startswith("/"):
-                parts.append(f" ({link})" if link else "")
+                text.add(f" ({link})" if link else "")
                 link = None
             elif href := _HREF.search(tag):
                 link = _target(base_url, href[1])
-    return _LINES.sub("\n", _SPACES.sub(" ", "".join(parts))).strip()
+    return text.whole(), False
+
+
+class _Text:
+    """Text that is being put together, spaces and lines as they are read; more than ``most`` is not needed."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._parts: list[str] = []
+        self._length = 0
+        self._end = "\n"
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there is more than is needed."""
+        return self._length > self._most
+
+    def read(self, page: str, begin: int, end: int) -> None:
+        """Add what stands between two tags, in slices, until there is enough."""
+        for at in range(begin, end, SLICE):
+            self.add(_unescaped(page[at : min(at + SLICE, end)].replace("\n", " ")))
+            if self.is_full:
+                return
+
+    def add(self, text: str) -> None:
+        """Add a part. Spaces and ends of lines that change nothing take no room: a page may have millions."""
+        text = _SPACES.sub(" ", text)
+        if self._end in " \n":
+            text = text.lstrip(" ")
+        if text == "\n" and self._end == "\n":
+            text = ""
+        if text:
+            self._parts.append(text)
+            self._length += len(text)
+            self._end = text[-1]
+
+    def whole(self) -> str:
+        """All of it, up to ``most`` characters."""
+        return _LINES.sub("\n", "".join(self._parts)).strip()[: self._most]
+
+
+def _closing(page: str, name: str, at: int) -> int:
+    """Where the element ``name`` that has begun before ``at`` is closed, or the page's end."""
+    closing = re.compile(f"</{name}", re.IGNORECASE)
+    for slice_at in range(at, len(page), SLICE):
+        if found := closing.search(page, slice_at, slice_at + SLICE + len(name) + 1):
+            return found.start()
+    return len(page)
 
 
 def _tag(page: str, begin: int) -> tuple[int, str, str]:
@@ -64,7 +127,7 @@ def _tag(page: str, begin: int) -> tuple[int, str, str]:
     end = page.find(">", begin)
     if end < 0:
         return len(page), "", ""
-    tag = page[begin + 1 : end]
+    tag = page[begin + 1 : min(end, begin + _MAX_TAG)]
     word = name[1].lower() if name else ""
     return end + 1, ("" if word in _UNSEEN and tag.startswith("/") else word), tag
 
