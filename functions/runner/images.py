@@ -12,7 +12,7 @@ from typing import Any, cast
 from uuid import UUID
 
 from functions.runner import remote_images
-from functions.runner.remote_images import NotShownError
+from functions.runner.remote_images import BEGINNINGS, NO_IMAGE, Allowance, NotShownError
 from shared.aws import objects
 from shared.database import connection, files
 from shared.domain import Claim, Json
@@ -21,15 +21,6 @@ from shared.telemetry import logger
 
 # Of all images that a model is shown at once: providers refuse requests of about 30 MB, and base64 adds a third.
 MOST_BYTES = 20_000_000
-
-# How files of these types begin: a provider that is shown anything else would refuse every later run of the thread.
-_BEGINNINGS = {
-    "image/gif": (b"GIF87a", b"GIF89a"),
-    "image/jpeg": (b"\xff\xd8\xff",),
-    "image/png": (b"\x89PNG\r\n\x1a\n",),
-    "image/webp": (b"RIFF",),
-}
-
 
 _ADDRESSES = frozenset(
     [
@@ -65,12 +56,14 @@ class Images:
     def __init__(self, claim: Claim) -> None:
         self._claim = claim
         self._read: dict[str, Image] = {}
+        self._allowance = Allowance()
 
     async def shown(self, messages: Sequence[Json]) -> list[Json]:
         """The messages as a model takes them. The newest images are shown; one that cannot be shown is named."""
         # Beside the loop: how much there is to look through is a tenant's choice.
         naming = await asyncio.to_thread(_naming, messages)
         left = MOST_BYTES
+        self._allowance = Allowance()
         newest_first: list[Json] = []
         for place, message in reversed(list(enumerate(messages))):
             if place in naming:
@@ -104,13 +97,13 @@ class Images:
 
     async def _fetch(self, block: Json, left: int) -> Image:
         try:
-            content = await remote_images.fetch(_image_url(block) or "", max_bytes=left)
+            content = await remote_images.fetch(_image_url(block) or "", max_bytes=left, allowance=self._allowance)
         except NotShownError as problem:
             return _note(block, str(problem))
-        for kind, beginnings in _BEGINNINGS.items():
+        for kind, beginnings in BEGINNINGS.items():
             if content.startswith(beginnings):
                 return _data(kind, content)
-        return _note(block, f"it is none of {', '.join(_BEGINNINGS)}")
+        return _note(block, NO_IMAGE)
 
     async def _look(self, block: Json, left: int) -> Image:
         claim = self._claim
@@ -123,8 +116,10 @@ class Images:
         except NotFoundError:
             return _note(block, "it has been deleted")
         found = files_by_id[file_id]
-        if found.size > left:
+        if found.size > min(left, self._allowance.bytes):
             return _note(block, _TOO_MANY)
+        # Also when it is not shown in the end: it is read.
+        self._allowance.bytes -= found.size
         try:
             content = await objects.read(found.object_key, limit=found.size)
         except FilesUnavailableError:
@@ -132,7 +127,7 @@ class Images:
             return _note(block, "it cannot be read just now")
         if content is None:
             return _note(block, "it has been deleted")
-        if not content.startswith(_BEGINNINGS.get(found.content_type, ())):
+        if not content.startswith(BEGINNINGS.get(found.content_type, ())):
             return _note(block, f"it is no {found.content_type}")
         return _data(found.content_type, content)
 

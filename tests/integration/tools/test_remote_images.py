@@ -8,7 +8,7 @@ import pytest
 
 from functions.runner import images, remote_images
 from functions.runner.images import Images
-from functions.runner.remote_images import NotShownError
+from functions.runner.remote_images import MOST_ADDRESSES, MOST_READ_BYTES, Allowance, NotShownError
 from shared.domain import Claim
 from tests.integration.tools.http_server import HttpServer, answer, redirect
 from tests.unit.claims import new_claim
@@ -104,6 +104,59 @@ async def test_why_an_image_is_not_shown_is_said(
         assert why in given["text"]
 
 
+async def test_what_is_fetched_for_one_answer_is_bounded_also_when_it_is_not_shown(
+    server: HttpServer, shown: Any
+) -> None:
+    # GIVEN a hundred addresses of large files that begin as images do, but end too soon
+    begun = answer(PNG)[: -len(PNG)].replace(b"Content-Length: 108", b"Content-Length: 5000000")
+    server.routes |= {f"/{number}": begun + PNG + bytes(4_000_000) for number in range(100)}
+    blocks = [_block(server.url(f"/{number}")) for number in range(100)]
+    given = await shown(*blocks)
+    assert {block["type"] for block in given} == {"text"}
+    # THEN so many bytes are read, and a part more at most
+    assert len(server.requests) == MOST_READ_BYTES // 4_000_000
+    # AND of small ones so many addresses, the newest first
+    server.requests.clear()
+    blocks = [_block(server.url(f"/gone/{number}")) for number in range(100)]
+    given = await shown(*blocks)
+    assert len(server.requests) == MOST_ADDRESSES
+    assert "404" in given[-1]["text"]
+    assert "more addresses than are fetched at once" in given[0]["text"]
+    # AND what was not shown stays so for the run: each try would be another request
+    assert await shown(*blocks) == given
+    assert len(server.requests) == MOST_ADDRESSES
+
+
+async def test_no_more_is_read_of_what_is_no_image(server: HttpServer, shown: Any) -> None:
+    sent = 0
+
+    async def endless(writer: Any, kind: str) -> None:
+        nonlocal sent
+        writer.write(f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\n\r\n".encode())
+        while True:
+            writer.write(b"x" * 10_000)
+            await writer.drain()
+            sent += 10_000
+
+    server.routes |= {
+        "/page": lambda writer: endless(writer, "text/html"),
+        "/false": lambda writer: endless(writer, "image/png"),
+    }
+    for path in ("/page", "/false"):
+        [given] = await shown(_block(server.url(path)))
+        assert "none of image/gif" in given["text"]
+    # What the sockets between them hold.
+    assert sent < 15_000_000
+
+
+async def test_time_is_up_for_all_addresses_together(server: HttpServer, shown: Any) -> None:
+    server.routes["/a"] = answer(PNG)
+    over = Allowance(until=0.0)
+    with pytest.raises(NotShownError, match="more addresses than are fetched"):
+        await remote_images.fetch(server.url("/a"), max_bytes=1000, allowance=over)
+    assert server.requests == []
+
+
 async def _never(writer: Any) -> None:
     await writer.wait_closed()
 
@@ -111,4 +164,4 @@ async def _never(writer: Any) -> None:
 async def test_an_address_that_is_none_is_no_fault() -> None:
     for url in ("http://", "http://[::1", "http://\x00", str(uuid4())):
         with pytest.raises(NotShownError):
-            await remote_images.fetch(url, max_bytes=100)
+            await remote_images.fetch(url, max_bytes=100, allowance=Allowance())

@@ -5,6 +5,7 @@ from tests.mutants import Mutant
 _HTML = "tests/unit/tools/test_html.py::test_no_more_of_a_page_is_read_than_is_kept"
 _BODY = "tests/unit/tools/test_body.py::"
 _FETCH = "tests/integration/tools/test_fetch_threads.py::"
+_IMAGES = "tests/integration/tools/test_remote_images.py::"
 _MCP = "tests/integration/tools/test_mcp_values.py::"
 
 MUTANTS: tuple[Mutant, ...] = (
@@ -32,8 +33,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a comment in a stream of events hides the values after it",
         "shared/values.py",
-        """rb'"[^"\\n]*+"?'""",
-        """rb'"[^"]*+"?'""",
+        """text[text.rfind(b"\\n") + 1 :].count(""",
+        "text.count(",
         "tests/unit/test_values.py::test_of_a_stream_of_events_the_values_of_one_are_counted",
     ),
     Mutant(
@@ -105,5 +106,33 @@ MUTANTS: tuple[Mutant, ...] = (
         "                await asyncio.sleep(0)\n",
         "",
         _BODY + "test_while_a_body_is_unpacked_others_have_their_turns",
+    ),
+    Mutant(
+        "what is read of an address costs nothing when it is not shown",
+        "functions/runner/remote_images.py",
+        "        allowance.bytes -= len(part)\n",
+        "",
+        _IMAGES + "test_what_is_fetched_for_one_answer_is_bounded_also_when_it_is_not_shown",
+    ),
+    Mutant(
+        "a message names as many addresses as it likes",
+        "functions/runner/remote_images.py",
+        "    self.addresses -= 1\n",
+        "    pass\n",
+        _IMAGES + "test_what_is_fetched_for_one_answer_is_bounded_also_when_it_is_not_shown",
+    ),
+    Mutant(
+        "a message's addresses have as much time as they take",
+        "functions/runner/remote_images.py",
+        " or self.left_s() <= 0:",
+        ":",
+        _IMAGES + "test_time_is_up_for_all_addresses_together",
+    ),
+    Mutant(
+        "what is no image is read to its end",
+        "functions/runner/remote_images.py",
+        "        if len(content) >= _LONGEST_BEGINNING and not",
+        "        if not content and not",
+        _IMAGES + "test_no_more_is_read_of_what_is_no_image",
     ),
 )
