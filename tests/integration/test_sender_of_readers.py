@@ -116,7 +116,8 @@ async def test_deaf_readers_take_no_place_of_the_account_whose_thread_it_is(
 async def test_who_serves_the_owner_leaves_slow_readers_to_senders_of_their_own(
     deaf: Gateway, database: Database, woken: list[tuple[UUID, str, bool]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("functions.api.sender.serving.READERS_S", 0.5)
+    # Within it they are looked for, too.
+    monkeypatch.setattr("functions.api.sender.serving.READERS_S", 3.0)
     public = await _thread(database, is_public=True)
     readers = [await _reading(public, of=one) for one in ("slow", "slow", "quick")]
     own = await watching(public, account_id=OWNER)
@@ -276,8 +277,10 @@ async def test_deaf_readers_hold_their_share_of_an_executors_sockets_and_no_more
 
 
 async def test_whoever_looks_for_who_lacks_something_has_readers_served_on_their_own_places(
-    posts: Gateway, database: Database, woken: list[tuple[UUID, str, bool]]
+    posts: Gateway, database: Database, woken: list[tuple[UUID, str, bool]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Nobody is slow but the machine.
+    monkeypatch.setattr("functions.api.sender.serving.READERS_S", 30.0)
     # GIVEN readers, and a connection of the owner's, to whom nobody has posted what the thread says
     public = await _thread(database, is_public=True)
     await database.connection.execute("UPDATE threads SET reserved_seq = 3, last_seq = 3")

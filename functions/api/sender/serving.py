@@ -1,6 +1,7 @@
 """Serving a thread's subscribers: an account's own thread, or a public one of another account."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -141,11 +142,22 @@ async def _send_to_own(thread_log: ThreadLog, *, newest_seq: int, account_id: st
 async def _send_to_others(
     thread_log: ThreadLog, *, newest_seq: int, account_id: str, limit_s: float, reader_id: str | None = None
 ) -> _Served:
-    """Serve readers of other accounts, or of this one, for no longer than the thread is public."""
+    """Serve readers of other accounts, or of this one, for no longer than the thread is public.
+
+    Who they are is read within the same time. Where it is too short for that, whoever looks for those who lack
+    something has them served.
+    """
+    ends_at = time.monotonic() + limit_s
     look = partial(other_audience, thread_log, account_id=account_id, reader_id=reader_id)
-    reading = _sending(await look(), Replay(thread_log, newest_seq=newest_seq, extends=False))
+    try:
+        async with asyncio.timeout(limit_s):
+            found = await look()
+    except TimeoutError:
+        logger.warning("who reads the thread could not be read in time")
+        return _Served()
+    reading = _sending(found, Replay(thread_log, newest_seq=newest_seq, extends=False))
     asking = asyncio.create_task(_keep_asking(reading, look))
-    served = await _ended(reading, limit_s=limit_s)
+    served = await _ended(reading, limit_s=max(0.0, ends_at - time.monotonic()))
     asking.cancel()
     await asyncio.gather(asking, return_exceptions=True)
     if not asking.cancelled() and (error := asking.exception()) is not None:
