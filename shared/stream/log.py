@@ -24,6 +24,7 @@ LONGEST_LOG = 20_000
 _REMOVED = 200
 
 _APPEND = (Path(__file__).parent / "append.lua").read_text(encoding="utf-8")
+_READ = (Path(__file__).parent / "read.lua").read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,13 @@ async def read(log: ThreadLog, *, after_seq: int, limit: int) -> list[Logged]:
     return _events(await redis().xrange(key, min=f"{after_seq + 1}-0", count=limit))
 
 
+async def read_some(log: ThreadLog, *, after_seq: int, limit: int, most_bytes: int) -> list[Logged]:
+    """The same, but no more than have ``most_bytes`` together; of those there are, one at least. Raises as it does."""
+    key, _ = _keys(log.generation)
+    entries: Any = await redis().eval(_READ, 1, key, after_seq, limit, most_bytes)
+    return _events((entry_id, dict(zip(fields[::2], fields[1::2], strict=True))) for entry_id, fields in entries)
+
+
 async def first_seq(log: ThreadLog) -> int | None:
     """The number of the oldest event that the log still has. Raises as :func:`read`."""
     key, _ = _keys(log.generation)
@@ -138,6 +146,7 @@ __all__ = [
     "last_seq",
     "read",
     "read_back",
+    "read_some",
     "remove_run",
     "wait",
 ]

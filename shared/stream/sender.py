@@ -8,25 +8,24 @@ repeats after a sender's death has the same number and id.
 import asyncio
 import random
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import replace
 from uuid import uuid4
 
 import aiohttp
 
 from shared import events
-from shared.database import facts
-from shared.errors import DatabaseUnavailableError, EventLogUnavailableError, SubscriptionsUnavailableError
+from shared.errors import SubscriptionsUnavailableError
 from shared.events import Logged, is_state
-from shared.stream import connections, log, sender_lease, subscriptions
+from shared.stream import connections, sender_lease, states, subscriptions
 from shared.stream.audience import dismiss
 from shared.stream.connections import GoneError, ThrottledError, UndeliverableError
 from shared.stream.filters import wanted
+from shared.stream.reading import Reading
 from shared.stream.sender_lease import SENDER_LEASE_S
-from shared.stream.snapshot import snapshot
 from shared.stream.source import Source
 from shared.stream.subscriptions import Subscription
+from shared.stream.tries import NotTakenError, Tries
 from shared.telemetry import logger
 
 _KEEP_S = 1.0
@@ -36,14 +35,8 @@ _MARGIN_S = 2.0
 # How long to wait before asking for a lease that somebody holds: he may be about to release it.
 _FIRST_ASK_S = 0.05
 _LONGEST_ASK_S = 1.0
-_READ_EVENTS = 200
-_LOG_AWAY_S = 0.5
-# A log that stays away for longer is taken for lost: what it has is declared, and nobody waits in silence.
-_LOG_PATIENCE_S = 5.0
-_BACKOFF_S = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
-# A client that has taken nothing for so long is not slow, but dead: it would hold a sender for as long as that lives,
-# and the next one after it. One that is alive connects again, and goes on from what it has.
-_PATIENCE_S = 30.0
+# Whoever posts for so long gives others of the account a turn.
+_TURN_S = 5.0
 
 
 class Sender:
@@ -64,7 +57,10 @@ class Sender:
         self._moves = 0
         self._lost = False
         self._gone = False
-        self._log_away_since: float | None = None
+        self._reading = Reading(source)
+        self._tries = Tries()
+        # The gap that was told already, should what follows it have to be posted again.
+        self._told_gap: tuple[int, int] | None = None
 
     @property
     def subscription(self) -> Subscription:
@@ -150,31 +146,59 @@ class Sender:
     async def _send_on(self) -> bool:
         """Post events as they come; True when there will be no more, False if the subscription is not ours any more."""
         while True:
-            newest = await self._newest()
-            if self._lost:
-                return False
-            if newest is None:
-                return True
-            began, moves = self._cursor, self._moves
+            ended, refused = None, False
             try:
-                found = await self._after(newest)
-            except EventLogUnavailableError:
-                logger.warning("the event log could not be read", exc_info=True)
-                if self._waits_for_log():
-                    await asyncio.sleep(_LOG_AWAY_S)
-                    continue
-                found = await self._without_log(newest)
-            for event in found:
-                # Also while it was read the cursor may have been moved.
-                if self._moves == moves and not await self._offer(event):
-                    return False
-                if self._moves != moves:
-                    break
-                self._cursor = event.seq
-            else:
-                if not found and self._cursor == began:
-                    # Neither at hand nor in the log yet, nor declared: what comes will tell.
-                    await self._look.wait()
+                ended = await self._send_next()
+            except NotTakenError:
+                # To be waited for elsewhere: an error holds what was in hand.
+                refused = True
+            if ended is not None:
+                return ended
+            if refused:
+                await self._tries.wait()
+
+    async def _send_next(self) -> bool | None:
+        """Wait for what comes next and post a handful of it; ``None`` if this goes on, else as :meth:`_send_on`."""
+        newest = await self._newest()
+        if self._lost:
+            return False
+        if newest is None:
+            return True
+        began = self._cursor
+        await self._until_sure()
+        # Whoever waits for a turn has nothing in hand, and whoever has to wait in it gives it up.
+        async with self._turn():
+            found = await self._send_some(newest)
+        if found is None:
+            return False
+        if not found and self._cursor == began:
+            # Neither at hand nor in the log yet, nor declared: what comes will tell.
+            await self._look.wait()
+        return None
+
+    def _turn(self) -> AbstractAsyncContextManager[None]:
+        return connections.socket(self._subscription.served_id, is_reader=self.is_others)
+
+    async def _send_some(self, newest: int) -> bool | None:
+        """Post a handful of what comes next: whether there was anything, ``None`` if the subscription is not ours."""
+        if self._subscription.is_in_doubt:
+            return True
+        ends_at, moves = time.monotonic() + _TURN_S, self._moves
+        found = await self._reading.next_after(self._cursor, newest=newest)
+        if found.lost is not None and self._moves == moves:
+            await self._declare(last=found.lost, newest=newest)
+        # Of states one is enough, for it is told as it is now.
+        states = [one.seq for one in found.events if self.is_others and is_state(one) and not self._is_hidden(one)]
+        for event in found.events:
+            # Also while it was read the cursor may have been moved.
+            if self._moves == moves and event.seq not in states[:-1] and not await self._offer(event, newest=newest):
+                return None
+            if self._moves != moves:
+                break
+            self._cursor = event.seq
+            if time.monotonic() >= ends_at or self._subscription.is_in_doubt:
+                break
+        return bool(found.events) or found.is_late
 
     async def _newest(self) -> int | None:
         """Wait for an event after the cursor, wherever that is moved meanwhile; ``None`` if there will be none."""
@@ -190,67 +214,24 @@ class Sender:
             await self._look.wait()
         return None
 
-    async def _after(self, newest: int) -> Sequence[Logged]:
-        """The next events after the cursor; what the log has lost of them is declared first."""
-        if self._source.reaches(self._cursor):
-            return self._source.tail_after(self._cursor)
-        after = self._cursor
-        found = await log.read(self._source.log, after_seq=after, limit=_READ_EVENTS)
-        self._log_away_since = None
-        if found and found[0].seq == after + 1:
-            return found
-        first = await log.first_seq(self._source.log)
-        if self._cursor != after:
-            return []
-        # Numbers that are missing inside the log are declared by the log itself, those before it are not; nor are those
-        # behind it, if nothing more is appended, or cannot be.
-        if first is None or first > self._cursor + 1:
-            return await self._without_log(newest, first)
-        if not found and (self._source.closing or self._source.tail_after(self._cursor)):
-            return await self._without_log(newest)
-        return found
-
-    async def _without_log(self, newest: int, first: int | None = None) -> Sequence[Logged]:
-        """What comes next where the log has nothing before ``first``, or nothing more: facts, which are the database's,
-        else what is at hand. What is missing before it is declared.
-
-        Raises DatabaseUnavailableError: then nobody knows what can be declared.
-        """
-        after = self._cursor
-        at_hand = self._source.tail_after(after)
-        begins = first or (at_hand[0].seq if at_hand else newest + 1)
-        if begins == after + 1:
-            return at_hand
-        found = await facts.at_hand(self._source.log, after=after, before=begins, most=_READ_EVENTS)
-        begins = found[0].seq if found else begins
-        if begins > after + 1 and self._cursor == after:
-            await self._declare(first=after + 1, last=begins - 1)
-        return found
-
-    def _waits_for_log(self) -> bool:
-        """Whether a log that is away is waited for still."""
-        self._log_away_since = self._log_away_since or time.monotonic()
-        return time.monotonic() < self._log_away_since + _LOG_PATIENCE_S
-
-    async def _declare(self, *, first: int, last: int) -> None:
-        """Tell what this connection will never get, and how the thread stands instead. These have no number."""
-        moves = self._moves
-        gap = events.gap(first=first, last=last)
-        await self._post(events.unnumbered(gap, generation=self._source.log.generation, after=last))
-        await self._until_sure()
-        await self._post(await self._state(after=last))
+    async def _declare(self, *, last: int, newest: int) -> None:
+        """Tell what this connection will never get, up to ``last``, and how the thread stands instead."""
+        moves, lost = self._moves, (self._cursor + 1, last)
+        if self._told_gap != lost:
+            gap = events.gap(first=lost[0], last=last)
+            await self._post(events.unnumbered(gap, generation=self._source.log.generation, after=last))
+            self._told_gap = lost
+        await self._post_state(after=last, newest=newest)
+        self._told_gap = None
         if self._moves == moves:
             self._cursor = last
 
-    async def _state(self, *, after: int) -> str:
-        """How the thread stands, behind the number ``after``."""
-        found = self._subscription
-        try:
-            messages = await snapshot(thread_id=found.thread_id, account_id=found.account_id)
-        except DatabaseUnavailableError:
-            messages = None
-        state = events.values(found.thread_id, messages)
-        return events.unnumbered(state, generation=self._source.log.generation, after=after)
+    async def _post_state(self, *, after: int, newest: int) -> bool:
+        """Tell how the thread stands, behind the number ``after``; False if the subscription is not ours any more."""
+        await self._until_sure()
+        log, account_id = self._source.log, self._subscription.account_id
+        state = await states.state(log, account_id=account_id, after=after, newest=newest)
+        return await self._post(events.unnumbered(state, generation=log.generation, after=after))
 
     def _is_expiring(self) -> bool:
         announce_at = self._subscription.announce_at
@@ -261,8 +242,9 @@ class Sender:
         found = self._subscription
         event = events.connection_expiring(found.expires_at)
         frame = events.unnumbered(event, generation=self._source.log.generation, after=self._cursor)
-        if not await self._post(frame):
-            return False
+        async with self._turn():
+            if not await self._post(frame):
+                return False
         self._subscription = replace(self._subscription, announce_at=None)
         try:
             await sender_lease.note_announced(found, sender=self._me)
@@ -271,49 +253,44 @@ class Sender:
             logger.warning("it could not be noted that a connection's end was announced", exc_info=True)
         return True
 
-    async def _offer(self, event: Logged) -> bool:
+    def _is_hidden(self, event: Logged) -> bool:
+        """Whether it is none for a reader of another account."""
+        return event.seq <= self._subscription.public_after or (event.is_private and self.is_others)
+
+    async def _offer(self, event: Logged, *, newest: int) -> bool:
         """Post the event if it is wanted; False if the subscription is not ours any more."""
-        hidden = event.seq <= self._subscription.public_after or (event.is_private and self.is_others)
-        if hidden or not wanted(self._subscription.filters, event):
+        if self._is_hidden(event) or not wanted(self._subscription.filters, event):
             return not self._lost
         if self.is_others and is_state(event):
             # As it was then it may hold what has been hidden since.
-            await self._until_sure()
-            return await self._post(await self._state(after=event.seq))
+            return await self._post_state(after=event.seq, newest=newest)
         return await self._post(f'{event.frame[:-1]},"prev_seq":{self._cursor}}}')
 
     async def _post(self, frame: str) -> bool:
-        """Post one frame, however often that takes; False if the subscription is gone or not ours any more."""
-        tries = 0
-        took_nothing_since: float | None = None
-        while True:
+        """Post one frame, in a turn; False if the subscription is gone or not ours any more.
+
+        Raises:
+            NotTakenError: it was not taken, and the connection is not given up yet.
+        """
+        began_at = time.monotonic()
+        try:
+            if not await self._may_post():
+                return False
             began_at = time.monotonic()
-            try:
-                async with connections.socket(self._subscription.served_id, is_reader=self.is_others):
-                    if not await self._may_post():
-                        return False
-                    began_at = time.monotonic()
-                    await connections.post(self._subscription.connection_id, frame)
-            except GoneError:
-                await subscriptions.delete_connection(self._subscription.connection_id)
-                await subscriptions.delete(self._subscription)
-                return self._end()
-            except UndeliverableError:
-                logger.exception("a connection is given up: it cannot be posted to")
+            await connections.post(self._subscription.connection_id, frame)
+        except GoneError:
+            await subscriptions.delete_connection(self._subscription.connection_id)
+            await subscriptions.delete(self._subscription)
+            return self._end()
+        except UndeliverableError:
+            logger.exception("a connection is given up: it cannot be posted to")
+            return await self._give_up()
+        except (ThrottledError, aiohttp.ClientError, TimeoutError) as error:
+            if self._tries.failed(error, began_at=began_at):
                 return await self._give_up()
-            except (ThrottledError, aiohttp.ClientError, TimeoutError) as error:
-                if isinstance(error, ThrottledError | TimeoutError):
-                    took_nothing_since = took_nothing_since or began_at
-                    if time.monotonic() >= took_nothing_since + _PATIENCE_S:
-                        logger.warning("a connection is given up: it takes nothing", exc_info=True)
-                        return await self._give_up()
-                longest = _BACKOFF_S[min(tries, len(_BACKOFF_S) - 1)]
-                if tries == len(_BACKOFF_S):
-                    logger.warning("a subscriber cannot be reached", exc_info=True)
-                tries += 1
-                await asyncio.sleep(random.uniform(longest / 2, longest))  # noqa: S311 - jitter
-            else:
-                return True
+            raise NotTakenError from error
+        self._tries.taken()
+        return True
 
     async def _may_post(self) -> bool:
         """Whether the subscription is ours and not over, asked just before something is posted."""

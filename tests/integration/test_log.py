@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID, uuid4
@@ -66,6 +67,33 @@ async def test_a_reader_goes_on_after_its_cursor_and_gets_no_more_than_it_wants(
     assert await _seqs(thread_id, after=10) == []
     assert await _seqs(thread_id, after=2**62) == []
     assert await _seqs(uuid4()) == []
+
+
+async def test_no_more_is_read_than_has_room_and_one_event_at_least() -> None:
+    thread_log = log_named(uuid4())
+    sizes = [100] * 25 + [40_000, 40_000, 10, 10, 48_000, 10]
+    batch = [
+        events.number(
+            events.custom(uuid4(), "x", {"text": "x" * size}), generation=thread_log.generation, seq=2 * place
+        )
+        for place, size in enumerate(sizes, 1)
+    ]
+    batch[3] = replace(batch[3], is_private=True)
+    await log.append(hold_of(thread_log), batch, expected_seq=0, proved=True)
+
+    async def some(after: int, limit: int = 200) -> list[Logged]:
+        return await log.read_some(thread_log, after_seq=after, limit=limit, most_bytes=45_000)
+
+    # Whoever goes on from each read gets all of them, as they were.
+    found = [await some(0)]
+    while found[-1]:
+        found.append(await some(found[-1][-1].seq))
+    assert [event for read in found for event in read] == batch
+    assert [len(read) for read in found] == [25, 1, 3, 1, 1, 0]
+    assert await some(1, limit=3) == batch[:3]
+    assert await some(0, limit=10) == batch[:10]
+    assert await some(2**62) == []
+    assert await log.read_some(log_named(uuid4()), after_seq=0, limit=9, most_bytes=9) == []
 
 
 async def test_appends_go_on_from_one_another(thread_id: UUID) -> None:

@@ -45,7 +45,7 @@ async def test_what_was_read_before_the_cursor_was_moved_back_is_read_again(
     await says(appender(await thread.claimed()), 30)
     connection_id = await thread.watched(since=20)
     sending = await _sending(thread, connection_id)
-    read, reads = log.read, list[int]()
+    read, reads = log.read_some, list[int]()
 
     async def moved_after(*args: Any, **options: Any) -> Sequence[Logged]:
         found = await read(*args, **options)
@@ -54,7 +54,7 @@ async def test_what_was_read_before_the_cursor_was_moved_back_is_read_again(
             await _wants_everything(thread, sending)
         return found
 
-    monkeypatch.setattr(log, "read", moved_after)
+    monkeypatch.setattr(log, "read_some", moved_after)
     assert await sending.run()
     assert reads[:2] == [20, 0]
     assert thread.seen(connection_id) == list(range(1, 31))

@@ -13,7 +13,7 @@ from shared.aws.queue import RunMessage
 from shared.domain import Json
 from shared.runs.failing import fail_handed_over
 from shared.runs.settle import settle
-from shared.stream import sender, subscriptions
+from shared.stream import reading, subscriptions
 from shared.stream.delivery import Delivery
 from shared.stream.filters import Filter
 from shared.stream.subscriptions import ConnectionRecord
@@ -57,7 +57,7 @@ async def posts(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Gateway]:
 async def redis(posts: Gateway, running: Servers, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Redis]:
     del posts
     await opened.close_redis()
-    monkeypatch.setattr(sender, "_LOG_PATIENCE_S", 0.6)
+    monkeypatch.setattr(reading, "_LOG_PATIENCE_S", 0.6)
     monkeypatch.setenv("REDIS_URL", f"redis://127.0.0.1:{free_port()}/0")
     opened.forget_settings()
     yield Redis(monkeypatch, running.plain_redis_url)

@@ -16,7 +16,7 @@ from shared import events
 from shared.domain import LogHold, ThreadLog
 from shared.errors import SubscriptionsUnavailableError
 from shared.events import Logged
-from shared.stream import items, log, sender, sender_lease, subscriptions, wake
+from shared.stream import items, log, sender, sender_lease, subscriptions, tries, wake
 from shared.stream.audience import audience, dismissed
 from shared.stream.delivery import Delivery
 from shared.stream.filters import Filter
@@ -255,7 +255,7 @@ async def test_whoever_looks_for_subscribers_closes_connections_that_are_over(po
 async def test_what_the_gateway_refuses_is_posted_again_and_nothing_is_left_out(
     posts: Gateway, thread_id: UUID, status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sender, "_BACKOFF_S", (0.01, 0.02))
+    monkeypatch.setattr(tries, "_BACKOFF_S", (0.01, 0.02))
     await appended(thread_id, 1, 5)
     connection_id = await watching(thread_id)
     posts.answers += [200, status, status, status, 200, status]

@@ -14,7 +14,7 @@ from functions.api.sender.serving import Replay
 from shared import events
 from shared.domain import LogHold
 from shared.events import Logged
-from shared.stream import log, sender, sender_lease, subscriptions
+from shared.stream import log, sender, sender_lease, subscriptions, tries
 from shared.stream.delivery import Delivery
 from shared.stream.filters import Filter
 from shared.stream.sender import Sender
@@ -50,9 +50,9 @@ async def posts() -> AsyncIterator[Gateway]:
                 "_MARGIN_S": 0.1,
                 "_FIRST_ASK_S": 0.01,
                 "_LONGEST_ASK_S": 0.05,
-                "_BACKOFF_S": (0.005, 0.01),
             }.items():
                 patch.setattr(sender, name, value)
+            patch.setattr(tries, "_BACKOFF_S", (0.005, 0.01))
             yield found
         opened.forget_settings()
 

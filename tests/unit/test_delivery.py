@@ -10,7 +10,7 @@ import pytest
 
 from functions.api.sender.serving import Replay
 from shared.errors import SubscriptionsUnavailableError
-from shared.stream import connections, sender, sender_lease, subscriptions
+from shared.stream import connections, sender, sender_lease, subscriptions, tries
 from shared.stream.connections import ThrottledError
 from shared.stream.delivery import Delivery
 from shared.stream.sender import Sender
@@ -50,7 +50,7 @@ async def test_a_reader_gets_nothing_up_to_where_the_thread_is_public(world: Wor
     await world.until_sent([2])
     # WHEN more of it is hidden THEN that holds for who is connected, too
     world.public_after = 4
-    assert await delivery._refresh()
+    assert await delivery._refresh_others()
     await delivery.offer([event(3), event(4), event(5)])
     assert await delivery.close(timeout_s=5)
     assert world.seqs() == [2, 5]
@@ -326,7 +326,8 @@ async def test_a_client_that_takes_nothing_is_given_up_and_one_that_is_slow_is_n
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 0.0
-    monkeypatch.setattr(sender, "time", SimpleNamespace(monotonic=lambda: now, time=time.time))
+    for module in (sender, tries):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now, time=time.time))
     monkeypatch.setattr(sender, "_RENEW_LEFT_S", 1e9)
     world.log = [event(seq) for seq in range(1, 6)]
     world.watch(subscription(connection_id="dead"), subscription(connection_id="slow"))

@@ -13,9 +13,10 @@ from shared.database import facts, threads
 from shared.domain import ThreadLog
 from shared.errors import EventLogUnavailableError
 from shared.events import Logged
-from shared.stream import audience, connections, log, sender, sender_lease, subscriptions
+from shared.stream import audience, connections, log, reading, sender, sender_lease, states, subscriptions, tries
 from shared.stream.connections import GoneError, ThrottledError, UndeliverableError
 from shared.stream.filters import Filter
+from shared.stream.reading import HAND_BYTES, handful
 from shared.stream.subscriptions import Subscription
 
 THREAD = uuid4()
@@ -102,16 +103,17 @@ class World:
             monkeypatch.setattr(audience, name, getattr(self, name.removeprefix("_")))
         for name in ("claim", "keep", "release", "note_announced"):
             monkeypatch.setattr(sender_lease, name, getattr(self, name))
-        for name in ("read", "first_seq", "last_seq"):
+        for name in ("read_some", "first_seq", "last_seq"):
             monkeypatch.setattr(log, name, getattr(self, f"log_{name}"))
         monkeypatch.setattr(facts, "at_hand", self.at_hand)
         monkeypatch.setattr(connections, "post", self.post)
         monkeypatch.setattr(connections, "close", self.close)
-        monkeypatch.setattr(sender, "snapshot", self.snapshot)
+        monkeypatch.setattr(states, "snapshot", self.snapshot)
+        monkeypatch.setattr(states, "_kept", {})
         monkeypatch.setattr(sender, "_FIRST_ASK_S", 0.001)
         monkeypatch.setattr(sender, "_LONGEST_ASK_S", 0.002)
-        monkeypatch.setattr(sender, "_LOG_AWAY_S", 0.0)
-        monkeypatch.setattr(sender, "_BACKOFF_S", (0.0, 0.0))
+        monkeypatch.setattr(reading, "_LOG_AWAY_S", 0.0)
+        monkeypatch.setattr(tries, "_BACKOFF_S", (0.0, 0.0))
 
     async def of_account(self, _thread_id: UUID, *, account_id: str) -> Sequence[Subscription]:
         return [one for one in self.table.values() if one.account_id == account_id and one.reader_id is None]
@@ -165,11 +167,12 @@ class World:
     async def delete_connection(self, connection_id: str) -> None:
         self.table.pop(connection_id, None)
 
-    async def log_read(self, _log: ThreadLog, *, after_seq: int, limit: int) -> list[Logged]:
+    async def log_read_some(self, _log: ThreadLog, *, after_seq: int, limit: int, most_bytes: int) -> Sequence[Logged]:
+        assert most_bytes == HAND_BYTES
         if self.log_failures:
             self.log_failures -= 1
             raise EventLogUnavailableError
-        return [found for found in self.log if found.seq > after_seq][:limit]
+        return handful([found for found in self.log if found.seq > after_seq][:limit])
 
     async def log_first_seq(self, _log: ThreadLog) -> int | None:
         return self.log[0].seq if self.log else None

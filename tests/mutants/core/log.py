@@ -76,16 +76,16 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a cursor goes where the numbers end",
         "shared/stream/sender.py",
-        "            if newest is None:\n                return True\n",
-        "            if newest is None:\n                return True\n            if self._source.closing:\n"
-        "                self._cursor = max(self._cursor, newest)\n                continue\n",
+        "        if newest is None:\n            return True\n",
+        "        if newest is None:\n            return True\n        if self._source.closing:\n"
+        "            self._cursor = max(self._cursor, newest)\n            return None\n",
         "tests/integration/test_owed_facts.py",
     ),
     Mutant(
         "a gap is declared over facts that are owed",
-        "shared/stream/sender.py",
-        "before=begins, most=_READ_EVENTS)",
-        "before=after + 1, most=_READ_EVENTS)",
+        "shared/stream/reading.py",
+        "before=begins, most=_HAND_FACTS)",
+        "before=after + 1, most=_HAND_FACTS)",
         "tests/integration/test_owed_facts.py",
     ),
     Mutant(
@@ -98,8 +98,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "what was read before the cursor was moved is told after it",
         "shared/stream/sender.py",
-        "            for event in found:\n                # Also",
-        "            moves = self._moves\n            for event in found:\n                # Also",
+        "        for event in found.events:\n            # Also",
+        "        moves = self._moves\n        for event in found.events:\n            # Also",
         "tests/integration/test_moved_cursors.py::test_what_was_read_before_the_cursor_was_moved_back_is_read_again",
     ),
     Mutant(
