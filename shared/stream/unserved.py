@@ -7,7 +7,7 @@ is looks again until they have.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from uuid import UUID
 
 from shared.database import connection, threads
@@ -42,16 +42,29 @@ async def all_served(*, thread_id: UUID, account_id: str, wakes: bool = True) ->
         public = await threads.public(taken, thread_id=thread_id)
     if position is None or position.held or position.last_seq == 0:
         return True
-    watching = subscriptions.of_account if public is None else subscriptions.of_thread
-    try:
-        async with asyncio.timeout(_LOOK_S):
-            lacking = _lacking(await watching(thread_id, account_id=account_id), position)
-    except TimeoutError as error:
-        raise SubscriptionsUnavailableError from error
+    own = await _within(subscriptions.of_account(thread_id, account_id=account_id))
+    lacking = _lacking(own, position)
+    if public is not None:
+        try:
+            others = await _within(subscriptions.of_everybody(thread_id, account_id=account_id))
+        except SubscriptionsUnavailableError:
+            # Strangers may have written much: whose thread it is waits for none of that, and they are looked at again.
+            if not lacking:
+                raise
+        else:
+            lacking += _lacking(others, position)
     waiting = [one for one in lacking if not one.is_posted_to]
     if waiting and wakes:
         await _wake_for(waiting, thread_id=thread_id, account_id=account_id)
     return not lacking
+
+
+async def _within(read: Awaitable[Sequence[Subscription]]) -> Sequence[Subscription]:
+    try:
+        async with asyncio.timeout(_LOOK_S):
+            return await read
+    except TimeoutError as error:
+        raise SubscriptionsUnavailableError from error
 
 
 def _lacking(watching: Sequence[Subscription], position: StreamPosition) -> list[Subscription]:

@@ -300,3 +300,21 @@ async def test_whoever_looks_for_who_lacks_something_has_readers_served_on_their
     # AND nobody's, once the thread is private
     await database.connection.execute("UPDATE threads SET is_public = false")
     assert await unserved.all_served(thread_id=public, account_id=OWNER)
+
+
+async def test_whose_thread_it_is_is_looked_after_although_what_strangers_wrote_cannot_be_read(
+    posts: Gateway, database: Database, woken: list[tuple[UUID, str, bool]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def silent(*_: Any, **__: Any) -> Any:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(unserved, "_LOOK_S", 1.0)
+    monkeypatch.setattr(subscriptions, "of_everybody", silent)
+    public, unwatched = [await _thread(database, is_public=True) for _ in range(2)]
+    await database.connection.execute("UPDATE threads SET reserved_seq = 3, last_seq = 3")
+    await watching(public, account_id=OWNER)
+    assert not await unserved.all_served(thread_id=public, account_id=OWNER)
+    assert woken == [(public, OWNER, False)]
+    # Where nobody of the account lacks anything, nobody knows of the others.
+    with pytest.raises(SubscriptionsUnavailableError):
+        await unserved.all_served(thread_id=unwatched, account_id=OWNER)

@@ -112,4 +112,11 @@ MUTANTS: tuple[Mutant, ...] = (
         "    _ = error\n",
         "tests/integration/test_sender_share.py::test_whoever_fails_calls_the_next_one_for_what_came_meanwhile",
     ),
+    Mutant(
+        "unserved: whose thread it is waits for what strangers wrote",
+        "shared/stream/unserved.py",
+        "            if not lacking:\n                raise\n",
+        "            raise\n",
+        "tests/integration/test_sender_of_readers.py::test_whose_thread_it_is_is_looked_after_although_what_strangers_wrote_cannot_be_read",
+    ),
 )
