@@ -87,6 +87,8 @@ class Journey:
     clients: int = 0
     accepting: "asyncio.Task[None] | None" = None
     tokens: int = _TOKENS
+    settled_before: list[str] = field(default_factory=list[str])
+    """Its thread's runs that were settled when Redis lost the log."""
     place: ClassVar[int] = 0
 
     """Which run of its thread it is."""
@@ -206,6 +208,11 @@ class Journey:
         except TimeoutError:
             raise AssertionError(f"{what}: still {str(answer)[:500]}") from None
 
+    async def note_settled(self) -> None:
+        """Redis has just lost the log: note what was settled before."""
+        settled = "SELECT array_agg(agent_run_id::text) FROM agent_runs WHERE thread_id = $1 AND settled_at IS NOT NULL"
+        self.settled_before = await self.fetch_value(settled, uuid.UUID(self.thread_id)) or []
+
     async def row(self) -> dict[str, Any]:
         """The case's run as PostgreSQL has it."""
         connection = await asyncpg.connect(self.stand.stack.fields["database_url"])
@@ -298,7 +305,8 @@ class Journey:
             if message["type"] == "assistant" and message["content"].get("content")
         ]
         log = await self.events()
-        self.problems += log_problems(log, run_ids=self.run_ids)
+        # A log that is lost when all of it has been told is not written again: who comes later is told of a gap.
+        self.problems += log_problems(log, run_ids=[one for one in self.run_ids if one not in self.settled_before])
         self.problems += self.readers.judged(last_seq=last_seq, log=log, answers=answers)
 
     async def _told(self) -> int:
