@@ -119,12 +119,6 @@ class Untold:
     since_end_s: float | None
 
 
-async def look_after(message: RunMessage, *, age_s: float) -> Done | LookAgain:
-    """Do for the run of a watch message what its executor should have done by now, the telling of its end too."""
-    outcome = await look_at(message, age_s=age_s)
-    return await tell(outcome) if isinstance(outcome, Untold) else outcome
-
-
 async def tell(untold: Untold) -> Done | LookAgain:
     """Settle a run that has ended, if nobody has; then come back until those who were connected have its end."""
     message, since_s = untold.message, untold.since_end_s

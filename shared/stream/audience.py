@@ -58,12 +58,6 @@ async def other_audience(log: ThreadLog, *, account_id: str, reader_id: str | No
     return [replace(one, public_after=public.after_seq, public_until=until) for one in serve]
 
 
-async def audience(log: ThreadLog, *, account_id: str) -> Sequence[Subscription]:
-    """The subscriptions to serve of the account's thread, its own and others'."""
-    own = await own_audience(log, account_id=account_id)
-    return [*own, *await other_audience(log, account_id=account_id)]
-
-
 async def _to_serve(found: Sequence[Subscription], log: ThreadLog, account_id: str) -> Sequence[Subscription]:
     """Those of this log. Of others nothing is touched unless this is the thread's present one: a run's executor
     outlives the thread for some seconds, and who watches the next thread is not for it to serve, or to send away.

@@ -47,7 +47,7 @@ async def silence(connection_id: str) -> None:
     with suppress(RefusedError):  # it is not known
         answer = await client.update_item(
             TableName=table,
-            Key=subscriptions.connection_key(connection_id),
+            Key=items.connection_key(connection_id),
             UpdateExpression="SET is_closing = :yes",
             ConditionExpression="attribute_exists(account_id)",
             ExpressionAttributeValues={":yes": {"BOOL": True}},
@@ -65,7 +65,7 @@ async def _begin(connection_id: str) -> bool:
         await (await dynamodb()).put_item(
             TableName=stream_settings().subscriptions_table,
             Item={
-                **items.key(f"connection#{connection_id}", "closing"),
+                **items.connection_key(connection_id, "closing"),
                 "expires_at": {"N": str(now + _CLOSING_S)},
             },
             ConditionExpression="attribute_not_exists(connection_id) OR expires_at <= :now",

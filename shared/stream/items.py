@@ -27,6 +27,11 @@ def number(item: "Item", name: str) -> float:
     return float(item.get(name, {}).get("N", 0))
 
 
+def connection_key(connection_id: str, what: str = "connection") -> "Item":
+    """The key of what is said of a connection: whose it is, or something else."""
+    return key(f"connection#{connection_id}", what)
+
+
 async def get(of: "Item") -> "Item | None":
     """The item with this key, read consistently. Raises SubscriptionsUnavailableError."""
     answer = await (await dynamodb()).get_item(

@@ -69,33 +69,24 @@ async def add(record: "ConnectionRecord", *, most: int | None) -> None:
 
 async def of_key(key_id: UUID, *, account_id: str) -> Sequence[str]:
     """The ids of the account's connections that were opened with an API key."""
-    pages = (
-        (await dynamodb())
-        .get_paginator("query")
-        .paginate(
-            TableName=stream_settings().subscriptions_table,
-            KeyConditionExpression="thread_id = :account",
-            FilterExpression="key_id = :key",
-            ExpressionAttributeValues={":account": {"S": _partition(account_id)}, ":key": {"S": str(key_id)}},
-            ConsistentRead=True,
-        )
-    )
-    return [item["connection_id"].get("S", "") async for page in pages for item in page["Items"]]
+    return await _those(account_id, "key_id = :key", {":key": {"S": str(key_id)}})
 
 
 async def over(account_id: str) -> Sequence[str]:
     """The ids of the account's connections that are open although their credential has ended."""
+    now: Item = {":now": {"N": str(int(time.time()))}}
+    return await _those(account_id, "good_until <= :now AND expires_at > :now", now)
+
+
+async def _those(account_id: str, which: str, values: "Item") -> Sequence[str]:
     pages = (
         (await dynamodb())
         .get_paginator("query")
         .paginate(
             TableName=stream_settings().subscriptions_table,
             KeyConditionExpression="thread_id = :account",
-            FilterExpression="good_until <= :now AND expires_at > :now",
-            ExpressionAttributeValues={
-                ":account": {"S": _partition(account_id)},
-                ":now": {"N": str(int(time.time()))},
-            },
+            FilterExpression=which,
+            ExpressionAttributeValues={":account": {"S": _partition(account_id)}, **values},
             ConsistentRead=True,
         )
     )

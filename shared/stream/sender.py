@@ -166,7 +166,7 @@ class Sender:
             return True
         began = self._cursor
         await self._until_sure()
-        # Whoever waits for a turn has nothing in hand, and whoever has to wait in it gives it up.
+        # Whoever waits for a turn has nothing in hand; what is not taken, or is in doubt by then, ends it.
         async with self._turn():
             found = await self._send_some(newest)
         if found is None:

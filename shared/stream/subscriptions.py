@@ -40,7 +40,6 @@ LIFE_S = 2 * 3600
 # The end of a connection is announced so long before it, or at the half of its life; clients ping every five minutes.
 ANNOUNCED_S = 600
 
-_CONNECTION = "connection"
 # Subscribers of one connection that change their filters at the same instant.
 _TRIES = 10
 
@@ -143,8 +142,8 @@ class Subscription:
     @property
     def audience(self) -> str:
         """Whom it is found among."""
-        own = self.reader_id is None
-        return _of_account(self.thread_id, self.account_id) if own else _of_everybody(self.thread_id)
+        is_own = self.reader_id is None
+        return _of_account(self.thread_id, self.account_id) if is_own else _of_everybody(self.thread_id)
 
     @property
     def is_posted_to(self) -> bool:
@@ -189,7 +188,7 @@ async def put_connection(record: ConnectionRecord) -> None:
     await (await dynamodb()).put_item(
         TableName=stream_settings().subscriptions_table,
         Item={
-            **connection_key(record.connection_id),
+            **items.connection_key(record.connection_id),
             "account_id": {"S": record.account_id},
             "for_thread_id": {"S": str(record.thread_id)},
             "opened_at": {"N": str(record.opened_at)},
@@ -207,13 +206,8 @@ async def put_connection(record: ConnectionRecord) -> None:
 
 async def get_connection(connection_id: str) -> ConnectionRecord | None:
     """The connection, or ``None`` if it is not known (any more). It may be over, and open still."""
-    item = await items.get(connection_key(connection_id))
+    item = await items.get(items.connection_key(connection_id))
     return None if item is None or not items.lives(item) else connection_of_item(connection_id, item)
-
-
-def connection_key(connection_id: str) -> "Item":
-    """The key of a connection's item."""
-    return items.key(f"{_CONNECTION}#{connection_id}", _CONNECTION)
 
 
 def connection_of_item(connection_id: str, item: "Item") -> ConnectionRecord:
@@ -238,14 +232,14 @@ def connection_of_item(connection_id: str, item: "Item") -> ConnectionRecord:
 
 async def delete_connection(connection_id: str) -> None:
     """Forget a connection and all that is its. Idempotent: disconnects are reported late, twice, or never."""
-    item = await items.get(connection_key(connection_id))
+    item = await items.get(items.connection_key(connection_id))
     client = await dynamodb()
     table = stream_settings().subscriptions_table
     if item is not None:
         record = connection_of_item(connection_id, item)
         await client.delete_item(TableName=table, Key=items.key(record.audience, connection_id))
         await open_connections.remove(connection_id, account_id=record.account_id)
-    await client.delete_item(TableName=table, Key=connection_key(connection_id))
+    await client.delete_item(TableName=table, Key=items.connection_key(connection_id))
 
 
 async def add(record: ConnectionRecord, new: Filter, *, since: int | None, generation: UUID | None = None) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from shared.aws.clients import s3, secrets_manager, sqs
 from shared.stream import audience, subscriptions, wake
+from tests.cable import Cable
 from tests.integration import opened
 from tests.integration.databases import LEASE_S, Database, DatabaseServer
 from tests.integration.deployed import AUDIENCE, HS256_SECRET, ISSUER, Deployed
@@ -161,6 +162,16 @@ async def create_queues() -> dict[QueueName, str]:
 
 
 @pytest.fixture
+async def cable(database: Database) -> AsyncIterator[Cable]:
+    """Between the code under test and its database."""
+    cable = Cable(database.port)
+    cable.plug()
+    async with using(database.secret(port=cable.port)):
+        yield cable
+    cable.cut()
+
+
+@pytest.fixture
 async def queues(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Queues]:
     """Queues of the test's own."""
     urls = await create_queues()
@@ -174,13 +185,20 @@ async def queues(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Queues]:
 
 
 @pytest.fixture
-async def posts(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Gateway]:
-    """Where posts go; what is opened of Redis is closed after the test."""
+async def redis_closed() -> AsyncIterator[None]:
+    """What is opened of Redis is closed after the test."""
+    yield
+    await opened.close_redis()
+
+
+@pytest.fixture
+async def posts(redis_closed: None, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Gateway]:
+    """Where posts go."""
+    del redis_closed
     async with gateway() as found:
         monkeypatch.setenv("CONNECTIONS_URL", found.url)
         opened.forget_settings()
         yield found
-    await opened.close_redis()
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from shared.errors import SubscriptionsUnavailableError
 from shared.runs import transitions
 from shared.stream import audience as audience_module
 from shared.stream import connections, subscriptions
-from shared.stream.audience import audience, dismissed, other_audience
+from shared.stream.audience import dismissed, other_audience
 from shared.stream.connections import ThrottledError
 from shared.stream.delivery import Delivery
 from shared.stream.filters import Filter
@@ -26,9 +26,9 @@ from shared.stream.subscriptions import ConnectionRecord, Subscription
 from tests.integration.databases import Database
 from tests.integration.gateway import Gateway
 from tests.integration.test_generations import OWNER, made
-from tests.integration.test_sender import appended, watching
 from tests.integration.test_since import claimed
 from tests.integration.waiting import until
+from tests.integration.watchers import appended, audience, watching
 
 pytestmark = pytest.mark.usefixtures("subscriptions_table", "queues")
 

@@ -23,8 +23,8 @@ from tests.integration.databases import Database
 from tests.integration.gateway import Gateway
 from tests.integration.queues import Queues
 from tests.integration.test_publicity import OWNER, _claimed, _ended
-from tests.integration.test_sender import watching
 from tests.integration.waiting import until
+from tests.integration.watchers import watching
 
 pytestmark = pytest.mark.usefixtures("subscriptions_table", "queues")
 

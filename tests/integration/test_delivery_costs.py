@@ -4,7 +4,6 @@ import asyncio
 import json
 import time
 import weakref
-from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -21,22 +20,15 @@ from shared.stream.delivery import Delivery
 from shared.stream.filters import Filter
 from shared.stream.reading import HAND_BYTES
 from shared.stream.subscriptions import ConnectionRecord
-from tests.integration import opened
 from tests.integration.databases import Database
 from tests.integration.gateway import Gateway
-from tests.integration.test_sender import appended, watching
 from tests.integration.waiting import until
+from tests.integration.watchers import appended, watching
 from tests.thread_logs import hold_of
 
-pytestmark = pytest.mark.usefixtures("subscriptions_table")
+pytestmark = pytest.mark.usefixtures("subscriptions_table", "redis_closed")
 
 OWNER, READER = "the owner", "a reader"
-
-
-@pytest.fixture(autouse=True)
-async def closed() -> AsyncIterator[None]:
-    yield
-    await opened.close_redis()
 
 
 async def _public(database: Database) -> UUID:

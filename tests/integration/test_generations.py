@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 from uuid import UUID, uuid4
@@ -22,25 +22,18 @@ from shared.errors import ConflictError, FunctionsUnavailableError, LeaseLostErr
 from shared.runs.settle import Done, LookAgain
 from shared.stream import connections, control, log, log_hold, sender_lease, subscriptions
 from shared.stream.appender import Appender
-from shared.stream.audience import audience, dismissed
+from shared.stream.audience import dismissed
 from shared.stream.filters import Filter
 from shared.stream.redis_client import Client, redis
 from shared.stream.subscriptions import ConnectionRecord
-from tests.integration import opened
 from tests.integration.databases import Database
 from tests.integration.queues import Queues
-from tests.integration.test_sender import appended, watching
 from tests.integration.waiting import until
+from tests.integration.watchers import appended, audience, watching
 
-pytestmark = pytest.mark.usefixtures("subscriptions_table", "hung_up")
+pytestmark = pytest.mark.usefixtures("subscriptions_table", "hung_up", "redis_closed")
 
 OWNER = "the owner"
-
-
-@pytest.fixture(autouse=True)
-async def closed() -> AsyncIterator[None]:
-    yield
-    await opened.close_redis()
 
 
 async def made(thread_id: UUID, *, account_id: str = OWNER) -> ThreadLog:

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
@@ -17,21 +16,10 @@ from shared.runs.lease import LeaseKeeper
 from shared.stream import session
 from shared.stream.publisher import Publisher
 from tests.cable import Cable
-from tests.integration.conftest import using
 from tests.integration.databases import LEASE_S, Database
 from tests.integration.waiting import until
 
 pytestmark = pytest.mark.usefixtures("subscriptions_table", "queues")
-
-
-@pytest.fixture
-async def cable(database: Database) -> AsyncIterator[Cable]:
-    """Between the code under test and its database."""
-    cable = Cable(database.port)
-    cable.plug()
-    async with using(database.secret(port=cable.port)):
-        yield cable
-    cable.cut()
 
 
 async def _claimed(database: Database, account_id: str) -> Claim:

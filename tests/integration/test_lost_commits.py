@@ -1,6 +1,5 @@
 """The reply to a COMMIT is lost, and what was committed is not: whoever goes on looks before he numbers anything."""
 
-from collections.abc import AsyncIterator
 from typing import Any, Literal
 
 import pytest
@@ -12,21 +11,10 @@ from shared.runs import transitions
 from shared.runs.settle import drain
 from shared.stream.session import executing
 from tests.cable import Cable
-from tests.integration.conftest import using
 from tests.integration.databases import Database
 from tests.integration.watched_thread import WatchedThread
 
 pytestmark = pytest.mark.usefixtures("subscriptions_table", "queues")
-
-
-@pytest.fixture
-async def cable(database: Database) -> AsyncIterator[Cable]:
-    """Between the code under test and its database."""
-    cable = Cable(database.port)
-    cable.plug()
-    async with using(database.secret(port=cable.port)):
-        yield cable
-    cable.cut()
 
 
 async def test_who_loses_the_reply_is_told_that_the_outcome_is_unknown(

@@ -25,8 +25,8 @@ from shared.stream.subscriptions import ConnectionRecord
 from tests.integration.databases import Database
 from tests.integration.gateway import Gateway
 from tests.integration.test_publicity import OWNER, _claimed, _ended, _publish
-from tests.integration.test_sender import appended, watching
 from tests.integration.waiting import until
+from tests.integration.watchers import appended, watching
 
 pytestmark = pytest.mark.usefixtures("subscriptions_table", "queues")
 

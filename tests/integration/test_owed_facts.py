@@ -12,12 +12,13 @@ from shared.database import facts
 from shared.domain import Claim
 from shared.errors import DatabaseUnavailableError, EventLogUnavailableError
 from shared.runs import transitions
-from shared.runs.settle import Done, drain, look_after
+from shared.runs.settle import Done, drain
 from shared.stream import appender as appending
 from shared.stream import log
 from shared.stream.redis_client import redis
 from shared.stream.session import executing
 from tests.integration.waiting import until
+from tests.integration.watch_records import look_after
 from tests.integration.watched_thread import WatchedThread, appender, says
 
 pytestmark = pytest.mark.usefixtures("subscriptions_table", "queues")

@@ -25,7 +25,7 @@ from shared.stream.subscriptions import ConnectionRecord
 from tests.integration.databases import Database
 from tests.integration.gateway import Gateway
 from tests.integration.queues import Queues
-from tests.integration.test_sender import appended, watching
+from tests.integration.watchers import appended, watching
 
 pytestmark = pytest.mark.usefixtures("subscriptions_table", "queues")
 

@@ -4,7 +4,6 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -12,17 +11,12 @@ import pytest
 
 from functions.api.sender.main import _serve
 from functions.api.sender.serving import Replay
-from shared import events
-from shared.domain import LogHold, ThreadLog
 from shared.errors import SubscriptionsUnavailableError
-from shared.events import Logged
-from shared.stream import items, log, sender, sender_lease, subscriptions, tries, wake
-from shared.stream.audience import audience, dismissed
+from shared.stream import log, sender, sender_lease, subscriptions, tries, wake
+from shared.stream.audience import dismissed
 from shared.stream.delivery import Delivery
-from shared.stream.filters import Filter
 from shared.stream.redis_client import redis
 from shared.stream.sender import Sender
-from shared.stream.subscriptions import ConnectionRecord
 from tests.integration import opened
 from tests.integration.conftest import StartFunction
 from tests.integration.databases import Database
@@ -30,11 +24,10 @@ from tests.integration.deployed import Deployed
 from tests.integration.function_process import FunctionProcess
 from tests.integration.gateway import Gateway, gateway
 from tests.integration.waiting import until
+from tests.integration.watchers import ACCOUNT, appended, audience, cursor_of, replay, watching
 from tests.thread_logs import hold_of, log_named
 
 pytestmark = pytest.mark.usefixtures("subscriptions_table", "in_no_table")
-
-ACCOUNT = "account"
 
 
 @pytest.fixture(scope="module")
@@ -57,57 +50,6 @@ def posts(running_gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> Gateway:
 @pytest.fixture
 def thread_id() -> UUID:
     return uuid4()
-
-
-async def appended(of: UUID | ThreadLog, first: int, last: int, *, after: int | None = None) -> list[Logged]:
-    """Events with these numbers, in the log: the thread's, or that of no thread.
-
-    ``after``: what the log ends with, if that is not the number before the first.
-    """
-    where = of if isinstance(of, ThreadLog) else log_named(of)
-    told = [
-        events.number(events.custom(uuid4(), "numbered", {"seq": seq}), generation=where.generation, seq=seq)
-        for seq in range(first, last + 1)
-    ]
-    hold = where if isinstance(where, LogHold) else hold_of(where)
-    answer = await log.append(hold, told, expected_seq=first - 1 if after is None else after, proved=True)
-    assert answer.answer == "ok"
-    return told
-
-
-async def watching(
-    thread_id: UUID,
-    *,
-    since: int = 0,
-    account_id: str = ACCOUNT,
-    ends_at: float = 2**32,
-    generation: UUID | None = None,
-) -> str:
-    """A connection that watches the thread; its id."""
-    record = ConnectionRecord(
-        connection_id=f"{uuid4().hex[:15]}=",
-        account_id=account_id,
-        thread_id=thread_id,
-        opened_at=time.time(),
-        credential_expires_at=ends_at,
-    )
-    wanted = Filter(subscription_id=str(uuid4()), channels=frozenset({"custom", "values"}))
-    await subscriptions.put_connection(record)
-    await subscriptions.add(record, wanted, since=since, generation=generation)
-    return record.connection_id
-
-
-async def replay(thread_id: UUID) -> Sender:
-    """A sender of what is there, for the thread's one subscription."""
-    [found] = await subscriptions.of_thread(thread_id, account_id=ACCOUNT)
-    return Sender(found, Replay(log_named(thread_id), newest_seq=0))
-
-
-async def cursor_of(thread_id: UUID, connection_id: str) -> int:
-    """What the next sender would begin after."""
-    watching = await subscriptions.of_thread(thread_id, account_id=ACCOUNT)
-    [found] = [one for one in watching if one.connection_id == connection_id]
-    return found.cursor
 
 
 async def test_a_replay_posts_the_log_as_it_is_and_leaves_its_cursor(posts: Gateway, thread_id: UUID) -> None:
@@ -435,29 +377,3 @@ async def test_the_sender_leaves_a_thread_to_the_executor_of_its_run(posts: Gate
     await database.expire_lease(run_id)
     await _serve(thread_id, account_id=ACCOUNT, limit_s=5, function="the-sender")
     assert posts.seqs(connection_id) == [1, 2, 3]
-
-
-async def test_ten_thousand_subscribers_are_found_and_one_of_them_is_none_of_the_others(
-    posts: Gateway, thread_id: UUID
-) -> None:
-    # GIVEN ten thousand subscriptions of a thread, in place of which DynamoDB pages its answers
-    template_id = await watching(thread_id)
-    [template] = await subscriptions.of_thread(thread_id, account_id=ACCOUNT)
-    await _write_copies(thread_id, template_id, 9_999)
-    found = await subscriptions.of_thread(thread_id, account_id=ACCOUNT)
-    assert len({one.connection_id for one in found}) == 10_000
-    assert {replace(one, connection_id="") for one in found} == {replace(template, connection_id="")}
-    del posts
-
-
-async def _write_copies(thread_id: UUID, connection_id: str, count: int) -> None:
-    from shared.aws.clients import dynamodb  # noqa: PLC0415
-    from tests.integration.conftest import SUBSCRIPTIONS_TABLE  # noqa: PLC0415
-
-    client: Any = await dynamodb()
-    key = items.key(f"{thread_id}#account#{ACCOUNT}", connection_id)
-    item = (await client.get_item(TableName=SUBSCRIPTIONS_TABLE, Key=key))["Item"]
-    puts = [{"PutRequest": {"Item": {**item, "connection_id": {"S": f"{number}="}}}} for number in range(count)]
-    for first in range(0, count, 25):
-        answer = await client.batch_write_item(RequestItems={SUBSCRIPTIONS_TABLE: puts[first : first + 25]})
-        assert not answer["UnprocessedItems"]

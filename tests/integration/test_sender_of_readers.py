@@ -3,7 +3,6 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
@@ -18,22 +17,15 @@ from shared.stream import audience, sender_lease, subscriptions, unserved, wake
 from shared.stream.delivery import Delivery
 from shared.stream.filters import Filter
 from shared.stream.subscriptions import ConnectionRecord, Subscription
-from tests.integration import opened
 from tests.integration.databases import Database
 from tests.integration.gateway import Gateway
-from tests.integration.test_sender import appended, watching
 from tests.integration.waiting import until
+from tests.integration.watchers import appended, watching
 from tests.thread_logs import hold_of
 
-pytestmark = pytest.mark.usefixtures("subscriptions_table")
+pytestmark = pytest.mark.usefixtures("subscriptions_table", "redis_closed")
 
 OWNER, READER = "the owner", "a reader"
-
-
-@pytest.fixture(autouse=True)
-async def closed() -> AsyncIterator[None]:
-    yield
-    await opened.close_redis()
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from shared.stream import subscriptions, wake
 from shared.stream.subscriptions import Subscription
 from tests.integration.databases import Database
 from tests.integration.gateway import Gateway
-from tests.integration.test_sender import ACCOUNT, appended, watching
 from tests.integration.waiting import until
+from tests.integration.watchers import ACCOUNT, appended, watching
 
 pytestmark = pytest.mark.usefixtures("subscriptions_table")
 

@@ -10,10 +10,11 @@ from shared.aws.queue import RunMessage
 from shared.database import facts, transaction
 from shared.runs import transitions
 from shared.runs.patience import patience_s
-from shared.runs.settle import Done, LookAgain, look_after, settle
+from shared.runs.settle import Done, LookAgain, settle
 from tests.integration import opened
 from tests.integration.databases import LEASE_S, Database
 from tests.integration.queues import Queues
+from tests.integration.watch_records import look_after
 
 RUNNING = {"status": "'running'", "attempt": "1"}
 SOON = "clock_timestamp() + interval '20 s'"

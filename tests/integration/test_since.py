@@ -1,7 +1,6 @@
 """Where a subscription begins that says since when: after that event, and never in silence."""
 
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -15,15 +14,14 @@ from shared.runs import transitions
 from shared.runs.settle import drain
 from shared.stream import subscriptions, wake
 from shared.stream.delivery import Delivery
-from tests.integration import opened
 from tests.integration.databases import Database
 from tests.integration.gateway import Gateway
 from tests.integration.queues import Queues
 from tests.integration.test_generations import OWNER, deleted, made, opened_on
-from tests.integration.test_sender import appended
 from tests.integration.waiting import until
+from tests.integration.watchers import appended
 
-pytestmark = pytest.mark.usefixtures("subscriptions_table", "queues", "nobody_is_woken")
+pytestmark = pytest.mark.usefixtures("subscriptions_table", "queues", "nobody_is_woken", "redis_closed")
 
 
 @pytest.fixture
@@ -34,12 +32,6 @@ def nobody_is_woken(monkeypatch: pytest.MonkeyPatch) -> None:
         pass
 
     monkeypatch.setattr(wake, "sender", sender)
-
-
-@pytest.fixture(autouse=True)
-async def closed() -> AsyncIterator[None]:
-    yield
-    await opened.close_redis()
 
 
 async def claimed(database: Database, thread_id: UUID) -> Claim:

@@ -2,7 +2,9 @@
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -10,9 +12,11 @@ import pytest
 
 from shared.aws.clients import dynamodb
 from shared.errors import InvalidRequestError
-from shared.stream import sender_lease, subscriptions
+from shared.stream import items, sender_lease, subscriptions
 from shared.stream.filters import Filter
 from shared.stream.subscriptions import ANNOUNCED_S, LIFE_S, ConnectionRecord, Subscription
+from tests.integration.conftest import SUBSCRIPTIONS_TABLE
+from tests.integration.watchers import ACCOUNT, watching
 
 pytestmark = pytest.mark.usefixtures("subscriptions_table")
 
@@ -52,6 +56,21 @@ async def _claim(found: Subscription, sender: str) -> Subscription | None:
 def _stamped(found: Subscription, **changes: Any) -> Subscription:
     """As a sender of the log has it."""
     return replace(found, generation=GENERATION, **changes)
+
+
+def _after_a_look(monkeypatch: pytest.MonkeyPatch, act: Callable[[], Awaitable[object]]) -> None:
+    """Have something happen between the next look at a subscription and what is written then."""
+    get, looked = subscriptions.get, False
+
+    async def beside(of: ConnectionRecord | Subscription) -> Subscription | None:
+        nonlocal looked
+        found = await get(of)
+        if not looked:
+            looked = True
+            await act()
+        return found
+
+    monkeypatch.setattr(subscriptions, "get", beside)
 
 
 async def _only(thread_id: UUID) -> Subscription:
@@ -284,22 +303,16 @@ async def test_what_is_subscribed_outlives_what_is_written_beside_it(
     first, second, third = (_filter() for _ in range(3))
     await subscriptions.put_connection(record)
     await subscriptions.add(record, first, since=0)
-    get, looked = subscriptions.get, False
 
-    async def beside(of: ConnectionRecord | Subscription) -> Subscription | None:
-        # WHEN another command of the connection is done between a look and what is written then
-        nonlocal looked
-        found = await get(of)
-        if not looked:
-            looked = True
-            if again == "removed and added":
-                await subscriptions.remove(record, first.subscription_id)
-            await subscriptions.add(record, third, since=0)
-        return found
+    async def more() -> None:
+        # WHEN another command of the connection is done
+        if again == "removed and added":
+            await subscriptions.remove(record, first.subscription_id)
+        await subscriptions.add(record, third, since=0)
 
-    monkeypatch.setattr(subscriptions, "get", beside)
+    _after_a_look(monkeypatch, more)
     await subscriptions.add(record, second, since=0)
-    found = await get(record)
+    found = await subscriptions.get(record)
     assert found is not None
     before = set[str]() if again == "removed and added" else {first.subscription_id}
     assert {one.subscription_id for one in found.filters} == {second.subscription_id, third.subscription_id} | before
@@ -313,20 +326,10 @@ async def test_a_cursor_that_moves_while_more_is_subscribed_is_moved_back(
     leased = await subscriptions.get(record)
     assert leased is not None
     assert await sender_lease.claim(leased, sender="a sender", generation=GENERATION)
-    get, looked = subscriptions.get, False
-
-    async def kept(of: ConnectionRecord | Subscription) -> Subscription | None:
-        # WHEN the sender, which passes over what is not wanted yet, keeps its cursor after the look
-        nonlocal looked
-        found = await get(of)
-        if not looked:
-            looked = True
-            assert await sender_lease.keep(leased, sender="a sender", cursor=20)
-        return found
-
-    monkeypatch.setattr(subscriptions, "get", kept)
+    # WHEN the sender, which passes over what is not wanted yet, keeps its cursor
+    _after_a_look(monkeypatch, partial(sender_lease.keep, leased, sender="a sender", cursor=20))
     await subscriptions.add(record, _filter("custom"), since=None)
-    found = await get(record)
+    found = await subscriptions.get(record)
     # THEN what was passed over is told, since it is wanted now
     assert found is not None
     assert (found.cursor, len(found.filters)) == (7, 2)
@@ -346,3 +349,25 @@ async def test_what_a_connection_wants_is_bounded_in_bytes(record: ConnectionRec
     await subscriptions.remove(record, "number 0")
     await subscriptions.add(record, large[2], since=0)
     assert [one.subscription_id for one in (await _only(record.thread_id)).filters] == ["number 1", "number 2"]
+
+
+async def test_ten_thousand_subscribers_are_found_and_one_of_them_is_none_of_the_others(
+    thread_id: UUID,
+) -> None:
+    # GIVEN ten thousand subscriptions of a thread, in place of which DynamoDB pages its answers
+    template_id = await watching(thread_id)
+    [template] = await subscriptions.of_thread(thread_id, account_id=ACCOUNT)
+    await _write_copies(thread_id, template_id, 9_999)
+    found = await subscriptions.of_thread(thread_id, account_id=ACCOUNT)
+    assert len({one.connection_id for one in found}) == 10_000
+    assert {replace(one, connection_id="") for one in found} == {replace(template, connection_id="")}
+
+
+async def _write_copies(thread_id: UUID, connection_id: str, count: int) -> None:
+    client: Any = await dynamodb()
+    key = items.key(f"{thread_id}#account#{ACCOUNT}", connection_id)
+    item = (await client.get_item(TableName=SUBSCRIPTIONS_TABLE, Key=key))["Item"]
+    puts = [{"PutRequest": {"Item": {**item, "connection_id": {"S": f"{number}="}}}} for number in range(count)]
+    for first in range(0, count, 25):
+        answer = await client.batch_write_item(RequestItems={SUBSCRIPTIONS_TABLE: puts[first : first + 25]})
+        assert not answer["UnprocessedItems"]

@@ -17,15 +17,15 @@ from shared.aws.queue import RunMessage
 from shared.domain import Claim, Json
 from shared.errors import FunctionsUnavailableError, QueueUnavailableError, SubscriptionsUnavailableError
 from shared.runs import transitions
-from shared.runs.settle import Done, LookAgain, look_after, settle
+from shared.runs.settle import Done, LookAgain, settle
 from shared.runs.stopping import request_stop
 from shared.stream import sender_lease, subscriptions, unserved, wake
 from shared.stream.session import executing
-from shared.stream.subscriptions import ConnectionRecord
 from shared.stream.wake import sender as wake_sender
 from tests.integration.gateway import Gateway
 from tests.integration.queues import Queues
 from tests.integration.waiting import until
+from tests.integration.watch_records import look_after
 from tests.integration.watched_thread import CHANNELS, WatchedThread
 
 pytestmark = pytest.mark.usefixtures("subscriptions_table", "queues")
@@ -246,14 +246,7 @@ async def test_nobody_is_woken_for_who_is_not_to_be_served(
 
 async def _subscribed(thread: WatchedThread) -> tuple[str, Json]:
     """Somebody connects, and asks for all that there is: his connection, and the answer."""
-    record = ConnectionRecord(
-        connection_id=f"{uuid4().hex[:15]}=",
-        account_id=thread.account_id,
-        thread_id=thread.thread_id,
-        opened_at=time.time(),
-        credential_expires_at=2**32,
-    )
-    await subscriptions.put_connection(record)
+    record = await thread.connected()
     caller = Caller(account_id=thread.account_id, thread_id=thread.thread_id, connection=record)
     params = {"channels": sorted(CHANNELS), "since": 0}
     body = json.dumps({"id": 1, "method": "subscription.subscribe", "params": params})

@@ -1,4 +1,4 @@
-"""Runs, and the messages that the watch function gets of them."""
+"""Runs, the messages that the watch function gets of them, and what it does then."""
 
 import copy
 import time
@@ -7,6 +7,7 @@ from typing import Any
 from shared import events
 from shared.aws.queue import RunMessage
 from shared.database import facts
+from shared.runs.settle import Done, LookAgain, Untold, look_at, tell
 from tests.integration.databases import Database
 from tests.integration.deployed import aws_event
 
@@ -29,3 +30,9 @@ async def watched_run(
     record |= {"body": message.body(), "messageId": str(agent_run_id)}
     record["attributes"]["SentTimestamp"] = str(round(time.time() * 1000))
     return message, record
+
+
+async def look_after(message: RunMessage, *, age_s: float) -> Done | LookAgain:
+    """What the watch does for a run: it looks at it, and tells its end."""
+    looked = await look_at(message, age_s=age_s)
+    return await tell(looked) if isinstance(looked, Untold) else looked

@@ -39,8 +39,8 @@ class WatchedThread:
         """Its id."""
         return self.log.thread_id
 
-    async def watched(self, *, since: int = 0) -> str:
-        """One more connection that watches it, from ``since`` on."""
+    async def connected(self) -> ConnectionRecord:
+        """One more connection of its account, that watches nothing yet."""
         record = ConnectionRecord(
             connection_id=f"{uuid4().hex[:15]}=",
             account_id=self.account_id,
@@ -49,6 +49,11 @@ class WatchedThread:
             credential_expires_at=2**32,
         )
         await subscriptions.put_connection(record)
+        return record
+
+    async def watched(self, *, since: int = 0) -> str:
+        """One more connection that watches it, from ``since`` on."""
+        record = await self.connected()
         wanted = Filter(subscription_id="all", channels=CHANNELS)
         await subscriptions.add(record, wanted, since=since, generation=self.log.generation)
         self.connections[record.connection_id] = since

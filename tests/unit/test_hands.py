@@ -11,7 +11,7 @@ import pytest
 from shared.domain import ThreadLog
 from shared.events import Logged
 from shared.stream import connections, delivery, log
-from shared.stream.reading import HAND_BYTES, handful
+from shared.stream.reading import HAND_BYTES, Reading, handful
 from tests.integration.waiting import until
 from tests.unit.test_delivery import new_delivery
 from tests.unit.watching import World, event, subscription
@@ -125,3 +125,13 @@ async def test_a_run_keeps_few_bytes_at_hand(world: World, deaf: list[str]) -> N
 def test_a_handful_is_one_event_at_least(sizes: Sequence[int], some: int) -> None:
     found: Any = [Logged(seq=seq, channel="messages", frame="x" * size) for seq, size in enumerate(sizes)]
     assert handful(found) == found[:some]
+
+
+async def test_who_is_far_behind_in_a_runs_tail_takes_a_handful_of_it_at_a_time(world: World) -> None:
+    del world
+    behind = new_delivery()
+    told = [event(seq, text=LARGE) for seq in range(1, 21)]
+    await behind.offer(told)
+    found = await Reading(behind).next_after(0, newest=20)
+    assert [one.seq for one in found.events] == [1]
+    assert sum(len(one.frame) for one in told) > 10 * HAND_BYTES

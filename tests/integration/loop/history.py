@@ -21,7 +21,6 @@ from shared.events import Logged
 from shared.runs import transitions
 from shared.runs.lease import Lease, LeaseKeeper
 from shared.runs.record import NewMessage, NewRun, record_run
-from shared.runs.settle import look_after
 from shared.stream import log
 from tests.integration.loop import faults, wellformed
 from tests.integration.loop.effects import Ledger
@@ -30,6 +29,7 @@ from tests.integration.loop.observer import Observer
 from tests.integration.loop.scenario import AttemptPlan, RunPlan, Scenario
 from tests.integration.loop.script import MODEL, Answer, Given, ScriptedLlm
 from tests.integration.waiting import until
+from tests.integration.watch_records import look_after
 
 LEASE_S = 30.0
 MOST_ATTEMPTS = 40

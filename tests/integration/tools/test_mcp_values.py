@@ -11,6 +11,7 @@ import pytest
 from functions.runner.tools.builtin.mcp import McpError, McpServer
 from functions.runner.tools.builtin.mcp_session import MAX_VALUES, McpSession
 from shared.network.addresses import resolve
+from tests.turns import turns
 
 _OPENED = {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}, "serverInfo": {"name": "x", "version": "1"}}
 _TYPES = {"json": "application/json", "events": "text/event-stream"}
@@ -87,20 +88,10 @@ async def test_an_answer_of_as_many_values_as_there_may_be_is_read(kind: str) ->
 
 
 async def test_while_an_answer_is_read_others_have_their_turns() -> None:
-    turns = 0
-
-    async def others() -> None:
-        nonlocal turns
-        while True:
-            await asyncio.sleep(0)
-            turns += 1
-
-    async with session(_blocks(1, type="text", text="a" * 3_000_000)) as one:
-        beside = asyncio.create_task(others())
+    async with session(_blocks(1, type="text", text="a" * 3_000_000)) as one, turns() as others:
         assert (await one.call("a", {}, timeout_s=30)).success
-        beside.cancel()
-    # It comes in parts of 64 KB, or fewer, each of which is read in slices.
-    assert turns > 3_000_000 // 10_000
+        # It comes in parts of 64 KB, or fewer, each of which is read in slices.
+        assert others.taken > 3_000_000 // 10_000
 
 
 async def test_of_very_many_errors_few_are_told() -> None:

@@ -129,4 +129,11 @@ MUTANTS: tuple[Mutant, ...] = (
         "    if False:",
         "tests/integration/test_http.py::test_bytes_that_are_no_text_are_the_clients_mistake",
     ),
+    Mutant(
+        "poison: all runs that were stopped are answered, whatever they hold",
+        "functions/api/stops.py",
+        "        if size <= LARGEST_PAGE_BYTES or not stopped:\n",
+        "        if True:\n",
+        "tests/integration/test_pages.py::test_all_are_stopped_and_answered_are_as_many_as_have_room",
+    ),
 )

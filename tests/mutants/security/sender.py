@@ -167,4 +167,11 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/integration/test_delivery_costs.py"
         "::test_who_serves_the_owner_reads_of_others_no_longer_than_it_serves_them",
     ),
+    Mutant(
+        "sender: all that is at hand is taken at once",
+        "shared/stream/reading.py",
+        "return Next(handful(self._source.tail_after(cursor)))",
+        "return Next(self._source.tail_after(cursor))",
+        "tests/unit/test_hands.py::test_who_is_far_behind_in_a_runs_tail_takes_a_handful_of_it_at_a_time",
+    ),
 )

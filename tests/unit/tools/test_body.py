@@ -1,6 +1,5 @@
 """Bodies of responses: bounded, unpacked, decoded."""
 
-import asyncio
 import gzip
 import tracemalloc
 import zlib
@@ -10,6 +9,7 @@ import pytest
 
 from functions.runner.tools.network import body
 from functions.runner.tools.network.body import UnreadableBodyError
+from tests.turns import turns
 
 
 async def chunks(data: bytes, size: int) -> AsyncIterator[bytes]:
@@ -63,20 +63,11 @@ async def test_packed_data_that_unpacks_to_nothing_is_not_read_for_ever() -> Non
 
 
 async def test_while_a_body_is_unpacked_others_have_their_turns() -> None:
-    turns = 0
-
-    async def others() -> None:
-        nonlocal turns
-        while True:
-            await asyncio.sleep(0)
-            turns += 1
-
-    beside = asyncio.create_task(others())
     packed = gzip.compress(bytes(4_000_000))
-    read, cut = await body.read(chunks(packed, 65_536), content_encoding="gzip", max_bytes=5_000_000)
-    beside.cancel()
+    async with turns() as others:
+        read, cut = await body.read(chunks(packed, 65_536), content_encoding="gzip", max_bytes=5_000_000)
     assert (len(read), cut) == (4_000_000, False)
-    assert turns >= 4_000_000 // body.SLICE
+    assert others.taken >= 4_000_000 // body.SLICE
 
 
 @pytest.mark.parametrize(("encoding", "data"), [("br", b"x"), ("gzip, gzip", b"x"), ("gzip", b"not gzip at all")])
